@@ -1,1 +1,34 @@
-//! placeholder
+//! What a blockchain says: the families of key and address form that Cofferdam serves, and the
+//! address of a public key on each. Pure functions; no I/O, no secrets, no policy.
+//!
+//! A [`Chain`] is a family: one EVM address serves every EVM network. Which networks a
+//! deployment serves is the policy's matter; only Bitcoin's addresses name their network.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used
+    )
+)]
+
+pub mod bitcoin;
+mod chain;
+pub mod evm;
+mod public_key;
+pub mod solana;
+pub mod tron;
+
+pub use bitcoin::BitcoinNetwork;
+pub use chain::{Addresses, Chain, Curve, UnknownChain, addresses};
+pub use public_key::{PublicKey, PublicKeyError};

@@ -1,0 +1,83 @@
+//! Public keys as records and certificates carry them.
+
+use k256::elliptic_curve::sec1::ToSec1Point;
+
+use crate::Curve;
+
+/// Why bytes are not a public key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublicKeyError {
+    /// Not a point of the curve, or not in its one form.
+    #[error("a compressed secp256k1 point of 33 bytes, or an Ed25519 point of 32 bytes, was expected")]
+    Point,
+    /// A key of the other curve.
+    #[error("a key of the chain's curve was expected")]
+    Curve,
+}
+
+/// A point of one of the two curves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKey {
+    /// secp256k1; 33 bytes, compressed (SEC 1 §2.3.3).
+    Secp256k1(k256::PublicKey),
+    /// Ed25519; 32 bytes (RFC 8032 §5.1.2).
+    Ed25519([u8; 32]),
+}
+
+impl PublicKey {
+    /// Reads a key of `curve` and checks that it is a point, in its one form.
+    ///
+    /// # Errors
+    /// [`PublicKeyError::Point`]
+    pub fn from_bytes(curve: Curve, bytes: &[u8]) -> Result<Self, PublicKeyError> {
+        match (curve, bytes) {
+            // SEC 1 has more forms; the codec would take the compact one, 0x05, as well.
+            (Curve::Secp256k1, [0x02 | 0x03, x @ ..]) if x.len() == 32 => {
+                k256::PublicKey::from_sec1_bytes(bytes)
+                    .map(Self::Secp256k1)
+                    .map_err(|_| PublicKeyError::Point)
+            }
+            (Curve::Ed25519, bytes) => {
+                let bytes: [u8; 32] = bytes.try_into().map_err(|_| PublicKeyError::Point)?;
+                // Weak points are those of small order: nobody holds their key.
+                match ed25519_dalek::VerifyingKey::from_bytes(&bytes) {
+                    Ok(point) if !point.is_weak() => Ok(Self::Ed25519(bytes)),
+                    _ => Err(PublicKeyError::Point),
+                }
+            }
+            _ => Err(PublicKeyError::Point),
+        }
+    }
+
+    /// 33 bytes for secp256k1, 32 for Ed25519.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Secp256k1(key) => key.to_sec1_point(true).as_bytes().to_vec(),
+            Self::Ed25519(bytes) => bytes.to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_points_in_their_one_form_are_keys() {
+        let generator = k256::ProjectivePoint::GENERATOR.to_affine();
+        let key = k256::PublicKey::from_affine(generator).unwrap();
+        let compressed = PublicKey::Secp256k1(key).to_bytes();
+        assert_eq!(PublicKey::from_bytes(Curve::Secp256k1, &compressed).unwrap().to_bytes(), compressed);
+        let uncompressed = key.to_sec1_point(false);
+        let mut off_curve = compressed.clone();
+        off_curve[32] ^= 1;
+        off_curve[0] = 5;
+        for bad in [uncompressed.as_bytes(), &off_curve, &[0; 33], &[]] {
+            assert_eq!(PublicKey::from_bytes(Curve::Secp256k1, bad), Err(PublicKeyError::Point));
+        }
+        // The identity of Ed25519 is a point, but nobody's key.
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        assert_eq!(PublicKey::from_bytes(Curve::Ed25519, &identity), Err(PublicKeyError::Point));
+    }
+}

@@ -1,0 +1,317 @@
+//! The address certificate: a compact JWS (RFC 7515, EdDSA of RFC 8037) by which anyone can tell,
+//! offline and at any later time, that an address was made inside the attested enclave.
+
+use attestation::{DocumentHash, Pcr};
+use chains::{BitcoinNetwork, Chain, Curve, PublicKey};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, SessionKey, UserRef};
+
+/// The `typ` of the protected header.
+pub const TYPE: &str = "cofferdam-address+jws";
+/// The longest certificate that is read.
+pub const MAX_CERTIFICATE: usize = 4096;
+
+/// Why a certificate was not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Not three parts of base64url, or not the JSON of a header and of claims.
+    #[error("certificate: a compact JWS of at most {MAX_CERTIFICATE} bytes with {0} was expected")]
+    Malformed(&'static str),
+    /// The signature is not the session key's.
+    #[error("certificate: a signature by the session key of the attestation document was expected")]
+    Signature,
+    /// The document binds no session key.
+    #[error(transparent)]
+    SessionKey(#[from] crate::session::NotASessionKey),
+    /// A claim contradicts the attestation document, or another claim.
+    #[error("certificate: {0}")]
+    Claim(&'static str),
+}
+
+/// What a certificate states: the payload, as JSON in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressClaims {
+    /// Version of this format: 1.
+    pub v: u8,
+    /// The deployment.
+    pub deployment: Deployment,
+    /// The id that follows from the deployment and the four fields after it.
+    pub key_id: KeyId,
+    /// Whose address.
+    pub user: UserRef,
+    /// On which family of chains.
+    pub chain: Chain,
+    /// For what use.
+    pub purpose: Purpose,
+    /// Which one.
+    pub index: Index,
+    /// A note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+    /// Hexadecimal, lower case: 33 bytes (secp256k1, compressed) or 32 (Ed25519).
+    pub public_key: String,
+    /// The address; on Bitcoin the P2WPKH one.
+    pub address: String,
+    /// On Bitcoin, the P2TR address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taproot_address: Option<String>,
+    /// When it was issued, in seconds since 1970 (RFC 7519), by the NSM's clock.
+    pub iat: u64,
+    /// PCR0 of the image that made the key.
+    pub pcr0: Pcr,
+    /// SHA-256 of the attestation document that binds the session key.
+    pub attestation: DocumentHash,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProtectedHeader {
+    alg: String,
+    kid: String,
+    typ: String,
+}
+
+impl ProtectedHeader {
+    fn of(session: &SessionKey) -> Self {
+        Self { alg: "EdDSA".into(), kid: session.thumbprint(), typ: TYPE.into() }
+    }
+}
+
+/// Signs certificates for one session: its header is the same in all of them.
+pub struct Issuer<'k> {
+    key: &'k SigningKey,
+    header: String,
+}
+
+impl<'k> Issuer<'k> {
+    /// Signs with this session key.
+    ///
+    /// # Errors
+    /// [`CertificateError::Malformed`] never for this type; so that nothing is assumed.
+    pub fn new(key: &'k SigningKey) -> Result<Self, CertificateError> {
+        let header = ProtectedHeader::of(&key.verifying_key().into());
+        let json = serde_json::to_vec(&header).map_err(|_| CertificateError::Malformed("a header"))?;
+        Ok(Self { key, header: BASE64URL_NOPAD.encode(&json) })
+    }
+
+    /// The compact serialisation.
+    ///
+    /// # Errors
+    /// [`CertificateError::Malformed`] never for this type; so that nothing is assumed.
+    pub fn issue(&self, claims: &AddressClaims) -> Result<String, CertificateError> {
+        let json = serde_json::to_vec(claims).map_err(|_| CertificateError::Malformed("claims"))?;
+        let mut jws = self.header.clone();
+        jws.push('.');
+        BASE64URL_NOPAD.encode_append(&json, &mut jws);
+        let signature = self.key.sign(jws.as_bytes());
+        jws.push('.');
+        BASE64URL_NOPAD.encode_append(&signature.to_bytes(), &mut jws);
+        Ok(jws)
+    }
+}
+
+impl AddressClaims {
+    /// Reads the claims without verifying anything: to know which attestation document to fetch.
+    ///
+    /// # Errors
+    /// [`CertificateError::Malformed`]
+    pub fn unverified(jws: &str) -> Result<Self, CertificateError> {
+        Parts::parse(jws)?.claims()
+    }
+
+    /// Verifies the signature and that the claims agree with each other: key id, public key and
+    /// addresses. That `session` is an enclave's key must be known from elsewhere.
+    ///
+    /// # Errors
+    /// [`CertificateError`]
+    pub fn verify_signature(jws: &str, session: &SessionKey) -> Result<Self, CertificateError> {
+        let parts = Parts::parse(jws)?;
+        parts.verify(session)?;
+        let claims = parts.claims()?;
+        claims.check()?;
+        Ok(claims)
+    }
+
+    /// Verifies against the attestation document that binds the session key.
+    ///
+    /// # Errors
+    /// [`CertificateError`]
+    #[cfg(feature = "verify")]
+    pub fn verify(
+        jws: &str,
+        document: &attestation::Verified<attestation::AttestationDoc>,
+    ) -> Result<Self, CertificateError> {
+        let session = SessionKey::from_spki(document.public_key().unwrap_or_default())?;
+        let claims = Self::verify_signature(jws, &session)?;
+        if claims.attestation != document.hash() {
+            return Err(CertificateError::Claim("attestation: the hash of the given document was expected"));
+        }
+        if Some(claims.pcr0) != document.pcr(attestation::PcrIndex::IMAGE) {
+            return Err(CertificateError::Claim("pcr0: the document's was expected"));
+        }
+        if claims.iat < document.timestamp() / 1000 {
+            return Err(CertificateError::Claim("iat: a time after the document's was expected"));
+        }
+        Ok(claims)
+    }
+
+    /// The natural key.
+    pub fn path(&self) -> KeyPath {
+        KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
+    }
+
+    fn check(&self) -> Result<(), CertificateError> {
+        if self.v != 1 {
+            return Err(CertificateError::Claim("v: 1 was expected"));
+        }
+        if self.key_id != KeyId::derive(&self.deployment, &self.path()) {
+            return Err(CertificateError::Claim("key_id: the one of the names beside it was expected"));
+        }
+        let wrong_key = CertificateError::Claim("public_key: a point of the chain's curve was expected");
+        let bytes = HEXLOWER.decode(self.public_key.as_bytes()).map_err(|_| wrong_key.clone())?;
+        let key = PublicKey::from_bytes(self.chain.curve(), &bytes).map_err(|_| wrong_key)?;
+        let networks = match (self.chain, self.chain.curve()) {
+            (Chain::Bitcoin, Curve::Secp256k1) => BitcoinNetwork::ALL.as_slice(),
+            _ => &[BitcoinNetwork::Mainnet],
+        };
+        let matches = |network: &BitcoinNetwork| {
+            chains::addresses(self.chain, &key, *network).is_ok_and(|derived| {
+                derived.address == self.address && derived.taproot == self.taproot_address
+            })
+        };
+        if networks.iter().any(matches) {
+            Ok(())
+        } else {
+            Err(CertificateError::Claim("address: the one of public_key was expected"))
+        }
+    }
+}
+
+/// The three parts of a compact JWS.
+struct Parts<'t> {
+    signed: &'t str,
+    header: Vec<u8>,
+    payload: Vec<u8>,
+    signature: [u8; 64],
+}
+
+impl<'t> Parts<'t> {
+    fn parse(jws: &'t str) -> Result<Self, CertificateError> {
+        let malformed = CertificateError::Malformed("three parts of base64url");
+        if jws.len() > MAX_CERTIFICATE {
+            return Err(malformed);
+        }
+        let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).ok();
+        let parse = || {
+            let (signed, signature) = jws.rsplit_once('.')?;
+            let (header, payload) = signed.split_once('.')?;
+            let signature = decode(signature)?.try_into().ok()?;
+            Some(Self { signed, header: decode(header)?, payload: decode(payload)?, signature })
+        };
+        parse().ok_or(malformed)
+    }
+
+    fn verify(&self, session: &SessionKey) -> Result<(), CertificateError> {
+        let header: ProtectedHeader = serde_json::from_slice(&self.header)
+            .map_err(|_| CertificateError::Malformed("a header of alg, kid and typ"))?;
+        let key: &VerifyingKey = session.verifying_key();
+        if header != ProtectedHeader::of(session) {
+            return Err(CertificateError::Signature);
+        }
+        key.verify_strict(self.signed.as_bytes(), &Signature::from_bytes(&self.signature))
+            .map_err(|_| CertificateError::Signature)
+    }
+
+    fn claims(&self) -> Result<AddressClaims, CertificateError> {
+        serde_json::from_slice(&self.payload)
+            .map_err(|_| CertificateError::Malformed("the claims of version 1"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> AddressClaims {
+        let deployment: Deployment = "laptop".parse().unwrap();
+        let path = KeyPath {
+            user: "alice".parse().unwrap(),
+            chain: Chain::Evm,
+            purpose: Purpose::Sweep,
+            index: Index::default(),
+        };
+        AddressClaims {
+            v: 1,
+            key_id: KeyId::derive(&deployment, &path),
+            deployment,
+            user: path.user,
+            chain: path.chain,
+            purpose: path.purpose,
+            index: path.index,
+            label: None,
+            public_key: "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".into(),
+            address: "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf".into(),
+            taproot_address: None,
+            iat: 1_700_000_000,
+            pcr0: Pcr::new([1; 48]),
+            attestation: DocumentHash::of(b"document"),
+        }
+    }
+
+    fn issue(claims: &AddressClaims) -> (String, SessionKey) {
+        let key = SigningKey::from_bytes(&[9; 32]);
+        (Issuer::new(&key).unwrap().issue(claims).unwrap(), key.verifying_key().into())
+    }
+
+    #[test]
+    fn a_certificate_is_read_as_it_was_issued() {
+        let (jws, session) = issue(&claims());
+        assert_eq!(AddressClaims::verify_signature(&jws, &session).unwrap(), claims());
+    }
+
+    #[test]
+    fn no_character_of_a_certificate_can_be_changed() {
+        let (jws, session) = issue(&claims());
+        for at in 0..jws.len() {
+            let mut bytes = jws.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            assert!(AddressClaims::verify_signature(&changed, &session).is_err(), "character {at}");
+        }
+    }
+
+    #[test]
+    fn claims_that_contradict_each_other_are_refused_though_signed() {
+        let refused = |claims: AddressClaims| {
+            let (jws, session) = issue(&claims);
+            AddressClaims::verify_signature(&jws, &session).unwrap_err()
+        };
+        for wrong in [
+            AddressClaims { v: 2, ..claims() },
+            AddressClaims { user: "mallory".parse().unwrap(), ..claims() },
+            AddressClaims { chain: Chain::Tron, ..claims() },
+            AddressClaims { index: Index::try_from(1).unwrap(), ..claims() },
+            AddressClaims { public_key: "00".into(), ..claims() },
+            AddressClaims { address: "0x52908400098527886E0F7030069857D2E4169EE7".into(), ..claims() },
+            AddressClaims { taproot_address: Some("bc1p".into()), ..claims() },
+        ] {
+            assert!(matches!(refused(wrong.clone()), CertificateError::Claim(_)), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn another_algorithm_or_another_key_is_refused() {
+        let (jws, session) = issue(&claims());
+        let other = SigningKey::from_bytes(&[8; 32]).verifying_key().into();
+        assert_eq!(AddressClaims::verify_signature(&jws, &other), Err(CertificateError::Signature));
+        let (_, rest) = jws.split_once('.').unwrap();
+        for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256","kid":"x","typ":"cofferdam-address+jws"}"#] {
+            let forged = format!("{}.{rest}", BASE64URL_NOPAD.encode(header.as_bytes()));
+            assert!(AddressClaims::verify_signature(&forged, &session).is_err());
+        }
+    }
+}
