@@ -60,6 +60,7 @@ pub fn p2tr(key: &k256::PublicKey, network: BitcoinNetwork) -> Result<String, Pu
 ///
 /// # Errors
 /// [`PublicKeyError::Point`] with a probability of about 2⁻¹²⁸, as BIP-341 demands.
+#[expect(clippy::arithmetic_side_effects, reason = "points of the curve, not integers")]
 pub fn output_key(key: &k256::PublicKey) -> Result<[u8; 32], PublicKeyError> {
     let internal = key.as_affine();
     let x = internal.x();

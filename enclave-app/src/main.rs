@@ -1,2 +1,43 @@
-//! x
-fn main(){}
+//! The production binary: the real NSM, the configuration of the image, no flags. It knows no
+//! other NSM, and nothing that it reads can make it use one.
+#![forbid(unsafe_code)]
+
+use std::{process::ExitCode, sync::Arc};
+
+use attestation::NsmDevice;
+use enclave_app::{Enclave, MeasuredConfig, SystemEntropy, hygiene};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Where the image holds the measured configuration.
+const CONFIG: &str = "/etc/cofferdam/enclave.toml";
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO).init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("cannot serve: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    if let Err(failed) = hygiene::apply() {
+        let all: Vec<String> = failed.iter().map(ToString::to_string).collect();
+        return Err(all.join("; ").into());
+    }
+    let config = std::fs::read(CONFIG).map_err(|error| format!("{CONFIG}: {error}"))?;
+    let config = MeasuredConfig::parse(&config)?;
+    let nsm = Arc::new(NsmDevice::open()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let enclave = Enclave::boot(config, nsm.clone(), Arc::new(SystemEntropy::new(nsm)))?;
+        let stop = async {
+            let _ = terminate.recv().await;
+        };
+        enclave.serve(stop).await;
+        Ok(())
+    })
+}

@@ -331,7 +331,14 @@ mod tests {
         assert!(Index::try_from(0x7fff_ffff).is_ok());
         assert_eq!(Index::try_from(0x8000_0000), Err(NameError::Index));
         let id = KeyId::derive(&"laptop".parse().unwrap(), &path("alice", Chain::Evm, 0)).to_string();
-        for bad in [&id[4..], &id.to_uppercase(), &id[..55], &format!("{id}a"), "key_", "key_../../etc"] {
+        for bad in [
+            id.trim_start_matches("key_"),
+            &id.to_uppercase(),
+            id.trim_end_matches('q'),
+            &format!("{id}a"),
+            "key_",
+            "key_../../etc",
+        ] {
             assert_eq!(bad.parse::<KeyId>(), Err(NameError::KeyId), "{bad}");
         }
         // The last character carries four bits; the fifth must be zero.

@@ -9,7 +9,9 @@ use chains::Chain;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::{Credentials, Deployment, Index, KeyId, KeyPath, Label, Purpose, UserRef, frame::MAX_FRAME};
+use crate::{
+    Credentials, Deployment, Index, KeyId, KeyPath, Label, Purpose, RecordError, UserRef, frame::MAX_FRAME,
+};
 
 /// The most keys that one [`Operation::CreateKeys`] may ask for: their records fit one frame.
 pub const MAX_KEYS: usize = 256;
@@ -218,6 +220,19 @@ impl Refusal {
     /// Refuses with a reason.
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+}
+
+impl From<RecordError> for Refusal {
+    fn from(error: RecordError) -> Self {
+        let code = match error {
+            RecordError::Version { .. } => RefusalCode::RecordVersion,
+            RecordError::KeyId => RefusalCode::RecordIdentity,
+            RecordError::Cbor(_) | RecordError::Ciphertext | RecordError::PublicKey(_) => {
+                RefusalCode::RecordMalformed
+            }
+        };
+        Self::new(code, error.to_string())
     }
 }
 

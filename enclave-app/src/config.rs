@@ -1,0 +1,375 @@
+//! The measured configuration: `enclave.toml`, part of the image and so of PCR2. The parent
+//! cannot change it; whoever does changes the PCRs, and KMS no longer answers.
+//!
+//! Specified in `docs/formats.md`. Unknown keys are errors.
+
+use std::fmt;
+
+use chains::BitcoinNetwork;
+use ed25519_dalek::VerifyingKey;
+use protocol::{Deployment, Endpoint};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use serde::Deserialize;
+use sha2::{Digest, Sha384};
+
+/// The longest configuration that is read.
+const MAX_CONFIG: usize = 256 * 1024;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Over the limit, or not UTF-8.
+    #[error("enclave.toml: UTF-8 of at most {MAX_CONFIG} bytes was expected")]
+    Text,
+    /// Not this TOML: says where.
+    #[error("enclave.toml: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A value that contradicts another one.
+    #[error("enclave.toml: {0}")]
+    Value(&'static str),
+}
+
+/// The configuration, with the hash of the file that it was read from.
+#[derive(Debug, Clone)]
+pub struct MeasuredConfig {
+    file: File,
+    sha384: [u8; 48],
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    deployment: Deployment,
+    activation: Activation,
+    network: Network,
+    kms: Kms,
+    operators: Operators,
+    bitcoin: Bitcoin,
+    #[serde(default)]
+    limits: Limits,
+}
+
+/// What lets an enclave begin to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// Any valid policy.
+    Policy,
+    /// Operators' signatures over the boot nonce.
+    Quorum,
+}
+
+/// Where the parent is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Where the enclave listens.
+    pub listen: Endpoint,
+    /// Where the parent forwards bytes to KMS.
+    pub kms_egress: Endpoint,
+}
+
+/// Which keys of KMS, and who vouches for its endpoint.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kms {
+    /// AWS region, e.g. `eu-central-1`.
+    pub region: String,
+    /// ARNs. The first wraps new data keys; records under any of them open.
+    pub keys: Vec<String>,
+    /// PEM certificates: the only roots that TLS to KMS accepts.
+    trust_anchors: String,
+}
+
+/// Who decides.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operators {
+    /// Who signs policies.
+    pub policy: Quorum,
+    /// Who may freeze.
+    pub freeze: Quorum,
+}
+
+/// So many of these keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quorum {
+    /// How many must sign.
+    pub threshold: usize,
+    /// Who may.
+    pub keys: Vec<OperatorKey>,
+}
+
+/// An operator's Ed25519 key: `ed25519:` and 64 hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OperatorKey(VerifyingKey);
+
+impl TryFrom<String> for OperatorKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.strip_prefix("ed25519:")
+            .and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok())
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+            .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
+            .filter(|key| !key.is_weak())
+            .map(Self)
+            .ok_or("an operator's key, ed25519: and 64 lower-case hexadecimal digits, was expected")
+    }
+}
+
+impl fmt::Debug for OperatorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ed25519:{}", data_encoding::HEXLOWER.encode(self.0.as_bytes()))
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bitcoin {
+    network: BitcoinNetwork,
+}
+
+/// Bounds of everything that grows. Each has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How many records one data key seals (1,000).
+    pub data_key_records: u32,
+    /// For how long a data key seals and stays in memory, in seconds (3,600). So long after KMS
+    /// denies a key, nothing under it opens any more.
+    pub data_key_age_seconds: u64,
+    /// How many unwrapped data keys are held (4,096).
+    pub data_key_cache: usize,
+    /// How many connections the parent may hold (64).
+    pub connections: usize,
+    /// How many requests may be under way (256).
+    pub in_flight: usize,
+    /// How long one call to KMS may take with its repetitions, in seconds (15).
+    pub kms_timeout_seconds: u64,
+    /// How long what is under way may take after a signal to stop, in seconds (20).
+    pub drain_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            data_key_records: 1000,
+            data_key_age_seconds: 3600,
+            data_key_cache: 4096,
+            connections: 64,
+            in_flight: 256,
+            kms_timeout_seconds: 15,
+            drain_seconds: 20,
+        }
+    }
+}
+
+impl MeasuredConfig {
+    /// Reads the file's bytes.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the line for a syntax error or an unknown key.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        if bytes.len() > MAX_CONFIG {
+            return Err(ConfigError::Text);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| ConfigError::Text)?;
+        let file: File = toml::from_str(text)?;
+        file.check()?;
+        Ok(Self { file, sha384: Sha384::digest(bytes).into() })
+    }
+
+    /// SHA-384 of the file: attestation documents bind it.
+    pub const fn sha384(&self) -> [u8; 48] {
+        self.sha384
+    }
+
+    /// The deployment's name.
+    pub const fn deployment(&self) -> &Deployment {
+        &self.file.deployment
+    }
+
+    /// What lets the enclave begin to sign.
+    pub const fn activation(&self) -> Activation {
+        self.file.activation
+    }
+
+    /// Where the parent is.
+    pub const fn network(&self) -> &Network {
+        &self.file.network
+    }
+
+    /// Which keys of KMS.
+    pub const fn kms(&self) -> &Kms {
+        &self.file.kms
+    }
+
+    /// Who decides.
+    pub const fn operators(&self) -> &Operators {
+        &self.file.operators
+    }
+
+    /// The network of Bitcoin addresses.
+    pub const fn bitcoin(&self) -> BitcoinNetwork {
+        self.file.bitcoin.network
+    }
+
+    /// The bounds.
+    pub const fn limits(&self) -> &Limits {
+        &self.file.limits
+    }
+}
+
+impl Kms {
+    /// The roots for TLS.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] unless all of it is PEM certificates, and at least one.
+    pub fn trust_anchors(&self) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+        let anchors =
+            CertificateDer::pem_slice_iter(self.trust_anchors.as_bytes()).collect::<Result<Vec<_>, _>>();
+        anchors
+            .ok()
+            .filter(|anchors| !anchors.is_empty())
+            .ok_or(ConfigError::Value("kms.trust_anchors: at least one PEM certificate was expected"))
+    }
+}
+
+impl File {
+    fn check(&self) -> Result<(), ConfigError> {
+        let expect = |holds: bool, what| if holds { Ok(()) } else { Err(ConfigError::Value(what)) };
+        expect(self.version == 1, "version: 1 was expected")?;
+        expect(
+            !self.kms.region.is_empty()
+                && self.kms.region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "kms.region: a region such as eu-central-1 was expected",
+        )?;
+        let prefix = format!(":kms:{}:", self.kms.region);
+        expect(
+            (1..=16).contains(&self.kms.keys.len())
+                && self.kms.keys.iter().all(|arn| {
+                    arn.starts_with("arn:")
+                        && arn.contains(&prefix)
+                        && arn.contains(":key/")
+                        && arn.len() <= 256
+                }),
+            "kms.keys: 1 to 16 ARNs of keys (not aliases) of kms.region were expected",
+        )?;
+        self.kms.trust_anchors()?;
+        self.operators
+            .policy
+            .check("operators.policy: a threshold from 1 to the number of distinct keys was expected")?;
+        self.operators
+            .freeze
+            .check("operators.freeze: a threshold from 1 to the number of distinct keys was expected")?;
+        self.limits.check()
+    }
+}
+
+impl Quorum {
+    fn check(&self, what: &'static str) -> Result<(), ConfigError> {
+        let repeated = |at: usize, key| self.keys.iter().take(at).any(|earlier| earlier == key);
+        let distinct = !self.keys.iter().enumerate().any(|(at, key)| repeated(at, key));
+        if distinct && self.keys.len() <= 64 && (1..=self.keys.len()).contains(&self.threshold) {
+            Ok(())
+        } else {
+            Err(ConfigError::Value(what))
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        let fits = (1..=1_000_000).contains(&self.data_key_records)
+            && (1..=86_400).contains(&self.data_key_age_seconds)
+            && (1..=1_000_000).contains(&self.data_key_cache)
+            && (1..=1024).contains(&self.connections)
+            && (1..=4096).contains(&self.in_flight)
+            && (1..=300).contains(&self.kms_timeout_seconds)
+            && self.drain_seconds <= 300;
+        if fits {
+            Ok(())
+        } else {
+            Err(ConfigError::Value("limits: values within the documented bounds were expected"))
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    const ROOT: &str = include_str!("../../tests/vectors/attestation/aws-nitro-root-g1.pem");
+
+    pub(crate) fn sample() -> String {
+        format!(
+            r#"
+version = 1
+deployment = "laptop"
+activation = "policy"
+[network]
+listen = "vsock://any:5000"
+kms_egress = "vsock://3:8443"
+[kms]
+region = "us-east-1"
+keys = ["arn:aws:kms:us-east-1:000000000000:key/a", "arn:aws:kms:us-east-1:000000000000:key/b"]
+trust_anchors = """
+{ROOT}"""
+[operators.policy]
+threshold = 1
+keys = ["ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]
+[operators.freeze]
+threshold = 1
+keys = ["ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]
+[bitcoin]
+network = "mainnet"
+"#
+        )
+    }
+
+    fn parse(text: &str) -> Result<MeasuredConfig, ConfigError> {
+        MeasuredConfig::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn a_configuration_is_read_and_hashed() {
+        let config = parse(&sample()).unwrap();
+        assert_eq!(config.limits(), &Limits::default());
+        assert_eq!(config.kms().keys.len(), 2);
+        assert_ne!(config.sha384(), parse(&format!("{} ", sample())).unwrap().sha384());
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it_and_its_line() {
+        let text = sample().replace("version = 1", "version = 1\nsimulate = true");
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains("simulate") && error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_errors() {
+        for (from, to) in [
+            ("version = 1", "version = 2"),
+            ("\"laptop\"", "\"Lap Top\""),
+            ("\"policy\"", "\"none\""),
+            ("vsock://3:8443", "tcp://3:8443"),
+            ("region = \"us-east-1\"", "region = \"eu-central-1\""),
+            (":key/a", ":alias/a"),
+            ("-----BEGIN", "-----BEGAN"),
+            ("threshold = 1", "threshold = 2"),
+            ("threshold = 1", "threshold = 0"),
+            ("ed25519:d7", "ed25519:D7"),
+            ("\"mainnet\"", "\"moon\""),
+            ("[bitcoin]", "[limits]\ndata_key_records = 0\n[bitcoin]"),
+        ] {
+            let text = sample().replacen(from, to, 1);
+            assert!(parse(&text).is_err(), "{from} → {to}");
+        }
+        assert!(MeasuredConfig::parse(&[0xff]).is_err());
+        assert!(MeasuredConfig::parse(&vec![b'#'; MAX_CONFIG + 1]).is_err());
+    }
+}

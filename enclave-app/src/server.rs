@@ -1,0 +1,134 @@
+//! Connections of the parent: frames in, frames out, many requests under way on each. Everything
+//! is bounded: connections, requests, the length of a frame, every wait.
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use protocol::{
+    Refusal, RefusalCode, Request, Response,
+    frame::{self, Deadlines, FrameError},
+    transport::{Listener, Stream},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
+
+use crate::service::Service;
+
+/// How long a connection may be silent between frames, and how long a frame may take.
+const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(300), frame: Duration::from_secs(10) };
+/// How many answers may wait for a parent that reads slowly.
+const WAITING_ANSWERS: usize = 16;
+/// After an accept that failed, e.g. for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves connections until `stop`, then lets what is under way finish.
+pub(crate) async fn serve(service: Arc<Service>, mut listener: Listener, stop: impl Future<Output = ()>) {
+    let limits = service.config.limits().clone();
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    let requests = Arc::new(Semaphore::new(limits.in_flight));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&mut listener, &connections) => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let (service, requests) = (service.clone(), requests.clone());
+                tokio::spawn(async move {
+                    converse(service, stream, requests).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    service.drain();
+    let all = u32::try_from(limits.in_flight).unwrap_or(u32::MAX);
+    let drained = tokio::time::timeout(Duration::from_secs(limits.drain_seconds), requests.acquire_many(all));
+    match drained.await {
+        Ok(_) => tracing::info!("drained"),
+        Err(_) => tracing::warn!(seconds = limits.drain_seconds, "not drained in time"),
+    }
+}
+
+/// The next connection, once there is room for one.
+async fn accept(
+    listener: &mut Listener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(Stream, OwnedSemaphorePermit)> {
+    let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+    Ok((listener.accept().await?, permit))
+}
+
+/// One connection, until it ends, stalls, or sends what is no request.
+async fn converse(service: Arc<Service>, stream: Stream, requests: Arc<Semaphore>) {
+    let (mut reader, writer) = tokio::io::split(stream);
+    let (answers, outgoing) = mpsc::channel(WAITING_ANSWERS);
+    let mut writing = std::pin::pin!(write(writer, outgoing));
+    let result = tokio::select! {
+        // The parent sends no more: what it asked is still answered.
+        result = read(&service, &mut reader, answers, requests) => match result {
+            Ok(()) => writing.await,
+            Err(error) => Err(error),
+        },
+        // The parent takes no answers: nothing more is read from it.
+        result = &mut writing => result,
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+type Answers = mpsc::Sender<(Response, Option<OwnedSemaphorePermit>)>;
+
+async fn read<R: AsyncRead + Unpin>(
+    service: &Arc<Service>,
+    reader: &mut ReadHalf<R>,
+    answers: Answers,
+    requests: Arc<Semaphore>,
+) -> Result<(), FrameError> {
+    while let Some(body) = frame::read(reader, DEADLINES).await? {
+        let request = match Request::decode(&body) {
+            Ok(request) => request,
+            Err(error) => {
+                // Whose answer it would be is unknown: id 0, and the end of the connection.
+                let refusal = Refusal::new(RefusalCode::RequestMalformed, error.to_string());
+                let _ = answers.send((Response { id: 0, result: Err(refusal) }, None)).await;
+                return Ok(());
+            }
+        };
+        let (service, answers) = (service.clone(), answers.clone());
+        match requests.clone().try_acquire_owned() {
+            Ok(permit) => {
+                tokio::spawn(async move {
+                    let result = service.perform(request.operation).await;
+                    // The permit goes with the answer: what is drained has been written.
+                    let _ = answers.send((Response { id: request.id, result }, Some(permit))).await;
+                });
+            }
+            Err(_) => {
+                let refusal = Refusal::new(RefusalCode::Overloaded, "fewer requests under way were expected");
+                let _ = answers.send((Response { id: request.id, result: Err(refusal) }, None)).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn write<W: AsyncWrite + Unpin>(
+    mut writer: WriteHalf<W>,
+    mut outgoing: mpsc::Receiver<(Response, Option<OwnedSemaphorePermit>)>,
+) -> Result<(), FrameError> {
+    while let Some((response, permit)) = outgoing.recv().await {
+        let body = response.encode().map_err(io::Error::other)?;
+        frame::write(&mut writer, &body, DEADLINES).await?;
+        drop(permit);
+    }
+    Ok(())
+}

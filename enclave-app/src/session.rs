@@ -1,0 +1,117 @@
+//! One boot: its session key, and the attestation documents that bind it.
+
+use std::sync::Arc;
+
+use attestation::{AttestationDoc, AttestationRequest, DocumentHash, Nsm, NsmError, Pcr, PcrIndex};
+use ed25519_dalek::SigningKey;
+use protocol::{SessionBinding, SessionKey};
+use serde_bytes::ByteArray;
+
+use crate::{
+    MeasuredConfig,
+    clock::Clock,
+    entropy::{Entropy, EntropyError},
+};
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The NSM did not answer.
+    #[error(transparent)]
+    Nsm(#[from] NsmError),
+    /// No randomness for the session key.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// PCR0 is zero or absent.
+    #[error("an enclave with a measured image was expected, found PCR0 of zeroes: debug mode")]
+    Debug,
+    /// The binding does not encode.
+    #[error("a session binding: {0}")]
+    Binding(#[from] attestation::cbor::CborError),
+}
+
+/// The key of this boot, and what vouches for it.
+pub struct Session {
+    nsm: Arc<dyn Nsm>,
+    clock: Clock,
+    key: SigningKey,
+    binding: Vec<u8>,
+    document: Vec<u8>,
+    hash: DocumentHash,
+    pcr0: Pcr,
+}
+
+impl Session {
+    /// Makes the session key and has the NSM sign it.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn begin(
+        config: &MeasuredConfig,
+        nsm: Arc<dyn Nsm>,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, SessionError> {
+        let key = SigningKey::from_bytes(entropy.secret()?.expose());
+        let binding = SessionBinding {
+            v: SessionBinding::VERSION,
+            config: ByteArray::new(config.sha384()),
+            policy: None,
+        }
+        .encode()?;
+        // Unpredictable, so that no document of another boot can pass for this one.
+        let mut nonce = vec![0; 32];
+        entropy.public(&mut nonce)?;
+        let public_key = SessionKey::from(key.verifying_key()).to_spki();
+        let document =
+            nsm.attest(&AttestationRequest::new(Some(binding.clone()), Some(nonce), Some(public_key))?)?;
+        // The NSM is this enclave's own: its document is read, not verified.
+        let doc = AttestationDoc::parse(&document).map_err(NsmError::from)?;
+        let pcr0 = doc.pcr(PcrIndex::IMAGE).filter(|pcr| !pcr.is_zero()).ok_or(SessionError::Debug)?;
+        Ok(Self { nsm, clock: Clock::new(doc.timestamp()), key, binding, hash: doc.hash(), document, pcr0 })
+    }
+
+    /// A fresh document that binds the session key, with the asker's nonce.
+    ///
+    /// # Errors
+    /// [`NsmError`]
+    pub fn attest(&self, nonce: Option<Vec<u8>>) -> Result<Vec<u8>, NsmError> {
+        let public_key = SessionKey::from(self.key.verifying_key()).to_spki();
+        self.document_for(nonce, public_key)
+    }
+
+    /// A fresh document that binds `public_key`. Every one refreshes the clock.
+    ///
+    /// # Errors
+    /// [`NsmError`]
+    pub fn document_for(&self, nonce: Option<Vec<u8>>, public_key: Vec<u8>) -> Result<Vec<u8>, NsmError> {
+        let request = AttestationRequest::new(Some(self.binding.clone()), nonce, Some(public_key))?;
+        let document = self.nsm.attest(&request)?;
+        self.clock.refresh(AttestationDoc::parse(&document)?.timestamp());
+        Ok(document)
+    }
+
+    /// The session key.
+    pub(crate) const fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// The enclave's time.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The document made at boot.
+    pub fn document(&self) -> &[u8] {
+        &self.document
+    }
+
+    /// Its SHA-256.
+    pub const fn document_hash(&self) -> DocumentHash {
+        self.hash
+    }
+
+    /// PCR0 of the image.
+    pub const fn pcr0(&self) -> Pcr {
+        self.pcr0
+    }
+}
