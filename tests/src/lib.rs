@@ -1,1 +1,7 @@
-//! placeholder
+//! What the end-to-end tests share: a measured configuration, an enclave on a Unix socket, and a
+//! parent's side of the wire that can behave or misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+pub mod config;
+pub mod enclave;
+pub mod wire;

@@ -1,0 +1,46 @@
+# The habits of this project. `make help` lists them; CI runs the same targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 60
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## System packages that building and testing need (asks the package manager only for what is missing)
+	@tests/tools/packages.sh
+
+.PHONY: build
+build: setup ## All programs, unoptimised
+	$(CARGO) build --locked --workspace --bins
+
+.PHONY: test
+test: build ## All tests; servers of other people are fetched into target/tools
+	$(CARGO) test --locked --workspace --all-features
+
+.PHONY: demo
+demo: build ## The whole way on one machine: addresses made, verified, restarted, refused
+	target/debug/cofferdam dev --demo
+
+.PHONY: bench
+bench: setup ## Speed, as ratios to the raw cryptography of the same run
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) bench --locked -p cofferdam-tests
+
+.PHONY: fuzz
+fuzz: setup ## Every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain
+	@tests/tools/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: fmt
+fmt: ## Formats the code
+	$(CARGO) fmt --all
+
+.PHONY: lint
+lint: setup ## Formatting, clippy, licences and advisories
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	@tests/tools/deny.sh

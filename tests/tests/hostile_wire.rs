@@ -1,0 +1,254 @@
+//! A hostile parent on the enclave's socket: it sends what is no protocol, stalls, floods, and
+//! stands between the enclave and KMS. The most it gets is less service for itself.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+
+use std::{path::Path, time::Duration};
+
+use cofferdam_tests::{config::Config, enclave::TestEnclave};
+use protocol::{Answer, Credentials, NewKey, Operation, Phase, RefusalCode, Request, Response};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_bytes::ByteBuf;
+use tempfile::TempDir;
+use tokio::{io::AsyncReadExt, net::UnixListener, time::timeout};
+
+const ARN: &str = "arn:aws:kms:us-east-1:000000000000:key/6e6f2d73-7563-682d-6b65-790000000000";
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A configuration whose KMS is whoever listens on the egress socket.
+fn config(folder: &Path) -> Config {
+    simulator::pki::create_or_load(folder).unwrap();
+    Config::new(ARN, &std::fs::read_to_string(folder.join("tls-root.pem")).unwrap())
+}
+
+fn credentials() -> Operation {
+    Operation::PutCredentials(Credentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".into(),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
+        session_token: None,
+        expires: None,
+    })
+}
+
+fn create(count: usize) -> Operation {
+    let key = |index: usize| NewKey {
+        user: "alice".parse().unwrap(),
+        chain: chains::Chain::Evm,
+        purpose: protocol::Purpose::Sweep,
+        index: protocol::Index::try_from(index as u64).unwrap(),
+        label: None,
+    };
+    Operation::CreateKeys { keys: (0..count).map(key).collect() }
+}
+
+async fn assert_serving(enclave: &TestEnclave) {
+    let answer =
+        timeout(Duration::from_secs(20), async { enclave.wire().await.ask(Operation::Describe).await });
+    assert!(matches!(answer.await, Ok(Ok(Answer::Description(_)))), "the enclave goes on serving");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_frame_ends_the_connection_and_nothing_else() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    let junk: [&[u8]; 5] =
+        [&[0xff; 4], &[0, 0, 0, 0], &[0x7f, 0xff, 0xff, 0xff, 1], b"GET / HTTP/1.1\r\n\r\n", &[0; 64]];
+    for bytes in junk {
+        let mut wire = enclave.wire().await;
+        wire.send_raw(bytes).await;
+        let closed = timeout(Duration::from_secs(20), wire.receive()).await.expect("an end");
+        assert!(closed.is_none(), "{bytes:?}");
+    }
+    let mut random = StdRng::seed_from_u64(7);
+    for _ in 0..200 {
+        let mut body = vec![0u8; random.next_u32() as usize % 300 + 1];
+        random.fill_bytes(&mut body);
+        let mut wire = enclave.wire().await;
+        wire.send_raw(&(body.len() as u32).to_be_bytes()).await;
+        wire.send_raw(&body).await;
+        let refused = timeout(Duration::from_secs(20), wire.receive()).await.unwrap().unwrap();
+        assert_eq!(refused.id, 0);
+        assert_eq!(refused.result.unwrap_err().code, RefusalCode::RequestMalformed);
+    }
+    assert_serving(&enclave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_is_never_finished_is_given_up() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    let mut wire = enclave.wire().await;
+    wire.send_raw(&[0, 0, 1, 0, 1, 2, 3]).await;
+    let closed = timeout(Duration::from_secs(30), wire.receive()).await.expect("an end before 30 s");
+    assert!(closed.is_none());
+    assert_serving(&enclave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_on_one_connection_each_get_their_own_answer() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    let mut wire = enclave.wire().await;
+    let mut waiting = std::collections::BTreeMap::new();
+    for number in 0..200u32 {
+        let nonce = ByteBuf::from(number.to_be_bytes());
+        waiting.insert(wire.send(Operation::Attest { nonce: nonce.clone() }).await, nonce);
+    }
+    while !waiting.is_empty() {
+        let Response { id, result } = wire.receive().await.unwrap();
+        let Ok(Answer::Document(document)) = result else { panic!("{result:?}") };
+        let doc = attestation::AttestationDoc::parse(&document).unwrap();
+        assert_eq!(doc.nonce(), waiting.remove(&id).as_ref().map(|nonce| nonce.as_slice()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_wait_and_take_nothing_from_the_others() {
+    let folder = folder();
+    let config = Config { limits: "connections = 2".into(), ..config(folder.path()) };
+    let enclave = TestEnclave::boot(folder.path(), &config);
+    let mut first = enclave.wire().await;
+    let mut second = enclave.wire().await;
+    assert!(first.ask(Operation::Describe).await.is_ok());
+    assert!(second.ask(Operation::Describe).await.is_ok());
+    let mut third = enclave.wire().await;
+    third.send(Operation::Describe).await;
+    assert!(
+        timeout(Duration::from_millis(300), third.receive()).await.is_err(),
+        "no third connection is served"
+    );
+    assert!(first.ask(Operation::Describe).await.is_ok());
+    drop(second);
+    assert!(timeout(Duration::from_secs(20), third.receive()).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_beyond_the_limit_are_refused_at_once() {
+    let folder = folder();
+    // An egress that accepts and says nothing.
+    let listener = UnixListener::bind(folder.path().join("egress.sock")).unwrap();
+    let silent = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let limits = "in_flight = 2\nkms_timeout_seconds = 6".into();
+    let enclave = TestEnclave::boot(folder.path(), &Config { limits, ..config(folder.path()) });
+    let mut wire = enclave.wire().await;
+    wire.ask(credentials()).await.unwrap();
+    let stuck = [wire.send(create(1)).await, wire.send(create(1)).await];
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut other = enclave.wire().await;
+    let refusal = timeout(Duration::from_secs(1), other.ask(Operation::Describe)).await.unwrap().unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::Overloaded);
+    for _ in stuck {
+        let response = timeout(Duration::from_secs(40), wire.receive()).await.unwrap().unwrap();
+        assert_eq!(response.result.unwrap_err().code, RefusalCode::KmsUnavailable);
+    }
+    assert_serving(&enclave).await;
+    silent.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_out_of_bounds_is_refused_by_name() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    let mut wire = enclave.wire().await;
+    let refused = |result: Result<Answer, protocol::Refusal>| result.unwrap_err().code;
+    for length in [0, 513] {
+        let nonce = ByteBuf::from(vec![1; length]);
+        assert_eq!(refused(wire.ask(Operation::Attest { nonce }).await), RefusalCode::RequestMalformed);
+    }
+    assert_eq!(refused(wire.ask(create(1)).await), RefusalCode::NotReady, "no credentials yet");
+    let Operation::PutCredentials(mut bad) = credentials() else { unreachable!() };
+    bad.access_key_id = "x".repeat(300);
+    assert_eq!(refused(wire.ask(Operation::PutCredentials(bad)).await), RefusalCode::RequestMalformed);
+    wire.ask(credentials()).await.unwrap();
+    for count in [0, 257] {
+        assert_eq!(refused(wire.ask(create(count)).await), RefusalCode::RequestMalformed);
+    }
+    let Ok(Answer::Description(description)) = wire.ask(Operation::Describe).await else { panic!() };
+    assert_eq!(description.phase, Phase::Serving);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_credentials_are_not_used() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    let mut wire = enclave.wire().await;
+    let Operation::PutCredentials(mut stale) = credentials() else { unreachable!() };
+    stale.expires = Some(1);
+    wire.ask(Operation::PutCredentials(stale)).await.unwrap();
+    assert_eq!(wire.ask(create(1)).await.unwrap_err().code, RefusalCode::NotReady);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_an_unknown_operation_or_field_is_refused() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    // {"id": 1, "operation": "sign_hash"} and {"id": 1, "extra": 0, "operation": "describe"}.
+    let unknown = [
+        b"\xa2\x62id\x01\x69operation\x69sign_hash".as_slice(),
+        b"\xa3\x62id\x01\x65extra\x00\x69operation\x68describe",
+    ];
+    let known = Request { id: 1, operation: Operation::Describe }.encode().unwrap();
+    assert_eq!(known, b"\xa2\x62id\x01\x69operation\x68describe");
+    for body in unknown {
+        let mut wire = enclave.wire().await;
+        wire.send_raw(&(body.len() as u32).to_be_bytes()).await;
+        wire.send_raw(body).await;
+        let refused = wire.receive().await.unwrap();
+        assert_eq!(refused.result.unwrap_err().code, RefusalCode::RequestMalformed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_egress_that_ends_tls_itself_gets_no_request() {
+    let (ours, theirs) = (folder(), folder());
+    let config = config(ours.path());
+    // The host's own authority, with a certificate for the very name of KMS.
+    let pki = simulator::pki::create_or_load(theirs.path()).unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let certificate = pki.tls.server_certificate("us-east-1", now).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificate.chain, certificate.key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
+    let listener = UnixListener::bind(ours.path().join("egress.sock")).unwrap();
+    let (sender, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let outcome = match acceptor.accept(stream).await {
+                Ok(mut tls) => {
+                    let mut first = [0; 1];
+                    tls.read(&mut first).await.unwrap_or(0)
+                }
+                Err(_) => 0,
+            };
+            let _ = sender.send(outcome);
+        }
+    });
+    let enclave = TestEnclave::boot(ours.path(), &config);
+    let mut wire = enclave.wire().await;
+    wire.ask(credentials()).await.unwrap();
+    assert_eq!(wire.ask(create(1)).await.unwrap_err().code, RefusalCode::KmsUnavailable);
+    assert_eq!(outcomes.recv().await, Some(0), "the handshake failed and no byte of a request was sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_enclave_finishes_and_stops() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    let socket = enclave.socket();
+    let mut wire = enclave.wire().await;
+    wire.ask(Operation::Describe).await.unwrap();
+    timeout(Duration::from_secs(30), enclave.stop()).await.expect("it stops");
+    assert!(tokio::net::UnixStream::connect(&socket).await.is_err(), "nobody listens any more");
+}
