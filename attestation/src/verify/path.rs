@@ -209,3 +209,6 @@ fn public_key(certificate: &Certificate) -> Result<&[u8], CertificateError> {
     }
     info.subject_public_key.as_bytes().ok_or(CertificateError::Algorithm)
 }
+
+#[cfg(test)]
+mod tests;
