@@ -4,4 +4,6 @@
 
 pub mod config;
 pub mod enclave;
+pub mod programs;
+pub mod raw;
 pub mod wire;

@@ -1,0 +1,504 @@
+"""Writes formats.json: Cofferdam's own formats, made by other people's CBOR and cryptography.
+
+    pip install cbor2==6.2.1 cryptography==48.0.0
+    python3 formats.py > formats.json
+
+Written from docs/formats.md alone. Every key in it is public: nobody's money, and the same file
+every time.
+"""
+
+import base64
+import hashlib
+import json
+import pathlib
+
+import cbor2
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+HERE = pathlib.Path(__file__).parent
+ADDRESSES = json.loads((HERE / "addresses.json").read_text())
+DOCUMENT = (HERE / "attestation/nitro-2025-01-06.cose").read_bytes()
+ROOT = (HERE / "attestation/aws-nitro-root-g1.pem").read_text()
+
+# RFC 8037, appendix A.1: the Ed25519 key whose thumbprint the RFC prints.
+SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+ARN = "arn:aws:kms:eu-central-1:000000000000:key/3f0a7e0c-1f5b-4b8e-9c55-6d1f0a2b7c11"
+DATA_KEY = bytes(range(32))
+WRAPPED = bytes(index * 7 % 256 for index in range(184))
+CREATED = 1_700_000_000_123
+
+
+def cbor(value):
+    return cbor2.dumps(value, canonical=True)
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+# Names and key ids
+
+
+def key_id(deployment, user, chain, purpose, index):
+    preimage = cbor(["cofferdam/key-id/v1", deployment, user, chain, purpose, index])
+    digest = hashlib.sha256(preimage).digest()
+    text = "key_" + base64.b32encode(digest).decode().rstrip("=").lower()
+    return preimage, digest, text
+
+
+def key_id_case(deployment, user, chain, index):
+    preimage, digest, text = key_id(deployment, user, chain, "sweep", index)
+    marker = hashlib.sha256(user.encode()).hexdigest()
+    return {
+        "deployment": deployment,
+        "user": user,
+        "chain": chain,
+        "purpose": "sweep",
+        "index": index,
+        "preimage": preimage.hex(),
+        "sha256": digest.hex(),
+        "key_id": text,
+        "record_path": f"keys/v1/{digest[0]:02x}/{text}",
+        "marker_path": f"users/v1/{marker}/{text}",
+    }
+
+
+KEY_IDS = [
+    key_id_case("laptop", "alice", "evm", 0),
+    key_id_case("laptop", "alice", "bitcoin", 0),
+    key_id_case("laptop", "alice", "solana", 1),
+    key_id_case("laptop", "alice", "tron", 23),
+    key_id_case("laptop", "alice", "evm", 24),
+    key_id_case("laptop", "ユーザー", "evm", 256),
+    key_id_case("production-eu", "42", "evm", 65536),
+    key_id_case("x" * 63, "x" * 128, "bitcoin", 2**31 - 1),
+]
+
+NAMES = {
+    "user": {
+        "valid": ["42", "a b", " ", "alice@example.com", 'a"b\\c', "ユーザー", "\U0001f30a", "x" * 128, "é" * 64],
+        "invalid": [
+            "",
+            "x" * 129,
+            "é" * 65,
+            "a\x00",
+            "a\nb",
+            "\x7f",
+            "\x80",
+            "\x9f",
+            "\xad",
+            "\u061c",
+            "\u180e",
+            "\u200b",
+            "\u200f",
+            "\u2028",
+            "\u202e",
+            "\u2060",
+            "\u206f",
+            "\ufeff",
+            "\ufff9",
+            "\ufffb",
+            "\U000e0001",
+            "\U000e007f",
+        ],
+    },
+    "deployment": {
+        "valid": ["laptop", "production-eu-1", "-", "0", "x" * 63],
+        "invalid": ["", "Laptop", "a_b", "a.b", "a b", "é", "x" * 64],
+    },
+    "index": {"valid": [0, 1, 2**31 - 1], "invalid": [2**31, 2**32, 2**64 - 1]},
+    "chain": {"valid": ["evm", "bitcoin", "solana", "tron"], "invalid": ["", "EVM", "ethereum", "evm "]},
+    "purpose": {"valid": ["sweep"], "invalid": ["", "Sweep", "sign"]},
+    "key_id": {
+        "valid": [KEY_IDS[0]["key_id"]],
+        "invalid": [
+            "",
+            "key_",
+            KEY_IDS[0]["key_id"].removeprefix("key_"),
+            KEY_IDS[0]["key_id"].upper(),
+            KEY_IDS[0]["key_id"][:-1],
+            KEY_IDS[0]["key_id"] + "a",
+            # The last character has one bit too many, which must be zero.
+            KEY_IDS[0]["key_id"][:-1] + "r",
+            KEY_IDS[0]["key_id"].replace("2", "1"),
+        ],
+    },
+}
+
+# CBOR
+
+CBOR_REFUSED = {
+    "9fff": "indefinite array",
+    "5f4101ff": "indefinite byte string",
+    "7f6161ff": "indefinite text",
+    "bfff": "indefinite map",
+    "d28401": "tag",
+    "f90000": "half float",
+    "fa00000000": "float",
+    "fb0000000000000000": "double",
+    "f7": "undefined",
+    "f0": "simple value",
+    "f820": "simple value",
+    "ff": "break",
+    "1c": "reserved",
+    "1817": "23 in two bytes",
+    "1900ff": "255 in three bytes",
+    "1a0000ffff": "65535 in five bytes",
+    "1b00000000ffffffff": "4294967295 in nine bytes",
+    "580101": "length 1 in two bytes",
+    "980101": "count 1 in two bytes",
+    "": "nothing",
+    "18": "half a head",
+    "4301ff": "two bytes of three",
+    "8201": "one item of two",
+    "a101": "a key without a value",
+    "5bffffffffffffffff": "a length beyond the input",
+    "9bffffffffffffffff": "a count beyond the input",
+    "0101": "two items",
+    "8181818181818181" + "8101": "nine levels",
+}
+
+# The session
+
+
+def ed25519_public(seed):
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+SESSION_PUBLIC = ed25519_public(SEED)
+SESSION_SPKI = (
+    Ed25519PrivateKey.from_private_bytes(SEED)
+    .public_key()
+    .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+)
+THUMBPRINT = base64url(
+    hashlib.sha256(compact({"crv": "Ed25519", "kty": "OKP", "x": base64url(SESSION_PUBLIC)})).digest()
+)
+
+
+def binding(config, policy):
+    fields = {"v": 1, "config": config, "policy": policy}
+    as_json = {"version": policy["version"], "sha256": policy["sha256"].hex()} if policy else None
+    return {"config": config.hex(), "policy": as_json, "cbor": cbor(fields).hex()}
+
+
+# Certificates and records
+
+
+def pcr(document, index):
+    _, _, payload, _ = cbor2.loads(document)
+    return cbor2.loads(payload)["pcrs"][index]
+
+
+def case_of(chain, secret_index, user, index=0, label=None, network="mainnet", deployment="laptop"):
+    """A key of addresses.json as everything that a record and its certificate say."""
+    key = ADDRESSES[secret_index]
+    secret = bytes.fromhex(key["secret"])
+    if chain == "solana":
+        public = ed25519_public(secret)
+    else:
+        public = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1()).public_key()
+        public = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    fields = {
+        "deployment": deployment,
+        "key_id": key_id(deployment, user, chain, "sweep", index)[2],
+        "user": user,
+        "chain": chain,
+        "purpose": "sweep",
+        "index": index,
+    }
+    if label is not None:
+        fields["label"] = label
+    addresses = {"address": key["p2wpkh"][network] if chain == "bitcoin" else key[chain]}
+    if chain == "bitcoin":
+        addresses["taproot_address"] = key["p2tr"][network]
+    return secret, public, fields, addresses
+
+
+def certificate(public, fields, addresses):
+    header = compact({"alg": "EdDSA", "kid": THUMBPRINT, "typ": "cofferdam-address+jws"})
+    claims = compact(
+        {
+            "v": 1,
+            **fields,
+            "public_key": public.hex(),
+            **addresses,
+            "iat": CREATED // 1000,
+            "pcr0": pcr(DOCUMENT, 0).hex(),
+            "attestation": hashlib.sha256(DOCUMENT).hexdigest(),
+        }
+    )
+    signed = base64url(header) + "." + base64url(claims)
+    signature = Ed25519PrivateKey.from_private_bytes(SEED).sign(signed.encode())
+    return header, claims, signed + "." + base64url(signature)
+
+
+def record(name, nonce, **names):
+    secret, public, fields, addresses = case_of(**names)
+    header_json, claims, jws = certificate(public, fields, addresses)
+    header = cbor(
+        {
+            **fields,
+            "public_key": public,
+            **addresses,
+            "created": CREATED,
+            "kms_key": ARN,
+            "data_key": WRAPPED,
+            "nonce": nonce,
+        }
+    )
+    _, digest, _ = key_id(*(fields[name] for name in ("deployment", "user", "chain", "purpose", "index")))
+    info = b"cofferdam/seal/v1" + digest
+    sealing_key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(DATA_KEY)
+    aad = b"cofferdam/record/v1" + header
+    ciphertext = AESGCM(sealing_key).encrypt(nonce, secret, aad)
+    stored = cbor([1, header, ciphertext, jws])
+    return {
+        "name": name,
+        "network": names.get("network", "mainnet"),
+        **fields,
+        "secret": secret.hex(),
+        "public_key": public.hex(),
+        **addresses,
+        "created": CREATED,
+        "kms_key": ARN,
+        "wrapped_data_key": WRAPPED.hex(),
+        "data_key": DATA_KEY.hex(),
+        "nonce": nonce.hex(),
+        "info": info.hex(),
+        "sealing_key": sealing_key.hex(),
+        "header": header.hex(),
+        "aad": aad.hex(),
+        "ciphertext": ciphertext.hex(),
+        "certificate_header": header_json.decode(),
+        "certificate_claims": claims.decode(),
+        "certificate": jws,
+        "record": stored.hex(),
+    }
+
+
+RECORDS = [
+    record("evm", bytes(12), chain="evm", secret_index=0, user="alice"),
+    record("bitcoin", bytes(range(12)), chain="bitcoin", secret_index=1, user="alice", index=1),
+    record(
+        "bitcoin on regtest", b"\xff" * 12, chain="bitcoin", secret_index=2, user="alice", index=2, network="regtest"
+    ),
+    record("solana with a label", bytes(range(1, 13)), chain="solana", secret_index=3, user="42", label="main account"),
+    record("tron, with a user that JSON escapes", b"\x05" * 12, chain="tron", secret_index=4, user='ユ"\\/é', index=70000),
+]
+
+
+def refused_records():
+    """What is made of the first record, and the refusal that each meets."""
+    good = bytes.fromhex(RECORDS[0]["record"])
+    version, header, ciphertext, jws = cbor2.loads(good)
+    fields = cbor2.loads(header)
+
+    def stored(version=version, header=header, ciphertext=ciphertext, jws=jws):
+        return cbor([version, header, ciphertext, jws])
+
+    def changed(**more):
+        return stored(header=cbor({**fields, **more}))
+
+    other_point = ec.derive_private_key(7, ec.SECP256K1()).public_key()
+    other_point = other_point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    unsorted = cbor2.dumps(dict(sorted(fields.items(), reverse=True)))
+    flipped = bytes([ciphertext[0] ^ 1]) + ciphertext[1:]
+    return [
+        {"why": why, "code": code, "record": data.hex()}
+        for why, code, data in [
+            ("nothing", "record.malformed", b""),
+            ("a byte is missing", "record.malformed", good[:-1]),
+            ("a byte too many", "record.malformed", good + b"\x00"),
+            ("version 2", "record.version", stored(version=2)),
+            ("version 0", "record.version", stored(version=0)),
+            ("a later version of another shape", "record.version", cbor([9, None])),
+            ("version 24, which is not one byte", "record.malformed", stored(version=24)),
+            ("a header with unsorted keys", "record.malformed", stored(header=unsorted)),
+            ("a header with an unknown key", "record.malformed", changed(extra=0)),
+            ("a header with label null", "record.malformed", changed(label=None)),
+            ("a ciphertext of 47 bytes", "record.malformed", stored(ciphertext=ciphertext[:-1])),
+            ("a public key that is no point", "record.malformed", changed(public_key=b"\x05" + b"\xff" * 32)),
+            ("names of another user", "record.identity", changed(user="mallory")),
+            ("another index", "record.identity", changed(index=1)),
+            ("another public key", "record.tampered", changed(public_key=other_point)),
+            ("another address", "record.tampered", changed(address=RECORDS[1]["address"])),
+            ("a label that was added", "record.tampered", changed(label="x")),
+            ("another time", "record.tampered", changed(created=CREATED + 1)),
+            ("another nonce", "record.tampered", changed(nonce=b"\x01" * 12)),
+            ("a bit of the ciphertext", "record.tampered", stored(ciphertext=flipped)),
+        ]
+    ]
+
+
+# Frames
+
+
+def diagnostic(value):
+    """RFC 8949 §8."""
+    match value:
+        case None:
+            return "null"
+        case bytes():
+            return f"h'{value.hex()}'"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case list():
+            return "[" + ", ".join(map(diagnostic, value)) + "]"
+        case dict():
+            pairs = sorted(value.items(), key=lambda pair: cbor(pair[0]))
+            return "{" + ", ".join(f"{diagnostic(k)}: {diagnostic(v)}" for k, v in pairs) + "}"
+        case _:
+            return str(value)
+
+
+def frame(name, message):
+    body = cbor(message)
+    return {
+        "name": name,
+        "diagnostic": diagnostic(message),
+        "frame": (len(body).to_bytes(4, "big") + body).hex(),
+    }
+
+
+NEW_KEYS = [
+    {"user": "alice", "chain": "evm", "purpose": "sweep", "index": 0},
+    {"user": "alice", "chain": "solana", "purpose": "sweep", "index": 70000, "label": "main account"},
+]
+CREDENTIALS = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+TEMPORARY = {**CREDENTIALS, "session_token": "token", "expires": CREATED}
+STORED = bytes.fromhex(RECORDS[0]["record"])
+DESCRIPTION = {
+    "deployment": "laptop",
+    "phase": "awaiting_credentials",
+    "pcr0": pcr(DOCUMENT, 0).hex(),
+    "document": b"document",
+    "document_hash": hashlib.sha256(b"document").hexdigest(),
+    "time": CREATED,
+}
+REQUESTS = [
+    frame("describe", {"id": 1, "operation": "describe"}),
+    frame("attest", {"id": 2, "operation": {"attest": {"nonce": bytes(range(16))}}}),
+    frame("put_credentials", {"id": 3, "operation": {"put_credentials": CREDENTIALS}}),
+    frame("put_credentials, temporary", {"id": 4, "operation": {"put_credentials": TEMPORARY}}),
+    frame("create_keys", {"id": 2**64 - 1, "operation": {"create_keys": {"keys": NEW_KEYS}}}),
+    frame("check_record", {"id": 24, "operation": {"check_record": {"key_id": KEY_IDS[0]["key_id"], "record": STORED}}}),
+]
+RESPONSES = [
+    frame("description", {"id": 1, "result": {"Ok": {"description": DESCRIPTION}}}),
+    frame("document", {"id": 2, "result": {"Ok": {"document": b"document"}}}),
+    frame("credentials_accepted", {"id": 3, "result": {"Ok": "credentials_accepted"}}),
+    frame("records", {"id": 2**64 - 1, "result": {"Ok": {"records": [STORED]}}}),
+    frame("record_opened", {"id": 24, "result": {"Ok": "record_opened"}}),
+    frame("refusal", {"id": 0, "result": {"Err": {"code": "record.tampered", "message": "no"}}}),
+]
+
+REFUSAL_CODES = [
+    "request.malformed",
+    "enclave.not_ready",
+    "enclave.draining",
+    "enclave.overloaded",
+    "enclave.nsm",
+    "enclave.internal",
+    "kms.denied",
+    "kms.unavailable",
+    "kms.answer",
+    "record.malformed",
+    "record.version",
+    "record.identity",
+    "record.kms_key",
+    "record.tampered",
+]
+
+# The measured configuration
+
+CONFIG = f'''version = 1
+deployment = "laptop"
+activation = "policy"
+
+[network]
+listen = "vsock://any:5000"
+kms_egress = "vsock://3:8443"
+
+[kms]
+region = "eu-central-1"
+keys = ["{ARN}"]
+trust_anchors = """
+{ROOT}"""
+
+[operators.policy]
+threshold = 2
+keys = [
+  "ed25519:{ed25519_public(bytes([1] * 32)).hex()}",
+  "ed25519:{ed25519_public(bytes([2] * 32)).hex()}",
+  "ed25519:{ed25519_public(bytes([3] * 32)).hex()}",
+]
+
+[operators.freeze]
+threshold = 1
+keys = ["ed25519:{ed25519_public(bytes([1] * 32)).hex()}"]
+
+[bitcoin]
+network = "mainnet"
+'''
+CONFIG_SHA384 = hashlib.sha384(CONFIG.encode()).digest()
+
+
+def limit(name, least, most):
+    """A bound's own values are taken, those beyond are not."""
+    accepted = [f"{name} = {least}", f"{name} = {most}"]
+    refused = [f"{name} = {least - 1}", f"{name} = {most + 1}"]
+    return accepted, refused
+
+
+LIMITS = [
+    limit("data_key_records", 1, 1_000_000),
+    limit("data_key_age_seconds", 1, 86_400),
+    limit("data_key_cache", 1, 1_000_000),
+    limit("connections", 1, 1024),
+    limit("in_flight", 1, 4096),
+    limit("kms_timeout_seconds", 1, 300),
+    limit("drain_seconds", 0, 300),
+]
+
+print(
+    json.dumps(
+        {
+            "names": NAMES,
+            "key_ids": KEY_IDS,
+            "cbor_refused": [{"cbor": data, "why": why} for data, why in CBOR_REFUSED.items()],
+            "session": {
+                "seed": SEED.hex(),
+                "spki": SESSION_SPKI.hex(),
+                "thumbprint": THUMBPRINT,
+                "bindings": [
+                    binding(CONFIG_SHA384, None),
+                    binding(bytes(48), {"version": 7, "sha256": hashlib.sha256(b"policy").digest()}),
+                    binding(b"\xff" * 48, {"version": 2**64 - 1, "sha256": b"\xff" * 32}),
+                ],
+            },
+            "records": RECORDS,
+            "records_refused": refused_records(),
+            "requests": REQUESTS,
+            "responses": RESPONSES,
+            "refusal_codes": REFUSAL_CODES,
+            "configuration": {
+                "text": CONFIG,
+                "sha384": CONFIG_SHA384.hex(),
+                "limits_accepted": [line for accepted, _ in LIMITS for line in accepted],
+                "limits_refused": [line for _, refused in LIMITS for line in refused],
+            },
+        },
+        indent=1,
+        ensure_ascii=True,
+    )
+)
