@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use enclave_app::Entropy;
+use enclave_app::{Enclave, Entropy};
 use simulator::PcrConfig;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -28,8 +28,13 @@ impl TestEnclave {
     /// Boots with an entropy that the test knows.
     pub fn boot_with(folder: &Path, config: &Config, entropy: Option<Arc<dyn Entropy>>) -> Self {
         let toml = config.toml(folder);
-        let pcrs = PcrConfig::measure(b"kernel", b"program", toml.as_bytes());
+        let pcrs = measure(config, folder);
         let enclave = simulator::enclave::boot(folder, toml.as_bytes(), pcrs.clone(), entropy).unwrap();
+        Self::serve(folder, pcrs, enclave)
+    }
+
+    /// Serves what a test booted itself.
+    pub fn serve(folder: &Path, pcrs: PcrConfig, enclave: Enclave) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(enclave.serve(async {
             let _ = stopped.await;
@@ -56,4 +61,9 @@ impl Drop for TestEnclave {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The registers of an enclave with this configuration.
+pub fn measure(config: &Config, folder: &Path) -> PcrConfig {
+    PcrConfig::measure(b"kernel", b"program", config.toml(folder).as_bytes())
 }

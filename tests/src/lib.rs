@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 pub mod config;
+pub mod deployment;
 pub mod enclave;
 pub mod programs;
 pub mod raw;

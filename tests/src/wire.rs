@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
+use chains::Chain;
 use protocol::{
-    Answer, Operation, Refusal, Request, Response,
+    Answer, Index, NewKey, Operation, Purpose, Refusal, Request, Response,
     frame::{self, Deadlines},
 };
 use tokio::{io::AsyncWriteExt, net::UnixStream};
@@ -47,5 +48,16 @@ impl Wire {
     /// Sends bytes that may be no frame at all.
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
+    }
+}
+
+/// A key to ask for.
+pub fn new_key(user: &str, chain: Chain, index: u64) -> NewKey {
+    NewKey {
+        user: user.parse().unwrap(),
+        chain,
+        purpose: Purpose::Sweep,
+        index: Index::try_from(index).unwrap(),
+        label: None,
     }
 }

@@ -4,8 +4,8 @@
 
 use std::{path::Path, time::Duration};
 
-use cofferdam_tests::{config::Config, enclave::TestEnclave};
-use protocol::{Answer, Credentials, NewKey, Operation, Phase, RefusalCode, Request, Response};
+use cofferdam_tests::{config::Config, enclave::TestEnclave, wire::new_key};
+use protocol::{Answer, Credentials, Operation, Phase, RefusalCode, Request, Response};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
@@ -33,13 +33,7 @@ fn credentials() -> Operation {
 }
 
 fn create(count: usize) -> Operation {
-    let key = |index: usize| NewKey {
-        user: "alice".parse().unwrap(),
-        chain: chains::Chain::Evm,
-        purpose: protocol::Purpose::Sweep,
-        index: protocol::Index::try_from(index as u64).unwrap(),
-        label: None,
-    };
+    let key = |index: usize| new_key("alice", chains::Chain::Evm, index as u64);
     Operation::CreateKeys { keys: (0..count).map(key).collect() }
 }
 

@@ -31,7 +31,17 @@ fn production_binaries_hold_no_code_and_no_name_of_the_simulator() {
 fn no_dependency_of_a_production_program_leads_to_the_simulator() {
     for package in ["enclave-app", "parent-proxy"] {
         let output = Command::new(env!("CARGO"))
-            .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none", "-p", package])
+            .args([
+                "tree",
+                "--locked",
+                "--offline",
+                "--edges",
+                "normal,build",
+                "--prefix",
+                "none",
+                "-p",
+                package,
+            ])
             .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .output()
@@ -39,7 +49,10 @@ fn no_dependency_of_a_production_program_leads_to_the_simulator() {
         let tree = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && tree.contains("protocol v"), "cargo tree works");
         for forbidden in ["simulator v", "rcgen v", "rsa v", "openssl v", "ring v"] {
-            assert!(!tree.lines().any(|line| line.starts_with(forbidden)), "{package} depends on {forbidden}");
+            assert!(
+                !tree.lines().any(|line| line.starts_with(forbidden)),
+                "{package} depends on {forbidden}"
+            );
         }
     }
 }

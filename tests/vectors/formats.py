@@ -322,7 +322,7 @@ def refused_records():
             ("version 2", "record.version", stored(version=2)),
             ("version 0", "record.version", stored(version=0)),
             ("a later version of another shape", "record.version", cbor([9, None])),
-            ("version 24, which is not one byte", "record.malformed", stored(version=24)),
+            ("version 24, which is not one byte", "record.version", stored(version=24)),
             ("a header with unsorted keys", "record.malformed", stored(header=unsorted)),
             ("a header with an unknown key", "record.malformed", changed(extra=0)),
             ("a header with label null", "record.malformed", changed(label=None)),

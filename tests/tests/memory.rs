@@ -1,0 +1,197 @@
+//! After keys were made and opened, none of them is anywhere in the enclave's memory.
+//!
+//! The enclave runs in a process of its own: this test's executable, started again. Its entropy is
+//! one that the test can repeat, so that the test knows what to look for.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chains::Chain;
+use cofferdam_tests::{
+    config::Config,
+    deployment::Deployment,
+    wire::{Wire, new_key},
+};
+use enclave_app::{Entropy, Secret, entropy::EntropyError};
+use protocol::{Answer, Operation, Record};
+use sha2::{Digest, Sha256, Sha512};
+
+const FOLDER: &str = "COFFERDAM_TEST_ENCLAVE_FOLDER";
+const KEY: &str = "COFFERDAM_TEST_ENCLAVE_KEY";
+const READY: &str = "the enclave is ready";
+const KEYS: usize = 64;
+
+/// The secret with this number. The session key is number 0.
+fn secret(number: u64, out: &mut [u8; 32]) {
+    let mut hash = Sha256::new();
+    hash.update(b"a secret that a test can repeat");
+    hash.update(number.to_be_bytes());
+    out.copy_from_slice(&hash.finalize());
+}
+
+#[derive(Default)]
+struct Repeatable(AtomicU64);
+
+impl Entropy for Repeatable {
+    fn secret(&self) -> Result<Secret, EntropyError> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        Secret::try_new(|bytes| {
+            secret(number, bytes);
+            Ok(())
+        })
+    }
+}
+
+/// Not a test of its own: the enclave's process, when it is asked to be one.
+#[test]
+fn the_enclaves_process() {
+    let (Ok(folder), Ok(key)) = (std::env::var(FOLDER), std::env::var(KEY)) else { return };
+    let folder = PathBuf::from(folder);
+    let roots = std::fs::read_to_string(folder.join("tls-root.pem")).unwrap();
+    let config = Config::new(&key, &roots);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let toml = config.toml(&folder);
+        let pcrs = cofferdam_tests::enclave::measure(&config, &folder);
+        let entropy = Arc::new(Repeatable::default());
+        let enclave = simulator::enclave::boot(&folder, toml.as_bytes(), pcrs, Some(entropy)).unwrap();
+        println!("\n{READY}");
+        enclave.serve(std::future::pending()).await;
+    });
+}
+
+struct Enclave(Child);
+
+impl Enclave {
+    fn start(deployment: &Deployment) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_enclaves_process", "--nocapture", "--test-threads", "1"])
+            .env(FOLDER, deployment.path())
+            .env(KEY, &deployment.key)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == READY), "the enclave starts");
+        // Whoever goes on printing must find somebody who reads.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+
+    /// Everything that the process has mapped and that can be read.
+    fn memory(&self) -> Vec<Vec<u8>> {
+        let folder = PathBuf::from(format!("/proc/{}", self.0.id()));
+        let memory = File::open(folder.join("mem")).unwrap();
+        let maps = std::fs::read_to_string(folder.join("maps")).unwrap();
+        let regions = maps.lines().filter_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (start, end) = range.split_once('-')?;
+            let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
+            if !rest.starts_with('r') || rest.contains("[v") {
+                return None;
+            }
+            let mut region = vec![0; usize::try_from(end - start).unwrap()];
+            let mut read = 0;
+            while read < region.len() {
+                match memory.read_at(&mut region[read..], start + read as u64) {
+                    Ok(count) if count > 0 => read += count,
+                    _ => break,
+                }
+            }
+            region.truncate(read);
+            Some(region)
+        });
+        regions.collect()
+    }
+}
+
+impl Drop for Enclave {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The forms in which a secret could lie around: as made, in little-endian limbs as arithmetic
+/// keeps it, and as the scalar that Ed25519 expands it to; whole, and each half.
+fn forms(number: u64) -> Vec<Vec<u8>> {
+    let mut bytes = [0; 32];
+    secret(number, &mut bytes);
+    let mut limbs = bytes;
+    limbs.reverse();
+    let mut expanded: [u8; 32] = Sha512::digest(bytes)[..32].try_into().unwrap();
+    expanded[0] &= 248;
+    expanded[31] = (expanded[31] & 63) | 64;
+    [bytes, limbs, expanded].iter().flat_map(|form| [form[..16].to_vec(), form[16..].to_vec()]).collect()
+}
+
+/// Which of the secrets' forms are in memory. One pass: candidates are found by their first bytes.
+fn found(memory: &[Vec<u8>], numbers: std::ops::Range<u64>) -> Vec<(u64, usize)> {
+    let mut wanted = std::collections::HashMap::<[u8; 8], Vec<(u64, usize, Vec<u8>)>>::new();
+    for number in numbers {
+        for (form, bytes) in forms(number).into_iter().enumerate() {
+            wanted.entry(bytes[..8].try_into().unwrap()).or_default().push((number, form, bytes));
+        }
+    }
+    let mut filter = vec![false; 1 << 16];
+    for first in wanted.keys() {
+        filter[usize::from(u16::from_le_bytes([first[0], first[1]]))] = true;
+    }
+    let mut found = Vec::new();
+    for region in memory {
+        for at in 0..region.len().saturating_sub(15) {
+            if filter[usize::from(region[at]) | usize::from(region[at + 1]) << 8]
+                && let Some(candidates) = wanted.get(&region[at..at + 8])
+            {
+                let here = candidates.iter().filter(|(_, _, bytes)| region[at..at + 16] == bytes[..]);
+                found.extend(here.map(|(number, form, _)| (*number, *form)));
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_private_key_stays_in_memory() {
+    let deployment = Deployment::new();
+    let enclave = Enclave::start(&deployment);
+    let mut wire = Wire::connect(&deployment.path().join("enclave.sock")).await;
+    wire.ask(Operation::PutCredentials(deployment.credentials())).await.unwrap();
+
+    let mut records = Vec::new();
+    for batch in 0..4 {
+        let keys =
+            (0..KEYS / 4).map(|n| new_key("alice", Chain::ALL[n % 4], (batch * 100 + n) as u64)).collect();
+        let Ok(Answer::Records(made)) = wire.ask(Operation::CreateKeys { keys }).await else { panic!() };
+        records.extend(made);
+    }
+    // The test knows the secrets: the first public keys are theirs.
+    let mut first = [0; 32];
+    secret(1, &mut first);
+    let expected = k256::SecretKey::from_slice(&first).unwrap().public_key();
+    let header = Record::parse(&records[0]).unwrap().header().clone();
+    assert_eq!(header.public_key.as_slice(), expected.to_sec1_bytes().as_ref());
+
+    let made = enclave.memory();
+    assert!(!found(&made, 0..1).is_empty(), "the session key is in use, and the scan finds it");
+    assert_eq!(found(&made, 1..KEYS as u64 + 1), [], "a private key (its number, its form) after making it");
+
+    for record in &records {
+        let key_id = Record::parse(record).unwrap().header().key_id;
+        let opened = wire.ask(Operation::CheckRecord { key_id, record: record.clone() }).await;
+        assert_eq!(opened, Ok(Answer::RecordOpened));
+    }
+    assert_eq!(found(&enclave.memory(), 1..KEYS as u64 + 1), [], "a private key after opening it");
+}
