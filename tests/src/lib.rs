@@ -1,10 +1,18 @@
-//! What the end-to-end tests share: a measured configuration, an enclave on a Unix socket, and a
-//! parent's side of the wire that can behave or misbehave.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+//! What the end-to-end tests share: a measured configuration, an enclave on a Unix socket, a
+//! parent's side of the wire that can behave or misbehave, and the whole system in processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "helpers of tests: what fails here fails the test"
+)]
 
 pub mod config;
 pub mod deployment;
 pub mod enclave;
+pub mod process;
 pub mod programs;
 pub mod raw;
+pub mod stack;
 pub mod wire;

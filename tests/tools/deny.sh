@@ -51,7 +51,7 @@ for manifest in Cargo.toml fuzz/Cargo.toml; do
     fi
     echo "deny: checking $manifest"
     cargo fetch --quiet --locked --manifest-path "$manifest"
-    "$deny" --manifest-path "$manifest" "${offline[@]}" check --config "$root/deny.toml" "$@" || status=$?
+    "$deny" --manifest-path "$manifest" --config deny.toml --locked "${offline[@]}" check "$@" || status=$?
 done
 if [ "$status" -eq 0 ]; then
     echo "deny: nothing that deny.toml forbids"

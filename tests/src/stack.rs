@@ -1,0 +1,221 @@
+//! The whole system in separate processes: a local KMS, and any number of nodes, each an enclave
+//! and its parent.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use attestation::{ExpectedPcrs, TrustAnchor};
+use reqwest::StatusCode;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    config::Config,
+    deployment::credentials,
+    process::{Process, run},
+    programs::program,
+};
+
+const REGION: &str = "us-east-1";
+
+/// One deployment: its KMS, its configuration, its store.
+pub struct Stack {
+    pub folder: TempDir,
+    pub kms: Process,
+    pub config: Config,
+    pub pcrs: Value,
+    key: String,
+    store: String,
+    /// What the parents find in their environment beside credentials.
+    store_env: Vec<(String, String)>,
+}
+
+impl Stack {
+    /// On a store in the stack's own folder.
+    pub fn on_files() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        std::fs::create_dir(&store).unwrap();
+        Self::new(folder, format!("file://{}", store.display()), Vec::new())
+    }
+
+    /// On a store anywhere.
+    pub fn new(folder: TempDir, store: String, store_env: Vec<(String, String)>) -> Self {
+        let dir = folder.path();
+        let mut command = simulator("kms", dir);
+        command.args(["--region", REGION, "--control", "127.0.0.1:0", "--create-key"]);
+        let kms = Process::start(&mut command, &dir.join("kms.log"));
+        let key = kms.ready["keyArn"].as_str().unwrap().to_owned();
+        let roots = std::fs::read_to_string(dir.join("tls-root.pem")).unwrap();
+        let config = Config::new(&key, &roots);
+        let mut stack = Self { config, kms, pcrs: Value::Null, key, store, store_env, folder };
+        stack.pcrs = stack.measure(&stack.config);
+        stack.pin(&[stack.pcrs.clone()]);
+        stack
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The registers of an enclave with this configuration.
+    pub fn measure(&self, config: &Config) -> Value {
+        let file = self.dir().join("measured.toml");
+        std::fs::write(&file, config.toml(Path::new("."))).unwrap();
+        run(Command::new(program("cofferdam-simulator")).arg("measure").arg("--config").arg(file))
+    }
+
+    /// Lets KMS give data keys to these images and no others.
+    pub fn pin(&self, images: &[Value]) {
+        let mut command = simulator("policy", self.dir());
+        command.args(["--region", REGION, "--deployment", &self.config.deployment, "--key", &self.key]);
+        for (number, image) in images.iter().enumerate() {
+            let file = self.dir().join(format!("pcrs-{number}.json"));
+            std::fs::write(&file, image.to_string()).unwrap();
+            command.arg("--pcrs").arg(file);
+        }
+        run(&mut command);
+    }
+
+    /// Starts an enclave and its parent.
+    pub fn node(&self, name: &str) -> Node {
+        self.node_with(name, &self.config)
+    }
+
+    /// Starts an enclave with this configuration, and its parent.
+    pub fn node_with(&self, name: &str, config: &Config) -> Node {
+        let folder = self.dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        // Relative sockets: every node has the same configuration, so the same PCRs.
+        std::fs::write(folder.join("enclave.toml"), config.toml(Path::new("."))).unwrap();
+        let enclave = self.enclave(&folder);
+        let parent = self.parent(&folder);
+        Node { url: url(&parent), folder, enclave: Some(enclave), parent: Some(parent) }
+    }
+
+    pub fn enclave(&self, folder: &Path) -> Process {
+        let mut command = simulator("enclave", self.dir());
+        command.args(["--region", REGION, "--config", "enclave.toml"]).current_dir(folder);
+        Process::start(&mut command, &folder.join("enclave.log"))
+    }
+
+    pub fn parent(&self, folder: &Path) -> Process {
+        Process::start(&mut self.parent_command(folder), &folder.join("parent.log"))
+    }
+
+    /// The parent of the enclave in `folder`, not yet started.
+    pub fn parent_command(&self, folder: &Path) -> Command {
+        let credentials = credentials(self.dir());
+        let mut command = Command::new(program("parent-proxy"));
+        command
+            .current_dir(folder)
+            .args(["--listen", "127.0.0.1:0", "--region", REGION, "--store", &self.store])
+            .args(["--enclave", "unix://./enclave.sock", "--kms-egress", "unix://./egress.sock"])
+            .args(["--kms-endpoint", self.kms.ready["kms"].as_str().unwrap()])
+            .env("AWS_ACCESS_KEY_ID", &credentials.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_SESSION_TOKEN")
+            .envs(self.store_env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub fn root(&self) -> TrustAnchor {
+        TrustAnchor::from_pem(&std::fs::read_to_string(self.dir().join("nsm-root.pem")).unwrap()).unwrap()
+    }
+
+    pub fn expected_pcrs(&self) -> ExpectedPcrs {
+        let pcrs = self.pcrs.as_object().unwrap().iter();
+        let pairs = pcrs.map(|(name, value)| format!("{}={}", &name[3..], value.as_str().unwrap()));
+        let pairs: Vec<String> = pairs.collect();
+        ExpectedPcrs::parse(pairs.iter().map(String::as_str)).unwrap()
+    }
+
+    /// How often KMS was asked for this operation.
+    pub async fn calls(&self, operation: &str) -> u64 {
+        let url = format!("http://{}/counters", self.kms.ready["control"].as_str().unwrap());
+        let counters: Value = http().get(url).send().await.unwrap().json().await.unwrap();
+        counters[operation]["calls"].as_u64().unwrap_or(0)
+    }
+}
+
+fn simulator(subcommand: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program("cofferdam-simulator"));
+    command.arg(subcommand).arg("--dir").arg(folder);
+    command
+}
+
+fn url(parent: &Process) -> String {
+    format!("http://{}", parent.ready["listen"].as_str().unwrap())
+}
+
+/// An HTTP client.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// An enclave and its parent.
+pub struct Node {
+    pub folder: PathBuf,
+    pub url: String,
+    pub enclave: Option<Process>,
+    pub parent: Option<Process>,
+}
+
+impl Node {
+    /// Waits until it serves.
+    pub async fn ready(self) -> Self {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let http = http();
+        while Instant::now() < deadline {
+            let answer = http.get(format!("{}/readyz", self.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                return self;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let log = |name| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        panic!("not ready:\n{}\n{}", log("enclave.log"), log("parent.log"));
+    }
+
+    /// Kills both with SIGKILL and starts them again.
+    pub async fn crash_and_restart(mut self, stack: &Stack) -> Self {
+        self.parent.take().unwrap().kill();
+        self.enclave.take().unwrap().kill();
+        self.enclave = Some(stack.enclave(&self.folder));
+        let parent = stack.parent(&self.folder);
+        self.url = url(&parent);
+        self.parent = Some(parent);
+        self.ready().await
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        answer(http().get(format!("{}{path}", self.url)).send().await.unwrap()).await
+    }
+
+    pub async fn get_bytes(&self, path: &str) -> Vec<u8> {
+        let response = http().get(format!("{}{path}", self.url)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.bytes().await.unwrap().to_vec()
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.post_raw(path, body.to_string()).await
+    }
+
+    pub async fn post_raw(&self, path: &str, body: String) -> (StatusCode, Value) {
+        let request = http().post(format!("{}{path}", self.url)).header("content-type", "application/json");
+        answer(request.body(body).send().await.unwrap()).await
+    }
+}
+
+async fn answer(response: reqwest::Response) -> (StatusCode, Value) {
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
