@@ -58,7 +58,7 @@ pub fn open(record: &Record, data_key: &Secret) -> Result<(PrivateKey, PublicKey
     let header = record.header();
     let mut buffer = Zeroizing::new(record.ciphertext().to_vec());
     cipher(data_key, &header.key_id)?
-        .decrypt_in_place(&(*header.nonce).into(), &record.aad(), &mut *buffer)
+        .decrypt_in_place(&(*header.nonce).into(), &record.aad()?, &mut *buffer)
         .map_err(|_| SealError::Opening)?;
     let secret = Secret::copy_of(&buffer).ok_or(SealError::Opening)?;
     PrivateKey::from_secret(header.chain.curve(), secret)

@@ -1,8 +1,9 @@
 //! The sealed record: a private key under AES-256-GCM, and in clear all that names it. The form
 //! only; sealing and opening are the enclave's (`enclave-app`, `sealing`).
 //!
-//! Deterministic CBOR: `[version, header, ciphertext, certificate]`, where `header` is a byte
-//! string that holds the CBOR map of a [`RecordHeader`]. A stored record never changes.
+//! Deterministic CBOR: `[version, header, certificate, ciphertext]`, where `header` is a byte
+//! string that holds the CBOR map of a [`RecordHeader`]. Everything before the ciphertext is
+//! authenticated with it. A stored record never changes.
 
 use attestation::cbor::{self, CborError};
 use chains::{Chain, PublicKey, PublicKeyError};
@@ -15,8 +16,8 @@ use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, UserRef};
 pub const MAX_RECORD: usize = 8192;
 /// The version that this code writes and reads.
 pub const VERSION: u8 = 1;
-/// Prefix of the additional authenticated data; the header's bytes follow.
-const AAD_TAG: &[u8] = b"cofferdam/record/v1";
+/// First item of the additional authenticated data.
+const AAD_TAG: &str = "cofferdam/record/v1";
 /// The ciphertext of a 32-byte key with its tag.
 const CIPHERTEXT: usize = 32 + 16;
 
@@ -107,7 +108,7 @@ impl Record {
         seal: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
     ) -> Result<Self, E> {
         let header_bytes = cbor::encode(&header).map_err(RecordError::from)?;
-        let ciphertext = seal(&aad(&header_bytes))?;
+        let ciphertext = seal(&aad(&header_bytes, &certificate)?)?;
         Ok(Self { header, header_bytes, ciphertext, certificate })
     }
 
@@ -123,8 +124,11 @@ impl Record {
         {
             return Err(RecordError::Version { found: *found });
         }
-        let (_, header_bytes, ciphertext, certificate): (u8, ByteBuf, ByteBuf, String) =
+        let (version, header_bytes, certificate, ciphertext): (u8, ByteBuf, String, ByteBuf) =
             cbor::decode_deterministic(bytes, MAX_RECORD)?;
+        if version != VERSION {
+            return Err(RecordError::Version { found: version });
+        }
         let header: RecordHeader = cbor::decode_deterministic(&header_bytes, MAX_RECORD)?;
         if ciphertext.len() != CIPHERTEXT {
             return Err(RecordError::Ciphertext);
@@ -148,7 +152,7 @@ impl Record {
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
         let header = serde_bytes::Bytes::new(&self.header_bytes);
         let ciphertext = serde_bytes::Bytes::new(&self.ciphertext);
-        Ok(cbor::encode(&(VERSION, header, ciphertext, &self.certificate))?)
+        Ok(cbor::encode(&(VERSION, header, &self.certificate, ciphertext))?)
     }
 
     /// What names the key.
@@ -156,9 +160,13 @@ impl Record {
         &self.header
     }
 
-    /// The additional authenticated data: a domain tag and the header's bytes.
-    pub fn aad(&self) -> Vec<u8> {
-        aad(&self.header_bytes)
+    /// The additional authenticated data: deterministic CBOR of a domain tag, the header's bytes
+    /// and the certificate.
+    ///
+    /// # Errors
+    /// Never for this type; see [`cbor::encode`].
+    pub fn aad(&self) -> Result<Vec<u8>, RecordError> {
+        aad(&self.header_bytes, &self.certificate)
     }
 
     /// The private key under AES-256-GCM, with its tag: 48 bytes.
@@ -172,8 +180,8 @@ impl Record {
     }
 }
 
-fn aad(header: &[u8]) -> Vec<u8> {
-    [AAD_TAG, header].concat()
+fn aad(header: &[u8], certificate: &str) -> Result<Vec<u8>, RecordError> {
+    Ok(cbor::encode(&(AAD_TAG, serde_bytes::Bytes::new(header), certificate))?)
 }
 
 #[cfg(test)]

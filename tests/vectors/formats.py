@@ -259,9 +259,9 @@ def record(name, nonce, **names):
     _, digest, _ = key_id(*(fields[name] for name in ("deployment", "user", "chain", "purpose", "index")))
     info = b"cofferdam/seal/v1" + digest
     sealing_key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(DATA_KEY)
-    aad = b"cofferdam/record/v1" + header
+    aad = cbor(["cofferdam/record/v1", header, jws])
     ciphertext = AESGCM(sealing_key).encrypt(nonce, secret, aad)
-    stored = cbor([1, header, ciphertext, jws])
+    stored = cbor([1, header, jws, ciphertext])
     return {
         "name": name,
         "network": names.get("network", "mainnet"),
@@ -300,11 +300,11 @@ RECORDS = [
 def refused_records():
     """What is made of the first record, and the refusal that each meets."""
     good = bytes.fromhex(RECORDS[0]["record"])
-    version, header, ciphertext, jws = cbor2.loads(good)
+    version, header, jws, ciphertext = cbor2.loads(good)
     fields = cbor2.loads(header)
 
     def stored(version=version, header=header, ciphertext=ciphertext, jws=jws):
-        return cbor([version, header, ciphertext, jws])
+        return cbor([version, header, jws, ciphertext])
 
     def changed(**more):
         return stored(header=cbor({**fields, **more}))
@@ -336,6 +336,7 @@ def refused_records():
             ("another time", "record.tampered", changed(created=CREATED + 1)),
             ("another nonce", "record.tampered", changed(nonce=b"\x01" * 12)),
             ("a bit of the ciphertext", "record.tampered", stored(ciphertext=flipped)),
+            ("the certificate of another key", "record.tampered", stored(jws=RECORDS[1]["certificate"])),
         ]
     ]
 
