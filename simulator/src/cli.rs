@@ -1,0 +1,216 @@
+//! The program's commands. What a command tells a script, it prints as one line of JSON on
+//! standard output; everything else goes to standard error.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use attestation::PcrIndex;
+use clap::{Args, Parser, Subcommand};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    Account, LocalKms, PcrConfig,
+    account::{self, AccountError},
+    enclave::{self, EnclaveError},
+    kms::{self, Config, KmsError},
+    nsm::PcrConfigError,
+    pki::{self, PkiError},
+};
+
+/// Stand-ins for a laptop: a simulated Nitro Enclave and a local AWS KMS. For development only;
+/// nothing that it vouches for is real.
+#[derive(Debug, Parser)]
+#[command(name = "cofferdam-simulator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes the folder: PKI, account and access keys.
+    Init {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Runs the local KMS until SIGTERM or SIGINT.
+    Kms {
+        #[command(flatten)]
+        folder: Folder,
+        /// Where to listen for HTTPS.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Where to listen for control (faults and counters), in plain HTTP on loopback.
+        #[arg(long)]
+        control: Option<SocketAddr>,
+        /// Makes a key with AWS's default policy, which leaves everything to IAM.
+        #[arg(long)]
+        create_key: bool,
+    },
+    /// Makes or updates the key of a deployment with the production policy.
+    Policy {
+        #[command(flatten)]
+        folder: Folder,
+        /// The deployment's name, as the measured configuration has it.
+        #[arg(long)]
+        deployment: String,
+        /// A register of the image, as INDEX=HEX; 0, 1 and 2 are needed.
+        #[arg(long = "pcr", value_parser = register)]
+        pcr: Vec<(PcrIndex, attestation::Pcr)>,
+        /// A file with the registers of an image, as `measure` prints them; once for each image.
+        #[arg(long)]
+        pcrs: Vec<PathBuf>,
+        /// The id or ARN of the key to update, instead of the deployment's own.
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Prints the registers of this program with a configuration.
+    Measure {
+        /// The measured configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Runs the enclave program over the simulated NSM until SIGTERM or SIGINT.
+    Enclave {
+        #[command(flatten)]
+        folder: Folder,
+        /// The measured configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Folder {
+    /// The simulator's folder.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The AWS region of a folder that is made.
+    #[arg(long, default_value = "eu-central-1")]
+    region: String,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The PKI.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The account.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The local KMS.
+    #[error(transparent)]
+    Kms(#[from] KmsError),
+    /// The enclave.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveError),
+    /// A file of registers.
+    #[error(transparent)]
+    Pcrs(#[from] PcrConfigError),
+    /// A file, standard output or a signal handler.
+    #[error("input and output were expected to work: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl Cli {
+    /// Does what the command says.
+    ///
+    /// # Errors
+    /// [`CliError`]
+    pub async fn run(self) -> Result<(), CliError> {
+        match self.command {
+            Command::Init { folder } => print(&init(&folder)?),
+            Command::Kms { folder, listen, control, create_key } => {
+                let config = Config { listen, control, ..Config::in_folder(&folder.dir, &folder.region)? };
+                run_kms(&folder.dir, config, create_key).await
+            }
+            Command::Policy { folder, deployment, pcr, pcrs, key } => {
+                init(&folder)?;
+                let mut images = pcrs.iter().map(|file| registers(file)).collect::<Result<Vec<_>, _>>()?;
+                if !pcr.is_empty() {
+                    images.push(PcrConfig::new(pcr));
+                }
+                let arn = kms::provision_production(&folder.dir, key.as_deref(), &deployment, &images)?;
+                print(&json!({ "keyArn": arn }))
+            }
+            Command::Measure { config } => print(&json!(enclave::measure(&std::fs::read(config)?)?)),
+            Command::Enclave { folder, config } => {
+                let stop = stop()?;
+                let ready = |pcrs: &PcrConfig| {
+                    if let Err(error) = print(&json!({ "pcrs": pcrs })) {
+                        tracing::warn!(%error, "nobody reads that the enclave is ready");
+                    }
+                };
+                Ok(enclave::run(&folder.dir, &config, ready, stop).await?)
+            }
+        }
+    }
+}
+
+fn init(folder: &Folder) -> Result<Value, CliError> {
+    pki::create_or_load(&folder.dir)?;
+    let account = Account::create_or_load(&folder.dir, &folder.region)?;
+    Ok(json!({
+        "region": account.region,
+        "account": account.account_id,
+        "accountFile": folder.dir.join(account::FILE),
+        "nsmRoot": folder.dir.join(pki::NSM_ROOT),
+        "tlsRoot": folder.dir.join(pki::TLS_ROOT),
+    }))
+}
+
+async fn run_kms(folder: &Path, config: Config, create_key: bool) -> Result<(), CliError> {
+    let stop = stop()?;
+    let region = config.account.region.clone();
+    let kms = LocalKms::start(config)?;
+    let key = if create_key { Some(kms.create_key_with_policy(None)?) } else { None };
+    print(&json!({
+        "endpoint": kms.endpoint(),
+        "kms": kms.addr(),
+        "control": kms.control_addr(),
+        "region": region,
+        "tlsRoot": folder.join(pki::TLS_ROOT),
+        "keyArn": key,
+    }))?;
+    stop.await;
+    tracing::info!("stopping");
+    // Waits for its threads.
+    tokio::task::spawn_blocking(move || drop(kms)).await.map_err(std::io::Error::other)?;
+    Ok(())
+}
+
+/// Ends with the first SIGTERM or SIGINT. The handlers are there when this returns.
+fn stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn print(value: &Value) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{value}")?;
+    Ok(out.flush()?)
+}
+
+fn register(text: &str) -> Result<(PcrIndex, attestation::Pcr), attestation::PcrError> {
+    let (index, value) = text.split_once('=').ok_or(attestation::PcrError::Index)?;
+    Ok((index.parse()?, value.parse()?))
+}
+
+fn registers(file: &Path) -> Result<PcrConfig, CliError> {
+    let text = std::fs::read_to_string(file)?;
+    match file.extension().is_some_and(|extension| extension == "toml") {
+        true => Ok(PcrConfig::from_toml(&text)?),
+        false => Ok(PcrConfig::from_json(&text)?),
+    }
+}
