@@ -11,6 +11,7 @@
 pub mod config;
 pub mod deployment;
 pub mod enclave;
+pub mod ministack;
 pub mod process;
 pub mod programs;
 pub mod raw;
