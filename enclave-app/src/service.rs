@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use data_encoding::HEXLOWER;
 use protocol::{
     AddressClaims, Answer, Credentials, Description, KeyId, NewKey, Operation, Phase, Purpose, Record,
     RecordHeader, Refusal, RefusalCode,
@@ -170,28 +169,10 @@ impl Service {
             data_key: ByteBuf::from(wrapped.blob.clone()),
             nonce: ByteArray::new(nonce),
         };
-        let certificate = issuer.issue(&self.claims(&header)).map_err(internal)?;
+        let claims = AddressClaims::of(&header, self.session.pcr0(), self.session.document_hash());
+        let certificate = issuer.issue(&claims).map_err(internal)?;
         let record = sealing::seal(header, certificate, &key, data_key)?;
         Ok(ByteBuf::from(record.encode()?))
-    }
-
-    fn claims(&self, header: &RecordHeader) -> AddressClaims {
-        AddressClaims {
-            v: 1,
-            deployment: header.deployment.clone(),
-            key_id: header.key_id,
-            user: header.user.clone(),
-            chain: header.chain,
-            purpose: header.purpose,
-            index: header.index,
-            label: header.label.clone(),
-            public_key: HEXLOWER.encode(&header.public_key),
-            address: header.address.clone(),
-            taproot_address: header.taproot_address.clone(),
-            iat: header.created / 1000,
-            pcr0: self.session.pcr0(),
-            attestation: self.session.document_hash(),
-        }
     }
 
     async fn check_record(&self, key_id: KeyId, bytes: Vec<u8>) -> Result<Answer, Refusal> {

@@ -7,7 +7,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, SessionKey, UserRef};
+use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, RecordHeader, SessionKey, UserRef};
 
 /// The `typ` of the protected header.
 pub const TYPE: &str = "cofferdam-address+jws";
@@ -115,6 +115,26 @@ impl<'k> Issuer<'k> {
 }
 
 impl AddressClaims {
+    /// What the certificate of this record states.
+    pub fn of(header: &RecordHeader, pcr0: Pcr, attestation: DocumentHash) -> Self {
+        Self {
+            v: 1,
+            deployment: header.deployment.clone(),
+            key_id: header.key_id,
+            user: header.user.clone(),
+            chain: header.chain,
+            purpose: header.purpose,
+            index: header.index,
+            label: header.label.clone(),
+            public_key: HEXLOWER.encode(&header.public_key),
+            address: header.address.clone(),
+            taproot_address: header.taproot_address.clone(),
+            iat: header.created / 1000,
+            pcr0,
+            attestation,
+        }
+    }
+
     /// Reads the claims without verifying anything: to know which attestation document to fetch.
     ///
     /// # Errors
