@@ -95,6 +95,11 @@ impl AttestationDoc {
         if protected.as_slice() != PROTECTED || !unprotected.is_empty() || signature.len() != 96 {
             return Err(DocumentError::Cose);
         }
+        // serde_cbor would take text or numbers for byte strings: one document, one form.
+        let strings = [&protected, &payload, &signature].map(|bytes| Bytes::new(bytes));
+        if cbor::encode(&(strings[0], &unprotected, strings[1], strings[2]))? != untagged {
+            return Err(DocumentError::Cose);
+        }
         let raw: Payload = cbor::decode(&payload, MAX_DOCUMENT)?;
         // RFC 9052 §4.4: what ES384 signs.
         let signed =

@@ -39,10 +39,15 @@ impl PublicKey {
             }
             (Curve::Ed25519, bytes) => {
                 let bytes: [u8; 32] = bytes.try_into().map_err(|_| PublicKeyError::Point)?;
-                // Weak points are those of small order: nobody holds their key.
-                match ed25519_dalek::VerifyingKey::from_bytes(&bytes) {
-                    Ok(point) if !point.is_weak() => Ok(Self::Ed25519(bytes)),
-                    _ => Err(PublicKeyError::Point),
+                let key =
+                    ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| PublicKeyError::Point)?;
+                // dalek takes a y of p and above; RFC 8032 §5.1.3 does not. Weak points are those
+                // of small order: nobody holds their key.
+                let canonical = key.to_edwards().compress().to_bytes() == bytes;
+                if canonical && !key.is_weak() {
+                    Ok(Self::Ed25519(bytes))
+                } else {
+                    Err(PublicKeyError::Point)
                 }
             }
             _ => Err(PublicKeyError::Point),
@@ -75,6 +80,14 @@ mod tests {
         for bad in [uncompressed.as_bytes(), &off_curve, &[0; 33], &[]] {
             assert_eq!(PublicKey::from_bytes(Curve::Secp256k1, bad), Err(PublicKeyError::Point));
         }
+        // y = p + 3 is the point of y = 3 in another form.
+        let mut other_form = [0xff; 32];
+        (other_form[0], other_form[31]) = (0xf0, 0x7f);
+        let mut one_form = [0; 32];
+        one_form[0] = 3;
+        assert!(PublicKey::from_bytes(Curve::Ed25519, &one_form).is_ok());
+        assert!(ed25519_dalek::VerifyingKey::from_bytes(&other_form).is_ok(), "dalek takes it");
+        assert_eq!(PublicKey::from_bytes(Curve::Ed25519, &other_form), Err(PublicKeyError::Point));
         // The identity of Ed25519 is a point, but nobody's key.
         let mut identity = [0; 32];
         identity[0] = 1;

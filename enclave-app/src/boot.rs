@@ -10,6 +10,7 @@ use crate::{
     Entropy, MeasuredConfig,
     data_keys::DataKeys,
     kms::{AwsKms, SharedCredentials},
+    secret::with_clean_stack,
     server,
     service::Service,
     session::{Session, SessionError},
@@ -51,7 +52,7 @@ impl Enclave {
         nsm: Arc<dyn Nsm>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, BootError> {
-        let session = Arc::new(Session::begin(&config, nsm, entropy.as_ref())?);
+        let session = Arc::new(with_clean_stack(|| Session::begin(&config, nsm, entropy.as_ref()))?);
         let credentials = SharedCredentials::new(session.clock().clone());
         let kms = Arc::new(AwsKms::new(&config, session.clone(), credentials.clone())?);
         let data_keys = DataKeys::new(kms, session.clock().clone(), config.limits());
@@ -86,12 +87,12 @@ async fn upkeep(service: Arc<Service>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        service.data_keys.expire().await;
         let session = service.session.clone();
         // Any document refreshes the clock; this one is thrown away.
         let refreshed = tokio::task::spawn_blocking(move || session.attest(None).map(drop)).await;
         if !matches!(refreshed, Ok(Ok(()))) {
             tracing::warn!("the NSM's time was expected, going on with the monotonic clock");
         }
+        service.data_keys.expire();
     }
 }

@@ -146,7 +146,7 @@ pub struct Limits {
     pub data_key_cache: usize,
     /// How many connections the parent may hold (64).
     pub connections: usize,
-    /// How many requests may be under way (256).
+    /// How many requests may be under way (256), and as many questions about the enclave itself.
     pub in_flight: usize,
     /// How long one call to KMS may take with its repetitions, in seconds (15).
     pub kms_timeout_seconds: u64,
@@ -228,7 +228,7 @@ impl Kms {
     /// The roots for TLS.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] unless all of it is PEM certificates, and at least one.
+    /// [`ConfigError::Value`] when a certificate is malformed or there is none.
     pub fn trust_anchors(&self) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
         let anchors =
             CertificateDer::pem_slice_iter(self.trust_anchors.as_bytes()).collect::<Result<Vec<_>, _>>();

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
     sync::{Arc, PoisonError},
+    time::Instant,
 };
 
 use lru::LruCache;
@@ -50,7 +51,16 @@ struct Opened {
     expires: u64,
 }
 
+/// What seals now, by purpose, and how the last call for more failed.
+#[derive(Default)]
+struct SealingKeys {
+    keys: BTreeMap<Purpose, Sealing>,
+    failed: Option<(Instant, KmsError)>,
+}
+
 type CacheKey = [u8; 32];
+/// Filled once, by whoever asked KMS; a failure is for all who waited for it.
+type Cell = Arc<OnceCell<Result<Opened, KmsError>>>;
 
 /// All data keys of this enclave.
 pub struct DataKeys {
@@ -58,8 +68,8 @@ pub struct DataKeys {
     clock: Clock,
     records: u32,
     age: u64,
-    sealing: Mutex<BTreeMap<Purpose, Sealing>>,
-    opened: std::sync::Mutex<LruCache<CacheKey, Arc<OnceCell<Opened>>>>,
+    sealing: Mutex<SealingKeys>,
+    opened: std::sync::Mutex<LruCache<CacheKey, Cell>>,
 }
 
 impl DataKeys {
@@ -77,21 +87,34 @@ impl DataKeys {
     }
 
     /// Data keys to seal `records` with: what the present one still allows, then fresh ones. One
-    /// caller at a time asks KMS, the others wait and share.
+    /// caller at a time asks KMS; the others wait, and share its failure as well: else a KMS that
+    /// does not answer would keep each of them for a timeout after the other.
     ///
     /// # Errors
     /// [`KmsError`]
     pub async fn reserve(&self, purpose: Purpose, records: u32) -> Result<Vec<Reservation>, KmsError> {
         let mut reservations = Vec::new();
         let mut wanted = records;
+        let asked = Instant::now();
         let mut sealing = self.sealing.lock().await;
         while wanted > 0 {
-            let usable = sealing.get(&purpose).is_some_and(|s| s.left > 0 && self.clock.now() < s.expires);
+            let usable =
+                sealing.keys.get(&purpose).is_some_and(|s| s.left > 0 && self.clock.now() < s.expires);
             if !usable {
-                let fresh = self.fresh(purpose).await?;
-                sealing.insert(purpose, fresh);
+                if let Some((at, error)) = &sealing.failed
+                    && *at >= asked
+                {
+                    return Err(error.clone());
+                }
+                match self.fresh(purpose).await {
+                    Ok(fresh) => drop(sealing.keys.insert(purpose, fresh)),
+                    Err(error) => {
+                        sealing.failed = Some((Instant::now(), error.clone()));
+                        return Err(error);
+                    }
+                }
             }
-            let Some(present) = sealing.get_mut(&purpose) else { continue };
+            let Some(present) = sealing.keys.get_mut(&purpose) else { continue };
             let taken = wanted.min(present.left);
             present.left = present.left.saturating_sub(taken);
             wanted = wanted.saturating_sub(taken);
@@ -106,7 +129,8 @@ impl DataKeys {
         let (secret, wrapped) = self.kms.generate_data_key(purpose).await?;
         let key = DataKey { secret: Arc::new(secret), wrapped: Arc::new(wrapped) };
         let opened = Opened { secret: key.secret.clone(), expires };
-        self.lock_opened().put(cache_key(purpose, &key.wrapped), Arc::new(OnceCell::new_with(Some(opened))));
+        self.lock_opened()
+            .put(cache_key(purpose, &key.wrapped), Arc::new(OnceCell::new_with(Some(Ok(opened)))));
         Ok(Sealing { key, left: self.records, expires })
     }
 
@@ -118,7 +142,7 @@ impl DataKeys {
     pub async fn open(&self, purpose: Purpose, wrapped: &WrappedDataKey) -> Result<Arc<Secret>, KmsError> {
         let cache_key = cache_key(purpose, wrapped);
         let cell = self.cell(cache_key);
-        let opening = cell.get_or_try_init(|| async {
+        let opening = cell.get_or_init(|| async {
             let expires = self.expiry();
             let secret = Arc::new(self.kms.decrypt(purpose, wrapped).await?);
             Ok(Opened { secret, expires })
@@ -128,27 +152,35 @@ impl DataKeys {
             Err(error) => {
                 // Nothing that failed takes a place that a good key could have.
                 let mut cache = self.lock_opened();
-                if cache.peek(&cache_key).is_some_and(|kept| !kept.initialized()) {
+                if cache.peek(&cache_key).is_some_and(|kept| Arc::ptr_eq(kept, &cell)) {
                     cache.pop(&cache_key);
                 }
-                Err(error)
+                Err(error.clone())
             }
         }
     }
 
-    /// Lets go of every data key past its age.
-    pub async fn expire(&self) {
+    /// Lets go of every data key past its age, and of places that nobody fills any more. Never
+    /// waits for KMS: where somebody asks it for a sealing key just now, that one is replaced anyway.
+    pub fn expire(&self) {
         let now = self.clock.now();
-        self.sealing.lock().await.retain(|_, sealing| now < sealing.expires);
         let mut cache = self.lock_opened();
-        let stale: Vec<CacheKey> =
-            cache.iter().filter(|(_, cell)| is_stale(cell, now)).map(|(key, _)| *key).collect();
-        for key in stale {
+        let abandoned = |cell: &Cell| !cell.initialized() && Arc::strong_count(cell) == 1;
+        let gone: Vec<CacheKey> = cache
+            .iter()
+            .filter(|(_, cell)| is_stale(cell, now) || abandoned(cell))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in gone {
             cache.pop(&key);
+        }
+        drop(cache);
+        if let Ok(mut sealing) = self.sealing.try_lock() {
+            sealing.keys.retain(|_, sealing| now < sealing.expires);
         }
     }
 
-    fn cell(&self, key: CacheKey) -> Arc<OnceCell<Opened>> {
+    fn cell(&self, key: CacheKey) -> Cell {
         let mut cache = self.lock_opened();
         match cache.get(&key) {
             Some(cell) if !is_stale(cell, self.clock.now()) => cell.clone(),
@@ -164,7 +196,7 @@ impl DataKeys {
         self.clock.now().saturating_add(self.age)
     }
 
-    fn lock_opened(&self) -> std::sync::MutexGuard<'_, LruCache<CacheKey, Arc<OnceCell<Opened>>>> {
+    fn lock_opened(&self) -> std::sync::MutexGuard<'_, LruCache<CacheKey, Cell>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,8 +207,8 @@ impl DataKey {
     }
 }
 
-fn is_stale(cell: &OnceCell<Opened>, now: u64) -> bool {
-    cell.get().is_some_and(|opened| now >= opened.expires)
+fn is_stale(cell: &Cell, now: u64) -> bool {
+    cell.get().is_some_and(|opened| opened.as_ref().map_or(true, |opened| now >= opened.expires))
 }
 
 /// Purpose, KMS key and blob together: the same blob under another name is another entry.

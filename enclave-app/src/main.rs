@@ -2,14 +2,21 @@
 //! other NSM, and nothing that it reads can make it use one.
 #![forbid(unsafe_code)]
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use attestation::NsmDevice;
 use enclave_app::{Enclave, MeasuredConfig, SystemEntropy, hygiene};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 
 /// Where the image holds the measured configuration.
 const CONFIG: &str = "/etc/cofferdam/enclave.toml";
+/// Threads for the NSM, RSA and sealing.
+const BLOCKING_THREADS: usize = 16;
+/// How long those may take once all is served.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO).init();
@@ -30,8 +37,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let config = std::fs::read(CONFIG).map_err(|error| format!("{CONFIG}: {error}"))?;
     let config = MeasuredConfig::parse(&config)?;
     let nsm = Arc::new(NsmDevice::open()?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    // Stacks are locked in memory whole: as many as are of use, not Tokio's 512.
+    let runtime = Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()?;
+    let served = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let enclave = Enclave::boot(config, nsm.clone(), Arc::new(SystemEntropy::new(nsm)))?;
         let stop = async {
@@ -39,5 +47,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         };
         enclave.serve(stop).await;
         Ok(())
-    })
+    });
+    // A call that hangs in the NSM does not keep the program.
+    runtime.shutdown_timeout(SHUTDOWN);
+    served
 }

@@ -11,6 +11,11 @@ pub(crate) fn internal(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(RefusalCode::Internal, "an enclave without a fault was expected")
 }
 
+/// For everything new while the enclave shuts down.
+pub(crate) fn draining() -> Refusal {
+    Refusal::new(RefusalCode::Draining, "an enclave that is not shutting down was expected")
+}
+
 pub(crate) fn nsm(error: NsmError) -> Refusal {
     tracing::error!(%error, "the NSM failed");
     Refusal::new(RefusalCode::Nsm, error.to_string())

@@ -1,11 +1,12 @@
 //! Sealing and opening of private keys (`docs/formats.md`): AES-256-GCM under a key that
-//! HKDF-SHA256 derives from the data key for this one key id; everything before the ciphertext is
+//! HKDF-SHA256 derives from the data key for this one private key (by key id and public key, so
+//! that even a repeated nonce meets another sealing key); everything before the ciphertext is
 //! authenticated with it.
 
 use aes_gcm::{Aes256Gcm, KeyInit, aead::AeadInOut};
 use chains::PublicKey;
 use hkdf::Hkdf;
-use protocol::{KeyId, Record, RecordError, RecordHeader};
+use protocol::{Record, RecordError, RecordHeader};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -38,7 +39,7 @@ pub fn seal(
     key: &PrivateKey,
     data_key: &Secret,
 ) -> Result<Record, SealError> {
-    let cipher = cipher(data_key, &header.key_id)?;
+    let cipher = cipher(data_key, &header)?;
     let nonce = *header.nonce;
     Record::seal(header, certificate, |aad| {
         // Room for the tag, so that the secret is never moved by a growing buffer.
@@ -57,7 +58,7 @@ pub fn seal(
 pub fn open(record: &Record, data_key: &Secret) -> Result<(PrivateKey, PublicKey), SealError> {
     let header = record.header();
     let mut buffer = Zeroizing::new(record.ciphertext().to_vec());
-    cipher(data_key, &header.key_id)?
+    cipher(data_key, header)?
         .decrypt_in_place(&(*header.nonce).into(), &record.aad()?, &mut *buffer)
         .map_err(|_| SealError::Opening)?;
     let secret = Secret::copy_of(&buffer).ok_or(SealError::Opening)?;
@@ -66,9 +67,9 @@ pub fn open(record: &Record, data_key: &Secret) -> Result<(PrivateKey, PublicKey
         .ok_or(SealError::Opening)
 }
 
-fn cipher(data_key: &Secret, key_id: &KeyId) -> Result<Aes256Gcm, SealError> {
+fn cipher(data_key: &Secret, header: &RecordHeader) -> Result<Aes256Gcm, SealError> {
     let key = Secret::try_new(|key| {
-        let info = [INFO, key_id.as_bytes()];
+        let info = [INFO, header.key_id.as_bytes(), header.public_key.as_slice()];
         Hkdf::<Sha256>::new(None, data_key.expose()).expand_multi_info(&info, key)
     })
     .map_err(|_| SealError::Opening)?;

@@ -39,9 +39,17 @@ impl Secret {
 /// Runs `work`, then wipes the stack that it used: arithmetic on secrets leaves copies in frames
 /// that have returned, which no destructor reaches.
 pub(crate) fn with_clean_stack<T>(work: impl FnOnce() -> T) -> T {
-    let result = call(work);
-    wipe_stack();
-    result
+    // Also when `work` panics.
+    let _wipe = WipeStack;
+    call(work)
+}
+
+struct WipeStack;
+
+impl Drop for WipeStack {
+    fn drop(&mut self) {
+        wipe_stack();
+    }
 }
 
 #[inline(never)]

@@ -4,7 +4,7 @@
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use protocol::{
-    Refusal, RefusalCode, Request, Response,
+    Operation, Phase, Refusal, RefusalCode, Request, Response,
     frame::{self, Deadlines, FrameError},
     transport::{Listener, Stream},
 };
@@ -13,7 +13,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
-use crate::service::Service;
+use crate::{
+    refusal::{draining, internal},
+    service::Service,
+};
 
 /// How long a connection may be silent between frames, and how long a frame may take.
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(300), frame: Duration::from_secs(10) };
@@ -22,11 +25,31 @@ const WAITING_ANSWERS: usize = 16;
 /// After an accept that failed, e.g. for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Permits for requests under way, as many for questions about the enclave itself as for work:
+/// the former are answered also while KMS keeps the latter waiting.
+#[derive(Clone)]
+struct Permits {
+    work: Arc<Semaphore>,
+    control: Arc<Semaphore>,
+}
+
+impl Permits {
+    fn of(&self, operation: &Operation) -> &Arc<Semaphore> {
+        match operation {
+            Operation::Describe | Operation::Attest { .. } | Operation::PutCredentials(_) => &self.control,
+            Operation::CreateKeys { .. } | Operation::CheckRecord { .. } => &self.work,
+        }
+    }
+}
+
 /// Serves connections until `stop`, then lets what is under way finish.
 pub(crate) async fn serve(service: Arc<Service>, mut listener: Listener, stop: impl Future<Output = ()>) {
     let limits = service.config.limits().clone();
     let connections = Arc::new(Semaphore::new(limits.connections));
-    let requests = Arc::new(Semaphore::new(limits.in_flight));
+    let permits = Permits {
+        work: Arc::new(Semaphore::new(limits.in_flight)),
+        control: Arc::new(Semaphore::new(limits.in_flight)),
+    };
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -35,9 +58,9 @@ pub(crate) async fn serve(service: Arc<Service>, mut listener: Listener, stop: i
         };
         match accepted {
             Ok((stream, permit)) => {
-                let (service, requests) = (service.clone(), requests.clone());
+                let (service, permits) = (service.clone(), permits.clone());
                 tokio::spawn(async move {
-                    converse(service, stream, requests).await;
+                    converse(service, stream, permits).await;
                     drop(permit);
                 });
             }
@@ -50,7 +73,8 @@ pub(crate) async fn serve(service: Arc<Service>, mut listener: Listener, stop: i
     drop(listener);
     service.drain();
     let all = u32::try_from(limits.in_flight).unwrap_or(u32::MAX);
-    let drained = tokio::time::timeout(Duration::from_secs(limits.drain_seconds), requests.acquire_many(all));
+    let drained =
+        tokio::time::timeout(Duration::from_secs(limits.drain_seconds), permits.work.acquire_many(all));
     match drained.await {
         Ok(_) => tracing::info!("drained"),
         Err(_) => tracing::warn!(seconds = limits.drain_seconds, "not drained in time"),
@@ -67,13 +91,13 @@ async fn accept(
 }
 
 /// One connection, until it ends, stalls, or sends what is no request.
-async fn converse(service: Arc<Service>, stream: Stream, requests: Arc<Semaphore>) {
+async fn converse(service: Arc<Service>, stream: Stream, permits: Permits) {
     let (mut reader, writer) = tokio::io::split(stream);
     let (answers, outgoing) = mpsc::channel(WAITING_ANSWERS);
     let mut writing = std::pin::pin!(write(writer, outgoing));
     let result = tokio::select! {
         // The parent sends no more: what it asked is still answered.
-        result = read(&service, &mut reader, answers, requests) => match result {
+        result = read(&service, &mut reader, answers, permits) => match result {
             Ok(()) => writing.await,
             Err(error) => Err(error),
         },
@@ -91,10 +115,10 @@ async fn read<R: AsyncRead + Unpin>(
     service: &Arc<Service>,
     reader: &mut ReadHalf<R>,
     answers: Answers,
-    requests: Arc<Semaphore>,
+    permits: Permits,
 ) -> Result<(), FrameError> {
     while let Some(body) = frame::read(reader, DEADLINES).await? {
-        let request = match Request::decode(&body) {
+        let Request { id, operation } = match Request::decode(&body) {
             Ok(request) => request,
             Err(error) => {
                 // Whose answer it would be is unknown: id 0, and the end of the connection.
@@ -104,17 +128,22 @@ async fn read<R: AsyncRead + Unpin>(
             }
         };
         let (service, answers) = (service.clone(), answers.clone());
-        match requests.clone().try_acquire_owned() {
+        match permits.of(&operation).clone().try_acquire_owned() {
             Ok(permit) => {
                 tokio::spawn(async move {
-                    let result = service.perform(request.operation).await;
+                    // A task of its own: should it panic, there is still an answer.
+                    let performed = tokio::spawn(async move { service.perform(operation).await }).await;
+                    let result = performed.unwrap_or_else(|_| Err(internal("a panic")));
                     // The permit goes with the answer: what is drained has been written.
-                    let _ = answers.send((Response { id: request.id, result }, Some(permit))).await;
+                    let _ = answers.send((Response { id, result }, Some(permit))).await;
                 });
             }
             Err(_) => {
-                let refusal = Refusal::new(RefusalCode::Overloaded, "fewer requests under way were expected");
-                let _ = answers.send((Response { id: request.id, result: Err(refusal) }, None)).await;
+                let refusal = match service.phase() {
+                    Phase::Draining => draining(),
+                    _ => Refusal::new(RefusalCode::Overloaded, "fewer requests under way were expected"),
+                };
+                let _ = answers.send((Response { id, result: Err(refusal) }, None)).await;
             }
         }
     }

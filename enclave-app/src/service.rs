@@ -19,7 +19,7 @@ use crate::{
     entropy::Entropy,
     keys::PrivateKey,
     kms::{KmsError, SharedCredentials, WrappedDataKey},
-    refusal::{internal, nsm},
+    refusal::{draining, internal, nsm},
     sealing,
     secret::with_clean_stack,
     session::Session,
@@ -70,9 +70,7 @@ impl Service {
         let phase = self.phase();
         match (operation, phase) {
             (Operation::Describe, _) => Ok(Answer::Description(self.describe(phase))),
-            (_, Phase::Draining) => {
-                Err(Refusal::new(RefusalCode::Draining, "an enclave that is not shutting down was expected"))
-            }
+            (_, Phase::Draining) => Err(draining()),
             (Operation::Attest { nonce }, _) => self.attest(nonce.into_vec()).await,
             (Operation::PutCredentials(credentials), _) => self.put_credentials(credentials),
             (_, Phase::AwaitingCredentials) => Err(KmsError::NoCredentials.into()),
@@ -104,12 +102,15 @@ impl Service {
     }
 
     fn put_credentials(&self, credentials: Credentials) -> Result<Answer, Refusal> {
-        let short = |text: &str, limit| (1..=limit).contains(&text.len()) && text.is_ascii();
+        // Printable alone: the SDK panics on an access key id that no HTTP header can carry.
+        let short = |text: &str, limit| {
+            (1..=limit).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
         let fits = short(&credentials.access_key_id, MAX_CREDENTIAL)
             && short(&credentials.secret_access_key, MAX_CREDENTIAL)
             && credentials.session_token.as_deref().is_none_or(|token| short(token, MAX_TOKEN));
         if !fits {
-            return Err(malformed("credentials: ASCII of AWS's lengths was expected"));
+            return Err(malformed("credentials: printable ASCII of AWS's lengths was expected"));
         }
         self.credentials.put(credentials);
         Ok(Answer::CredentialsAccepted)
@@ -119,12 +120,11 @@ impl Service {
         if !(1..=MAX_KEYS).contains(&keys.len()) {
             return Err(malformed("keys: 1 to 256 were expected"));
         }
-        // With one purpose there is one data key to ask for; a match, so that a second purpose
-        // does not compile until this is thought through.
-        let purpose = match Purpose::default() {
-            Purpose::Sweep => Purpose::Sweep,
-        };
-        let count = u32::try_from(keys.len()).map_err(|_| malformed("keys: 1 to 256 were expected"))?;
+        let purpose = keys.first().map_or(Purpose::default(), |key| key.purpose);
+        if keys.iter().any(|key| key.purpose != purpose) {
+            return Err(malformed("keys: one purpose was expected, it is the data key's"));
+        }
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let reservations = self.data_keys.reserve(purpose, count).await?;
         let service = self.clone();
         let records = blocking(move || with_clean_stack(|| service.seal_all(&keys, &reservations))).await??;

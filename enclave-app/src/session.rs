@@ -34,7 +34,8 @@ pub enum SessionError {
 pub struct Session {
     nsm: Arc<dyn Nsm>,
     clock: Clock,
-    key: SigningKey,
+    /// On the heap: moving the session leaves no copy behind.
+    key: Box<SigningKey>,
     binding: Vec<u8>,
     document: Vec<u8>,
     hash: DocumentHash,
@@ -51,7 +52,7 @@ impl Session {
         nsm: Arc<dyn Nsm>,
         entropy: &dyn Entropy,
     ) -> Result<Self, SessionError> {
-        let key = SigningKey::from_bytes(entropy.secret()?.expose());
+        let key = Box::new(SigningKey::from_bytes(entropy.secret()?.expose()));
         let binding = SessionBinding {
             v: SessionBinding::VERSION,
             config: ByteArray::new(config.sha384()),
@@ -91,7 +92,7 @@ impl Session {
     }
 
     /// The session key.
-    pub(crate) const fn key(&self) -> &SigningKey {
+    pub(crate) fn key(&self) -> &SigningKey {
         &self.key
     }
 

@@ -1,12 +1,17 @@
 //! The messages between parent and enclave, one CBOR item to a frame. Requests carry an id, so
 //! that many can be under way on one connection and answers may overtake each other.
 
+use std::fmt;
+
 use attestation::{
     DocumentHash, Pcr,
     cbor::{self, CborError},
 };
 use chains::Chain;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{Error as _, SeqAccess, Visitor},
+};
 use serde_bytes::ByteBuf;
 
 use crate::{
@@ -51,10 +56,11 @@ pub enum Operation {
     },
     /// Credentials for KMS, replacing earlier ones.
     PutCredentials(Credentials),
-    /// Makes and seals keys: 1 to [`MAX_KEYS`], in order. Keys are not remembered: the store's
+    /// Makes and seals keys of one purpose: 1 to [`MAX_KEYS`], in order. Keys are not remembered: the store's
     /// conditional creation decides which record of a key is the one.
     CreateKeys {
         /// What to make.
+        #[serde(deserialize_with = "at_most_max_keys")]
         keys: Vec<NewKey>,
     },
     /// Opens a stored record and compares the public key, as signing would.
@@ -64,6 +70,32 @@ pub enum Operation {
         /// The stored bytes.
         record: ByteBuf,
     },
+}
+
+/// Stops at the first key too many: a frame of 1 MiB has room for far more than it may name.
+fn at_most_max_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<NewKey>, D::Error> {
+    struct Keys;
+
+    impl<'de> Visitor<'de> for Keys {
+        type Value = Vec<NewKey>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MAX_KEYS} keys")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<NewKey>, A::Error> {
+            let mut keys = Vec::new();
+            while let Some(key) = items.next_element()? {
+                if keys.len() == MAX_KEYS {
+                    return Err(A::Error::invalid_length(MAX_KEYS.saturating_add(1), &self));
+                }
+                keys.push(key);
+            }
+            Ok(keys)
+        }
+    }
+
+    deserializer.deserialize_seq(Keys)
 }
 
 /// A key to make.
@@ -228,9 +260,10 @@ impl From<RecordError> for Refusal {
         let code = match error {
             RecordError::Version { .. } => RefusalCode::RecordVersion,
             RecordError::KeyId => RefusalCode::RecordIdentity,
-            RecordError::Cbor(_) | RecordError::Ciphertext | RecordError::PublicKey(_) => {
-                RefusalCode::RecordMalformed
-            }
+            RecordError::Cbor(_)
+            | RecordError::DataKey
+            | RecordError::Ciphertext
+            | RecordError::PublicKey(_) => RefusalCode::RecordMalformed,
         };
         Self::new(code, error.to_string())
     }
@@ -247,12 +280,12 @@ macro_rules! codec {
                 cbor::encode(self)
             }
 
-            /// From one frame's body.
+            /// From one frame's body, which must be in the one form that [`Self::encode`] writes.
             ///
             /// # Errors
             /// [`CborError`]
             pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
-                cbor::decode(bytes, MAX_FRAME)
+                cbor::decode_deterministic(bytes, MAX_FRAME)
             }
         }
     )*};

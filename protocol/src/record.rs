@@ -14,6 +14,8 @@ use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, UserRef};
 
 /// The longest record that is read.
 pub const MAX_RECORD: usize = 8192;
+/// The longest wrapped data key. KMS's are below 200 bytes.
+pub const MAX_DATA_KEY: usize = 1024;
 /// The version that this code writes and reads.
 pub const VERSION: u8 = 1;
 /// First item of the additional authenticated data.
@@ -33,6 +35,9 @@ pub enum RecordError {
         /// The record's.
         found: u8,
     },
+    /// A wrapped data key that KMS cannot have made.
+    #[error("a wrapped data key of 1 to {MAX_DATA_KEY} bytes was expected")]
+    DataKey,
     /// A ciphertext of another length.
     #[error("a ciphertext of {CIPHERTEXT} bytes was expected")]
     Ciphertext,
@@ -132,6 +137,9 @@ impl Record {
         let header: RecordHeader = cbor::decode_deterministic(&header_bytes, MAX_RECORD)?;
         if ciphertext.len() != CIPHERTEXT {
             return Err(RecordError::Ciphertext);
+        }
+        if !(1..=MAX_DATA_KEY).contains(&header.data_key.len()) {
+            return Err(RecordError::DataKey);
         }
         PublicKey::from_bytes(header.chain.curve(), &header.public_key)?;
         if header.key_id != KeyId::derive(&header.deployment, &header.path()) {

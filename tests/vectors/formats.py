@@ -257,7 +257,7 @@ def record(name, nonce, **names):
         }
     )
     _, digest, _ = key_id(*(fields[name] for name in ("deployment", "user", "chain", "purpose", "index")))
-    info = b"cofferdam/seal/v1" + digest
+    info = b"cofferdam/seal/v1" + digest + public
     sealing_key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(DATA_KEY)
     aad = cbor(["cofferdam/record/v1", header, jws])
     ciphertext = AESGCM(sealing_key).encrypt(nonce, secret, aad)

@@ -9,9 +9,23 @@ const ARN: &str = "arn:aws:kms:us-east-1:000000000000:key/a";
 /// Counts calls. The blob is the number of the call that made it, the secret repeats it.
 #[derive(Default)]
 struct Counting {
+    /// Fails after so many milliseconds, as a KMS does that does not answer.
+    silent: AtomicU32,
     generated: AtomicU32,
     decrypted: AtomicU32,
     denying: std::sync::atomic::AtomicBool,
+}
+
+impl Counting {
+    async fn fall_silent(&self) -> Result<(), KmsError> {
+        match self.silent.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            milliseconds => {
+                tokio::time::sleep(std::time::Duration::from_millis(milliseconds.into())).await;
+                Err(KmsError::Unavailable("a timeout".into()))
+            }
+        }
+    }
 }
 
 fn secret(number: u32) -> Secret {
@@ -23,6 +37,7 @@ impl Kms for Counting {
         Box::pin(async {
             tokio::task::yield_now().await;
             let number = self.generated.fetch_add(1, Ordering::SeqCst);
+            self.fall_silent().await?;
             Ok((secret(number), WrappedDataKey { kms_key: ARN.into(), blob: number.to_be_bytes().to_vec() }))
         })
     }
@@ -31,6 +46,7 @@ impl Kms for Counting {
         Box::pin(async {
             tokio::task::yield_now().await;
             self.decrypted.fetch_add(1, Ordering::SeqCst);
+            self.fall_silent().await?;
             if self.denying.load(Ordering::SeqCst) {
                 return Err(KmsError::Denied("AccessDeniedException".into()));
             }
@@ -116,7 +132,7 @@ async fn what_is_past_its_age_is_dropped_though_nobody_asks_for_it() {
     let held = keys.open(Purpose::Sweep, &wrapped(7)).await.unwrap();
     let sealing = keys.reserve(Purpose::Sweep, 1).await.unwrap().remove(0).key.secret;
     after(&keys, 61);
-    keys.expire().await;
+    keys.expire();
     assert_eq!((Arc::strong_count(&held), Arc::strong_count(&sealing)), (1, 1));
 }
 
@@ -153,4 +169,48 @@ async fn the_cache_is_bounded_and_failures_take_no_place_in_it() {
         keys.open(Purpose::Sweep, &wrapped(number)).await.unwrap();
     }
     assert_eq!(keys.lock_opened().len(), 2);
+}
+
+#[tokio::test]
+async fn a_kms_that_does_not_answer_keeps_everybody_for_one_timeout_only() {
+    let (kms, keys) = data_keys(Limits::default());
+    kms.silent.store(200, Ordering::SeqCst);
+    let tasks: Vec<_> = (0..40)
+        .map(|number| {
+            let keys = keys.clone();
+            tokio::spawn(async move {
+                match number % 2 {
+                    0 => keys.reserve(Purpose::Sweep, 1).await.map(drop),
+                    _ => keys.open(Purpose::Sweep, &wrapped(3)).await.map(drop),
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(matches!(task.await.unwrap(), Err(KmsError::Unavailable(_))));
+    }
+    // Each kind asked once, and whoever waited failed with it.
+    assert_eq!((kms.generated.load(Ordering::SeqCst), kms.decrypted.load(Ordering::SeqCst)), (1, 1));
+    kms.silent.store(0, Ordering::SeqCst);
+    keys.reserve(Purpose::Sweep, 1).await.unwrap();
+    keys.open(Purpose::Sweep, &wrapped(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn places_that_nobody_fills_any_more_are_given_back() {
+    let (kms, keys) = data_keys(Limits::default());
+    kms.silent.store(60_000, Ordering::SeqCst);
+    let waiting = {
+        let keys = keys.clone();
+        tokio::spawn(async move { keys.open(Purpose::Sweep, &wrapped(3)).await.map(drop) })
+    };
+    while kms.decrypted.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    keys.expire();
+    assert_eq!(keys.lock_opened().len(), 1, "somebody waits for it");
+    waiting.abort();
+    let _ = waiting.await;
+    keys.expire();
+    assert_eq!(keys.lock_opened().len(), 0);
 }

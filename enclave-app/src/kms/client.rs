@@ -14,12 +14,10 @@ use aws_sdk_kms::{
     types::{DataKeySpec, KeyEncryptionMechanism, RecipientInfo},
 };
 use aws_smithy_async::rt::sleep::TokioSleep;
-use protocol::Purpose;
+use protocol::{Purpose, record::MAX_DATA_KEY};
 
-use super::{
-    BoxFuture, Kms, KmsError, MAX_BLOB, SharedCredentials, WrappedDataKey, connector::KmsHttpClient,
-};
-use crate::{MeasuredConfig, Secret, session::Session};
+use super::{BoxFuture, Kms, KmsError, SharedCredentials, WrappedDataKey, connector::KmsHttpClient};
+use crate::{MeasuredConfig, Secret, secret::with_clean_stack, session::Session};
 
 /// How often a call is made before it fails.
 const ATTEMPTS: u32 = 3;
@@ -117,13 +115,14 @@ impl AwsKms {
         }
         let envelope = for_recipient.ok_or(KmsError::Answer("CiphertextForRecipient"))?;
         let recipient = self.recipient.clone();
-        tokio::task::spawn_blocking(move || {
+        let open = move || {
             let wrong = KmsError::Answer("a data key of 32 bytes for this enclave's recipient key");
             let opened = recipient.open(envelope.as_ref()).map_err(|_| wrong.clone())?;
             Secret::copy_of(&opened).ok_or(wrong)
-        })
-        .await
-        .map_err(|_| KmsError::Unavailable("an interrupted decryption".into()))?
+        };
+        tokio::task::spawn_blocking(|| with_clean_stack(open))
+            .await
+            .map_err(|_| KmsError::Unavailable("an interrupted decryption".into()))?
     }
 }
 
@@ -144,7 +143,7 @@ impl Kms for AwsKms {
             let blob = answer
                 .ciphertext_blob
                 .map(Blob::into_inner)
-                .filter(|blob| (1..=MAX_BLOB).contains(&blob.len()))
+                .filter(|blob| (1..=MAX_DATA_KEY).contains(&blob.len()))
                 .ok_or(KmsError::Answer("a CiphertextBlob of 1 to 1024 bytes"))?;
             let secret = self
                 .secret(

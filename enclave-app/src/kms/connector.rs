@@ -42,6 +42,8 @@ use crate::clock::Clock;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
+/// How many unused connections are kept.
+const MAX_IDLE: usize = 16;
 /// The longest answer that is read. Those of KMS are a few kilobytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -71,6 +73,7 @@ impl KmsHttpClient {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MAX_IDLE)
             .build(dial);
         Ok(Self { client })
     }

@@ -17,9 +17,6 @@ pub use credentials::SharedCredentials;
 
 use crate::Secret;
 
-/// The longest CiphertextBlob of a data key that is accepted. KMS's are below 200 bytes.
-pub const MAX_BLOB: usize = 1024;
-
 /// A data key as it is stored: under a KMS key, in KMS's own form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrappedDataKey {

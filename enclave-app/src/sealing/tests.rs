@@ -3,7 +3,7 @@
 use super::*;
 use crate::entropy::{Entropy, EntropyError};
 use chains::Chain;
-use protocol::{Deployment, Index, KeyPath, Purpose};
+use protocol::{Deployment, Index, KeyId, KeyPath, Purpose};
 use serde_bytes::{ByteArray, ByteBuf};
 
 struct Fixed(u8);
