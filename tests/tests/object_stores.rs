@@ -12,6 +12,7 @@ use std::{
 
 use cofferdam_tests::ministack::{Ministack, free_port};
 use futures::future::join_all;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use object_store::{
     aws::{AmazonS3, AmazonS3Builder},
     path::Path as ObjectPath,
@@ -21,7 +22,9 @@ use parent_proxy::{
     store::{Placed, ProbeError, Store, StoreLimits, StoreUrl, probe},
 };
 use protocol::{Index, KeyId, KeyPath, Purpose};
+use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 fn bucket(endpoint: &str, key: &str, secret: &str) -> AmazonS3 {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -93,6 +96,26 @@ async fn s3rver_is_refused_because_it_overwrites() {
     let server = S3rver::start().await;
     let refused = probe(&store(bucket(&server.endpoint, "S3RVER", "S3RVER"))).await;
     assert!(matches!(refused, Err(ProbeError::Overwrites)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s3s_fs_is_refused_because_more_than_one_creation_wins() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::create_dir(data.path().join("cofferdam")).unwrap();
+    let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(data.path()).unwrap());
+    service.set_auth(SimpleAuth::from_single("id", "secret"));
+    let service = service.build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        while let Ok((stream, _)) = listener.accept().await {
+            let serving = http.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+            tokio::spawn(async move { drop(serving.await) });
+        }
+    });
+    let refused = probe(&store(bucket(&endpoint, "id", "secret"))).await;
+    assert!(matches!(refused, Err(ProbeError::Winners { winners: 2.. })), "{refused:?}");
 }
 
 /// s3rver (npm).

@@ -64,6 +64,7 @@ seed("cbor", values("records", "header") + values("key_ids", "preimage") + value
 seed("kms_envelope", [path.read_bytes() for path in vectors.glob("kms-recipient/*.ber")])
 seed("sealed_record", records)
 seed("request_frame", frames + [frame[4:] for frame in frames] + [b"".join(frames[:3])])
+seed("request_frame", values("requests_refused", "message"))
 for kind, member in [("c", "certificate"), ("p", "certificate_claims"), ("h", "certificate_header")]:
     seed("certificate", [(kind + case[member]).encode() for case in formats["records"]])
 seed("enclave_config", [config["text"].encode()])

@@ -9,6 +9,7 @@ need cc build-essential
 need openssl openssl
 need curl curl
 need strace strace
+need jq jq
 need flock util-linux
 need node nodejs
 need npm npm

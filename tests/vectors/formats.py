@@ -327,15 +327,21 @@ def refused_records():
             ("a header with an unknown key", "record.malformed", changed(extra=0)),
             ("a header with label null", "record.malformed", changed(label=None)),
             ("a ciphertext of 47 bytes", "record.malformed", stored(ciphertext=ciphertext[:-1])),
+            ("an empty data key", "record.malformed", changed(data_key=b"")),
+            ("a data key of 1025 bytes", "record.malformed", changed(data_key=bytes(1025))),
             ("a public key that is no point", "record.malformed", changed(public_key=b"\x05" + b"\xff" * 32)),
             ("names of another user", "record.identity", changed(user="mallory")),
             ("another index", "record.identity", changed(index=1)),
+            ("items in another order", "record.malformed", cbor([version, header, ciphertext, jws])),
+            ("a version as text", "record.malformed", stored(version="1")),
+            ("a header as an array of its bytes", "record.malformed", stored(header=list(header))),
             ("another public key", "record.tampered", changed(public_key=other_point)),
             ("another address", "record.tampered", changed(address=RECORDS[1]["address"])),
             ("a label that was added", "record.tampered", changed(label="x")),
             ("another time", "record.tampered", changed(created=CREATED + 1)),
             ("another nonce", "record.tampered", changed(nonce=b"\x01" * 12)),
             ("a bit of the ciphertext", "record.tampered", stored(ciphertext=flipped)),
+            ("another certificate", "record.tampered", stored(jws=RECORDS[1]["certificate"])),
             ("the certificate of another key", "record.tampered", stored(jws=RECORDS[1]["certificate"])),
         ]
     ]
@@ -402,6 +408,38 @@ RESPONSES = [
     frame("record_opened", {"id": 24, "result": {"Ok": "record_opened"}}),
     frame("refusal", {"id": 0, "result": {"Err": {"code": "record.tampered", "message": "no"}}}),
 ]
+
+
+def refused_requests():
+    """What is no request, though most of it says what one says."""
+    keys = {"keys": [NEW_KEYS[0]] * 257}
+    unsorted = cbor2.dumps({"operation": "describe", "id": 1})
+    twice = bytes.fromhex("a3") + b"\x62id\x01\x62id\x01\x69operation\x68describe"
+    return [
+        {"why": why, "message": data.hex()}
+        for why, data in [
+            ("nothing", b""),
+            ("keys in another order", unsorted),
+            ("a key twice", twice),
+            ("a key too many", cbor({"id": 1, "operation": "describe", "extra": 0})),
+            ("no id", cbor({"operation": "describe"})),
+            ("a negative id", cbor({"id": -1, "operation": "describe"})),
+            ("positions for keys", cbor({0: 1, 1: "describe"})),
+            ("a position for an operation", cbor({"id": 1, "operation": 0})),
+            ("an array for a map", cbor([1, "describe"])),
+            ("an unknown operation", cbor({"id": 1, "operation": "sign_hash"})),
+            ("two operations", cbor({"id": 1, "operation": {"describe": None, "attest": {"nonce": b"\1"}}})),
+            ("describe with parameters", cbor({"id": 1, "operation": {"describe": None}})),
+            ("attest without parameters", cbor({"id": 1, "operation": "attest"})),
+            ("a nonce as text", cbor({"id": 1, "operation": {"attest": {"nonce": "a"}}})),
+            ("a nonce as an array", cbor({"id": 1, "operation": {"attest": {"nonce": [1]}}})),
+            ("a label of null", cbor({"id": 1, "operation": {"create_keys": {"keys": [{**NEW_KEYS[0], "label": None}]}}})),
+            ("a user that is empty", cbor({"id": 1, "operation": {"create_keys": {"keys": [{**NEW_KEYS[0], "user": ""}]}}})),
+            ("257 keys", cbor({"id": 1, "operation": {"create_keys": keys}})),
+            ("a message and a byte", cbor({"id": 1, "operation": "describe"}) + b"\x00"),
+        ]
+    ]
+
 
 REFUSAL_CODES = [
     "request.malformed",
@@ -490,6 +528,7 @@ print(
             "records": RECORDS,
             "records_refused": refused_records(),
             "requests": REQUESTS,
+            "requests_refused": refused_requests(),
             "responses": RESPONSES,
             "refusal_codes": REFUSAL_CODES,
             "configuration": {

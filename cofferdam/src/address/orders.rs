@@ -1,0 +1,133 @@
+//! What is asked for: one user's addresses from the command line, or a JSON Lines file. All of it
+//! is read before anything is sent, so that a bad line has no half-done batch behind it.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    path::Path,
+};
+
+use chains::Chain;
+use protocol::{Index, Label, Purpose, UserRef};
+use serde::{Deserialize, Serialize};
+
+use super::{Address, bulk::next_line};
+use crate::{
+    error::{Error, Refused},
+    input::STDIN,
+};
+
+/// One address to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    pub(super) user: UserRef,
+    pub(super) chain: Chain,
+    #[serde(default)]
+    pub(super) purpose: Purpose,
+    #[serde(default)]
+    pub(super) index: Index,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) label: Option<Label>,
+}
+
+impl Order {
+    /// Whether an answer is to this order. The label of an existing address is the old one.
+    pub(super) fn is_answered_by(&self, address: &Address) -> Result<(), Refused> {
+        let same = self.user == address.user
+            && self.chain == address.chain
+            && self.purpose == address.purpose
+            && self.index == address.index;
+        if same {
+            Ok(())
+        } else {
+            Err(Refused::new(
+                "answer",
+                "the address of the user, chain and index that were asked for was expected",
+            ))
+        }
+    }
+}
+
+/// `count` addresses of one user, beginning at `index`.
+pub(super) fn series(
+    user: &UserRef,
+    chain: Chain,
+    index: Index,
+    count: u32,
+    label: Option<&Label>,
+) -> Result<Vec<Order>, Error> {
+    let order = |offset: u32| {
+        let index = Index::try_from(u64::from(index.get()) + u64::from(offset))?;
+        Ok(Order { user: user.clone(), chain, purpose: Purpose::default(), index, label: label.cloned() })
+    };
+    // The last first: a series that does not fit is refused before it is made.
+    count
+        .checked_sub(1)
+        .map(order)
+        .transpose()
+        .and_then(|_| (0..count).map(order).collect())
+        .map_err(|error: protocol::NameError| Error::input("--index and --count", error))
+}
+
+/// Every line of a file.
+pub(super) fn from_file(file: &Path) -> Result<Vec<Order>, Error> {
+    let unreadable =
+        |error| Error::input(file.display(), format_args!("a readable file was expected: {error}"));
+    let reader: Box<dyn Read> = if file.as_os_str() == STDIN {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(unreadable)?)
+    };
+    let mut lines = BufReader::new(reader);
+    let mut orders = Vec::new();
+    for number in 1_u64.. {
+        let at = |expected: String| Error::input(format_args!("{}, line {number}", file.display()), expected);
+        let Some(line) = next_line(&mut lines).map_err(at)? else { break };
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let order = serde_json::from_slice(&line).map_err(|error| {
+            at(format!("JSON with user, chain, and maybe purpose, index and label was expected: {error}"))
+        })?;
+        orders.push(order);
+    }
+    Ok(orders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_counts_up_and_stays_within_the_indices() {
+        let user = "alice".parse().unwrap();
+        let at = |index: u64| Index::try_from(index).unwrap();
+        let orders = series(&user, Chain::Evm, at(7), 3, None).unwrap();
+        let indices: Vec<u32> = orders.iter().map(|order| order.index.get()).collect();
+        assert_eq!(indices, [7, 8, 9]);
+        assert!(series(&user, Chain::Evm, at(0x7fff_ffff), 1, None).is_ok());
+        assert!(series(&user, Chain::Evm, at(0x7fff_ffff), 2, None).is_err());
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_nothing_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("orders.jsonl");
+        std::fs::write(
+            &file,
+            "{\"user\":\"a\",\"chain\":\"evm\"}\n\n{\"user\":\"b\",\"chain\":\"tron\",\"index\":3}",
+        )
+        .unwrap();
+        assert_eq!(from_file(&file).unwrap().len(), 2);
+        for bad in [
+            "{}",
+            "[]",
+            "{\"user\":\"a\",\"chain\":\"dogecoin\"}",
+            "{\"user\":\"a\",\"chain\":\"evm\",\"x\":1}",
+        ] {
+            std::fs::write(&file, format!("{{\"user\":\"a\",\"chain\":\"evm\"}}\n{bad}\n")).unwrap();
+            assert!(from_file(&file).unwrap_err().to_string().contains("line 2"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Errors of the API: `application/problem+json` (RFC 9457).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What the parent answered in place of success.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    #[serde(default)]
+    pub(crate) status: u16,
+    #[serde(default)]
+    pub(crate) code: Option<String>,
+    #[serde(default)]
+    pub(crate) title: Option<String>,
+    #[serde(default)]
+    pub(crate) detail: Option<String>,
+    #[serde(default)]
+    pub(crate) field: Option<String>,
+    #[serde(default)]
+    pub(crate) request_id: Option<String>,
+}
+
+impl Problem {
+    /// Reads a body. Something else than a problem document, from a proxy for example, leaves
+    /// only the status, which is always the response's own.
+    pub(super) fn read(status: u16, body: &[u8]) -> Self {
+        let problem: Self = serde_json::from_slice(body).unwrap_or_default();
+        Self { status, ..problem }
+    }
+
+    /// For JSON output.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut fields = json!(self);
+        if let Some(fields) = fields.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+            fields.insert("kind".into(), "problem".into());
+            fields.insert("message".into(), self.to_string().into());
+        }
+        fields
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "the parent refused: {code} (HTTP {})", self.status)?,
+            None => write!(f, "the parent refused: HTTP {}", self.status)?,
+        }
+        if let Some(text) = self.detail.as_ref().or(self.title.as_ref()) {
+            write!(f, ": {text}")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, " [field {field}]")?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, " [request {id}]")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_code_detail_field_and_request() {
+        let body = br#"{"type":"urn:cofferdam:problem:request.invalid","title":"Bad","status":400,
+            "detail":"1 to 128 bytes were expected","code":"request.invalid","field":"user","request_id":"r1"}"#;
+        let problem = Problem::read(400, body);
+        assert_eq!(
+            problem.to_string(),
+            "the parent refused: request.invalid (HTTP 400): 1 to 128 bytes were expected [field user] [request r1]"
+        );
+        assert_eq!(problem.to_json()["field"], "user");
+    }
+
+    #[test]
+    fn anything_else_leaves_the_status() {
+        for body in [&b"<html>"[..], b"[]", b"{\"code\":7}", b""] {
+            assert_eq!(Problem::read(502, body).to_string(), "the parent refused: HTTP 502");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `cofferdam dev`: simulated enclave, local KMS and parent on this machine, each its own process
+//! as in production, in one terminal.
+//!
+//! The programs are found beside this one. Nothing is restarted silently: when one ends, all end.
+
+mod demo;
+mod exec;
+mod folder;
+mod logs;
+mod process;
+mod programs;
+mod stack;
+mod story;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    error::Error,
+    output::{Screen, Sheet},
+};
+
+pub(crate) use exec::{ExecArgs, exec};
+use folder::Folder;
+use logs::Logs;
+use stack::Stack;
+
+/// Arguments of `dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where keys, configuration and addresses are kept
+    #[arg(long, value_name = "FOLDER", default_value = ".cofferdam-dev", conflicts_with = "demo")]
+    dir: PathBuf,
+    /// The port of the parent's HTTP API on 127.0.0.1
+    #[arg(long, default_value_t = 8080, conflicts_with = "demo")]
+    port: u16,
+    /// Tell the whole story in a folder of its own, and end: 0 only when all of it held
+    #[arg(long)]
+    demo: bool,
+    /// With --demo: show the programs' logs as well
+    #[arg(long, requires = "demo")]
+    logs: bool,
+}
+
+/// Runs until Ctrl-C, or until the demo ends.
+pub(crate) async fn run(args: DevArgs, screen: &Screen) -> Result<(), Error> {
+    let mut stop = Stop::new()?;
+    if args.demo {
+        return demo::run(args.logs, screen, &mut stop).await;
+    }
+    let logs = Logs::new(screen, true);
+    let folder = Folder::open(&args.dir)?;
+    let mut stack = Stack::new(folder, args.port, logs);
+    let result = tokio::select! {
+        result = serve(&mut stack, screen) => result,
+        () = stop.asked() => Ok(()),
+    };
+    if result.is_ok() {
+        stack.logs().say("stopping");
+    }
+    // A second Ctrl-C does not wait for anyone.
+    tokio::select! {
+        () = stack.stop() => {}
+        () = stop.asked() => {}
+    }
+    result
+}
+
+/// Starts everything, says how to use it, and returns when a process ends.
+async fn serve(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
+    stack.start().await?;
+    tell(stack, screen)?;
+    Err(stack.ended().await)
+}
+
+fn tell(stack: &Stack, screen: &Screen) -> Result<(), Error> {
+    let folder = stack.folder();
+    let (url, image, root) = (stack.url()?, folder.image(), folder.nsm_root());
+    let url = url.as_str().trim_end_matches('/');
+    let pcr0 = stack.pcr0();
+    if screen.json() {
+        let ready = json!({"ready": true, "parent": url, "pcr0": pcr0, "image": image, "root": root});
+        return screen.json_line(&ready);
+    }
+    let mut sheet = Sheet::default();
+    sheet.plain("");
+    sheet.good(format!("ready at {url}"));
+    sheet.row("PCR0", pcr0);
+    sheet.plain("");
+    sheet.note("in another terminal:");
+    let verify = format!("--verify --image {} --root {}", image.display(), root.display());
+    sheet.plain(format!("  cofferdam address create --parent {url} --user alice --chain evm {verify}"));
+    sheet.plain(format!("  cofferdam address list --parent {url} --user alice {verify}"));
+    sheet.note("Ctrl-C stops everything");
+    sheet.plain("");
+    screen.sheet(&sheet)
+}
+
+/// Ctrl-C, the word to stop from a supervisor, or a closed terminal.
+pub(super) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, Error> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error::Failed(format!("signals were expected to arrive: {error}")))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}

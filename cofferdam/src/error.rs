@@ -1,0 +1,119 @@
+//! Why the program did not do what it was asked, and which exit code says so.
+
+use std::process::ExitCode;
+
+use attestation::VerifyError;
+use serde_json::{Value, json};
+
+use crate::client::Problem;
+
+/// Exit code of what did not verify or could not be done.
+const NOT_VERIFIED: u8 = 1;
+/// Exit code of input that cannot be used; the argument parser uses the same.
+const UNUSABLE: u8 = 2;
+
+/// Everything that can end a command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Input that cannot be used: an argument or a file.
+    #[error("{0}")]
+    Input(String),
+    /// Something did not verify.
+    #[error("not verified: {0}")]
+    Refused(#[from] Refused),
+    /// Several did not; each was told when it was found.
+    #[error("not verified: {refused} of {of} addresses")]
+    SomeRefused {
+        /// How many did not verify.
+        refused: u64,
+        /// How many there were.
+        of: u64,
+    },
+    /// The parent answered an error.
+    #[error("{0}")]
+    Problem(Box<Problem>),
+    /// The parent could not be reached, or answered something else than its API says.
+    #[error("{0}")]
+    Parent(String),
+    /// Something else could not be done.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What did not verify.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refused {
+    /// Stable, for programs: which check.
+    pub(crate) check: &'static str,
+    /// For people: what was expected and what was found.
+    pub(crate) message: String,
+}
+
+impl Refused {
+    /// Refuses with a reason.
+    pub(crate) fn new(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, message: message.into() }
+    }
+
+    /// For JSON output.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"kind": "verification", "check": self.check, "message": self.message})
+    }
+}
+
+impl From<VerifyError> for Refused {
+    fn from(error: VerifyError) -> Self {
+        let check = match &error {
+            VerifyError::Document(_) => "document",
+            VerifyError::Path { .. } => "path",
+            VerifyError::Signature => "signature",
+            VerifyError::Future { .. } | VerifyError::Stale { .. } => "time",
+            VerifyError::Debug { .. } => "debug",
+            VerifyError::Pcr { .. } => "pcr",
+            VerifyError::Binding { field, .. } => field,
+        };
+        Self::new(check, error.to_string())
+    }
+}
+
+impl From<VerifyError> for Error {
+    fn from(error: VerifyError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<protocol::CertificateError> for Refused {
+    fn from(error: protocol::CertificateError) -> Self {
+        Self::new("certificate", error.to_string())
+    }
+}
+
+impl Error {
+    /// Refuses input: `what` is its name, `expected` what it should be.
+    pub(crate) fn input(what: impl std::fmt::Display, expected: impl std::fmt::Display) -> Self {
+        Self::Input(format!("{what}: {expected}"))
+    }
+
+    /// 1 or 2.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Input(_) => ExitCode::from(UNUSABLE),
+            _ => ExitCode::from(NOT_VERIFIED),
+        }
+    }
+
+    /// For JSON output: an object whose `verified` is false.
+    pub(crate) fn to_json(&self) -> Value {
+        let plain = |kind| json!({"kind": kind, "message": self.to_string()});
+        let error = match self {
+            Self::Refused(refused) => refused.to_json(),
+            Self::Problem(problem) => problem.to_json(),
+            Self::SomeRefused { .. } => plain("verification"),
+            Self::Input(_) => plain("input"),
+            Self::Parent(_) => plain("parent"),
+            Self::Failed(_) => plain("failed"),
+        };
+        json!({"verified": false, "error": error})
+    }
+}

@@ -1,0 +1,90 @@
+//! What comes in: files and hexadecimal arguments, bounded before they are read.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+use crate::error::Error;
+
+/// The longest attestation document that is read, with room for a wrapping newline.
+pub(crate) const MAX_DOCUMENT: u64 = 0x3000 + 16;
+/// The longest PEM or TOML file that is read.
+pub(crate) const MAX_TEXT: u64 = 1 << 20;
+/// The name that stands for standard input.
+pub(crate) const STDIN: &str = "-";
+
+/// Reads at most `limit` bytes of a file, or of standard input for `-`.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let result = if path.as_os_str() == STDIN {
+        bounded(io::stdin().lock(), limit)
+    } else {
+        File::open(path).and_then(|file| bounded(file, limit))
+    };
+    let unreadable =
+        |error| Error::input(path.display(), format_args!("a readable file was expected: {error}"));
+    result
+        .map_err(unreadable)?
+        .ok_or_else(|| Error::input(path.display(), format_args!("at most {limit} bytes were expected")))
+}
+
+/// Reads text.
+pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
+    String::from_utf8(read(path, limit)?)
+        .map_err(|_| Error::input(path.display(), "text in UTF-8 was expected"))
+}
+
+fn bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= limit);
+    Ok(fits.then_some(bytes))
+}
+
+/// Bytes given in hexadecimal; a parser for arguments.
+pub(crate) fn hex(text: &str) -> Result<Hex, String> {
+    HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .map(Hex)
+        .map_err(|_| "pairs of hexadecimal digits were expected".to_owned())
+}
+
+/// A public key as an argument: DER SubjectPublicKeyInfo in hexadecimal, or `ed25519:` and 64 digits.
+pub(crate) fn public_key(text: &str) -> Result<Hex, String> {
+    let Some(digits) = text.strip_prefix("ed25519:") else {
+        return hex(text);
+    };
+    let key: Option<[u8; 32]> = hex(digits)?.0.try_into().ok();
+    key.and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok())
+        .map(|key| Hex(protocol::SessionKey::from(key).to_spki()))
+        .ok_or_else(|| "ed25519: and the 64 hexadecimal digits of a key were expected".to_owned())
+}
+
+/// Bytes of an argument. A type of its own, so that the argument parser takes it as one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hex(pub(crate) Vec<u8>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_limit_is_not_read() {
+        assert_eq!(bounded(&[1, 2, 3][..], 3).unwrap(), Some(vec![1, 2, 3]));
+        assert_eq!(bounded(&[1, 2, 3, 4][..], 3).unwrap(), None);
+        assert_eq!(bounded(io::repeat(0), 1000).unwrap(), None);
+    }
+
+    #[test]
+    fn a_public_key_has_two_spellings() {
+        let digits = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        let spki = format!("302a300506032b6570032100{digits}");
+        assert_eq!(public_key(&spki), public_key(&format!("ed25519:{digits}")));
+        for bad in ["ed25519:00", "ed25519:", "zz", "0"] {
+            assert!(public_key(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `cofferdam keys show`: the public half of a key file, in every spelling.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{PublicHalf, pem};
+use crate::{
+    error::Error,
+    input::{self, STDIN},
+    output::{Screen, Sheet, Show},
+};
+
+/// Arguments of `keys show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A private or public key in PEM; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    key: PublicHalf,
+    private: bool,
+    /// Others than the owner may read a private key.
+    exposed: bool,
+}
+
+/// Reads the public half of a key file.
+pub(crate) fn read(file: &Path) -> Result<pem::KeyFile, Error> {
+    let expected = || Error::input(file.display(), "an Ed25519 key in PEM (RFC 8410) was expected");
+    let bytes = Zeroizing::new(input::read(file, pem::MAX_PEM)?);
+    let text = str::from_utf8(&bytes).map_err(|_| expected())?;
+    pem::read(text).ok_or_else(expected)
+}
+
+pub(super) fn run(args: &ShowArgs, screen: &Screen) -> Result<(), Error> {
+    let file = read(&args.file)?;
+    let mode = (args.file.as_os_str() != STDIN).then(|| fs::metadata(&args.file));
+    let readable = matches!(mode, Some(Ok(metadata)) if metadata.permissions().mode() & 0o077 != 0);
+    screen.show(&Answer {
+        key: PublicHalf::of(&file.key, file.role),
+        private: file.private,
+        exposed: file.private && readable,
+    })
+}
+
+impl Show for Answer {
+    fn show(&self, sheet: &mut Sheet) {
+        if self.exposed {
+            sheet.warn("this private key is readable by others than its owner: chmod 600");
+        }
+        sheet.row("kind", if self.private { "private key" } else { "public key" });
+        self.key.show(sheet);
+    }
+}

@@ -1,0 +1,149 @@
+//! Which root and which images a verifier believes. There is no default image: whoever verifies
+//! says which measurements came out of their own build.
+
+use std::path::{Path, PathBuf};
+
+use attestation::{
+    AttestationDoc, ExpectedPcrs, PcrIndex, TrustAnchor, Verified, VerifyError,
+    verify::{Expectations, Freshness, Match, verify},
+};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{
+    error::Error,
+    input::{self, MAX_TEXT},
+};
+
+/// What every verifying command is told.
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// A register of the expected image, from your own build: PCR0, or PCR1 and PCR2; more may be
+    /// named beside them
+    #[arg(long = "pcr", value_name = "INDEX=HEX")]
+    pcrs: Vec<String>,
+    /// Measurements of an accepted image, as `nitro-cli build-enclave` prints them. May be given
+    /// several times: any one image may match
+    #[arg(long = "image", value_name = "FILE")]
+    images: Vec<PathBuf>,
+    /// The root certificate in PEM, in place of AWS Nitro Enclaves root G1
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+}
+
+/// A root and the images that are accepted under it. At least one image.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    root: TrustAnchor,
+    aws: bool,
+    images: Vec<Image>,
+}
+
+/// One accepted image.
+#[derive(Debug)]
+pub(crate) struct Image {
+    expected: ExpectedPcrs,
+    /// Which registers are compared.
+    pub(crate) registers: Vec<PcrIndex>,
+}
+
+impl TrustArgs {
+    /// Trusts one image under another root than AWS's.
+    pub(crate) fn of_image(image: PathBuf, root: PathBuf) -> Self {
+        Self { pcrs: Vec::new(), images: vec![image], root: Some(root) }
+    }
+
+    /// Whether an image is named.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.pcrs.is_empty() || !self.images.is_empty()
+    }
+
+    /// Reads the files.
+    pub(crate) fn load(&self) -> Result<Trust, Error> {
+        let mut images = Vec::new();
+        if !self.pcrs.is_empty() {
+            images.push(Image::parse(&self.pcrs).map_err(|error| Error::input("--pcr", error))?);
+        }
+        for file in &self.images {
+            images.push(read_image(file)?);
+        }
+        if images.is_empty() {
+            return Err(Error::input("--pcr", "0= and the PCR0 of your own build were expected, or --image"));
+        }
+        let (root, aws) = match &self.root {
+            None => (TrustAnchor::aws_nitro_root_g1(), true),
+            Some(file) => (TrustAnchor::from_pem(&input::read_text(file, MAX_TEXT)?), false),
+        };
+        Ok(Trust { root: root.map_err(|error| Error::input("--root", error))?, aws, images })
+    }
+}
+
+impl Image {
+    fn parse(texts: &[String]) -> Result<Self, attestation::verify::ExpectationError> {
+        let expected = ExpectedPcrs::parse(texts.iter().map(String::as_str))?;
+        let index = |text: &String| text.split('=').next().and_then(|index| index.parse().ok());
+        Ok(Self { expected, registers: texts.iter().filter_map(index).collect() })
+    }
+}
+
+/// Reads `{"PCR0": HEX, …}`, or the same under `Measurements`; other fields are of no interest.
+fn read_image(file: &Path) -> Result<Image, Error> {
+    let expected = || Error::input(file.display(), "JSON with the fields PCR0, PCR1 and PCR2 was expected");
+    let json: Value = serde_json::from_str(&input::read_text(file, MAX_TEXT)?).map_err(|_| expected())?;
+    let fields = json.get("Measurements").unwrap_or(&json).as_object().ok_or_else(expected)?;
+    let registers = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("PCR")?, value)));
+    let texts: Option<Vec<String>> =
+        registers.map(|(index, value)| Some(format!("{index}={}", value.as_str()?))).collect();
+    Image::parse(&texts.ok_or_else(expected)?).map_err(|error| Error::input(file.display(), error))
+}
+
+/// What is bound into a document, as far as the verifier names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bindings<'a> {
+    pub(crate) nonce: Match<'a>,
+    pub(crate) public_key: Match<'a>,
+    pub(crate) user_data: Match<'a>,
+}
+
+impl Bindings<'_> {
+    /// Nothing is compared: the caller looks at the document's own fields.
+    pub(crate) const ANYTHING: Self =
+        Self { nonce: Match::Anything, public_key: Match::Anything, user_data: Match::Anything };
+}
+
+impl Trust {
+    /// Verifies a document for any one of the images, and says which it was.
+    pub(crate) fn verify(
+        &self,
+        document: &[u8],
+        freshness: Freshness,
+        bindings: Bindings<'_>,
+    ) -> Result<(Verified<AttestationDoc>, &Image), VerifyError> {
+        let with = |image: &Image| {
+            let Bindings { nonce, public_key, user_data } = bindings;
+            let (root, pcrs) = (&self.root, &image.expected);
+            verify(document, &Expectations { root, pcrs, freshness, nonce, public_key, user_data })
+        };
+        let mut first = None;
+        for image in &self.images {
+            match with(image) {
+                Ok(doc) => return Ok((doc, image)),
+                // Another image may match; every other failure would be the same for all.
+                Err(error @ VerifyError::Pcr { .. }) => first = first.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        // Without images nothing was verified, which `load` excludes.
+        Err(first.unwrap_or(VerifyError::Signature))
+    }
+
+    /// SHA-256 of the root certificate.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.root.fingerprint()
+    }
+
+    /// How the root is called.
+    pub(crate) const fn root_name(&self) -> &'static str {
+        if self.aws { "AWS Nitro Enclaves root G1" } else { "the root of --root" }
+    }
+}
