@@ -8,6 +8,7 @@
     reason = "helpers of tests: what fails here fails the test"
 )]
 
+pub mod certificates;
 pub mod config;
 pub mod deployment;
 pub mod enclave;
@@ -16,4 +17,5 @@ pub mod process;
 pub mod programs;
 pub mod raw;
 pub mod stack;
+pub mod tools;
 pub mod wire;

@@ -3,14 +3,13 @@
 use std::{
     fs::File,
     net::TcpListener,
-    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::stack::http;
+use crate::{stack::http, tools::python_venv};
 
 const PACKAGES: [&str; 3] = ["ministack", "ministack==1.5.33", "cryptography==46.0.3"];
 
@@ -66,14 +65,6 @@ impl Drop for Ministack {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A Python environment with these pinned packages; the first argument names it.
-pub fn python_venv(arguments: &[&str]) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/python-venv.sh");
-    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "{arguments:?} were expected to be installed");
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 
 /// A port that was free a moment ago.

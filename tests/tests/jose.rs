@@ -2,8 +2,8 @@
 //! `jwcrypto`, `cbor2` and `cryptography`, in `tests/tools/verify_certificate.py`. What they refuse,
 //! our verifier refuses too.
 //!
-//! The files in `tests/vectors/certificates` are made here:
-//! `cargo test -p cofferdam-tests --test jose -- --ignored`.
+//! The files in `tests/vectors/certificates` are made by
+//! `cargo run -p cofferdam-tests --example certificate_vectors`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used)]
 
 use std::{
@@ -13,124 +13,23 @@ use std::{
     sync::LazyLock,
 };
 
-use attestation::{
-    AttestationDoc, AttestationRequest, DocumentHash, Expectations, ExpectedPcrs, Nsm, Pcr, PcrIndex,
-    TrustAnchor, Verified,
-    verify::{Freshness, Match, verify},
+use cofferdam_tests::{
+    certificates::Session,
+    tools::{python_venv, script},
 };
-use chains::{BitcoinNetwork, Chain, Curve, PublicKey, addresses};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+
+use attestation::{AttestationDoc, Pcr, PcrIndex};
+use chains::Chain;
+use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::SigningKey;
-use protocol::{
-    AddressClaims, Index, KeyId, KeyPath, Purpose, SessionBinding, SessionKey, certificate::Issuer,
-};
-use rand::{TryRng, rngs::SysRng};
-use serde_bytes::ByteArray;
-use simulator::{NsmConfig, PcrConfig, SimulatedNsm, pki::NsmRoot, system_clock};
-
-const DEPLOYMENT: &str = "vectors";
-
-/// One enclave's boot, and a certificate on every chain.
-struct Session {
-    root: String,
-    pcr0: Pcr,
-    document: Vec<u8>,
-    key: SigningKey,
-    claims: Vec<AddressClaims>,
-}
-
-impl Session {
-    fn new() -> Self {
-        let clock = system_clock();
-        let root = NsmRoot::ephemeral(&clock).unwrap();
-        let pcrs = PcrConfig::measure(b"kernel", b"program", b"configuration");
-        let pcr0 = pcrs.get(PcrIndex::IMAGE).unwrap();
-        let nsm = SimulatedNsm::new(&root, NsmConfig::new(pcrs, "eu-central-1")).unwrap();
-        let key = SigningKey::from_bytes(&random());
-        let binding = SessionBinding { v: 1, config: ByteArray::new([7; 48]), policy: None };
-        let spki = SessionKey::from(key.verifying_key()).to_spki();
-        let request = AttestationRequest::new(Some(binding.encode().unwrap()), None, Some(spki)).unwrap();
-        let document = nsm.attest(&request).unwrap();
-        let claims = Chain::ALL.map(|chain| claims(chain, pcr0, &document, clock() / 1000)).into();
-        Self { root: root.pem().to_owned(), pcr0, document, key, claims }
-    }
-
-    fn issue(&self, claims: &AddressClaims) -> String {
-        Issuer::new(&self.key).unwrap().issue(claims).unwrap()
-    }
-
-    fn certificate(&self, chain: Chain) -> String {
-        self.issue(self.claims.iter().find(|claims| claims.chain == chain).unwrap())
-    }
-
-    /// Our own verifier.
-    fn ours(&self) -> Verified<AttestationDoc> {
-        let pcrs = ExpectedPcrs::new([(PcrIndex::IMAGE, self.pcr0)]).unwrap();
-        let expected = Expectations {
-            root: &TrustAnchor::from_pem(&self.root).unwrap(),
-            pcrs: &pcrs,
-            freshness: Freshness::Archived,
-            nonce: Match::Anything,
-            public_key: Match::Anything,
-            user_data: Match::Anything,
-        };
-        verify(&self.document, &expected).unwrap()
-    }
-}
-
-fn random() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    SysRng.try_fill_bytes(&mut bytes).unwrap();
-    bytes
-}
-
-/// A new key's claims. Nobody has the private half of its address.
-fn claims(chain: Chain, pcr0: Pcr, document: &[u8], iat: u64) -> AddressClaims {
-    let deployment = DEPLOYMENT.parse().unwrap();
-    let path =
-        KeyPath { user: "alice".parse().unwrap(), chain, purpose: Purpose::Sweep, index: Index::default() };
-    let public = match chain.curve() {
-        Curve::Ed25519 => SigningKey::from_bytes(&random()).verifying_key().to_bytes().to_vec(),
-        Curve::Secp256k1 => loop {
-            let candidate = [&[2][..], &random()].concat();
-            if PublicKey::from_bytes(Curve::Secp256k1, &candidate).is_ok() {
-                break candidate;
-            }
-        },
-    };
-    let key = PublicKey::from_bytes(chain.curve(), &public).unwrap();
-    let derived = addresses(chain, &key, BitcoinNetwork::Mainnet).unwrap();
-    AddressClaims {
-        v: 1,
-        key_id: KeyId::derive(&deployment, &path),
-        deployment,
-        user: path.user,
-        chain,
-        purpose: path.purpose,
-        index: path.index,
-        label: None,
-        public_key: HEXLOWER.encode(&public),
-        address: derived.address,
-        taproot_address: derived.taproot,
-        iat,
-        pcr0,
-        attestation: DocumentHash::of(document),
-    }
-}
+use protocol::AddressClaims;
+use simulator::PcrConfig;
 
 /// A Python with the libraries, made once.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
-    let output = Command::new(tool("python-venv.sh"))
-        .args(["jose", "jwcrypto==1.6.1", "cbor2==6.2.1", "cryptography==50.0.2"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Path::new(String::from_utf8(output.stdout).unwrap().trim()).join("bin/python")
+    let packages = ["jose", "jwcrypto==1.6.1", "cbor2==6.2.1", "cryptography==50.0.2"];
+    python_venv(&packages).join("bin/python")
 });
-
-fn tool(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(name)
-}
 
 /// What the foreign libraries say.
 fn foreign(root: &str, pcr0: &Pcr, document: &[u8], certificate: &str) -> Output {
@@ -141,7 +40,7 @@ fn foreign(root: &str, pcr0: &Pcr, document: &[u8], certificate: &str) -> Output
         path
     };
     Command::new(&*PYTHON)
-        .arg(tool("verify_certificate.py"))
+        .arg(script("verify_certificate.py"))
         .args(["--pcr0", &pcr0.to_string(), "--root"])
         .arg(file("root.pem", root.as_bytes()))
         .arg("--attestation")
@@ -215,7 +114,7 @@ fn the_foreign_verifier_reads_awss_documents() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/attestation");
     let judge = |document: &str, pcr0: &str| {
         Command::new(&*PYTHON)
-            .arg(tool("verify_certificate.py"))
+            .arg(script("verify_certificate.py"))
             .args(["--pcr0", pcr0, "--root"])
             .arg(folder.join("aws-nitro-root-g1.pem"))
             .arg("--attestation")
@@ -250,39 +149,4 @@ fn the_vectors_verify_with_both() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(serde_json::from_slice::<AddressClaims>(&output.stdout).unwrap(), ours);
     }
-}
-
-#[test]
-#[ignore = "writes tests/vectors/certificates anew"]
-fn write_the_vectors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/certificates");
-    fs::create_dir_all(&folder).unwrap();
-    let session = Session::new();
-    let write = |name: &str, contents: &[u8]| fs::write(folder.join(name), contents).unwrap();
-    write("root.pem", session.root.as_bytes());
-    write("attestation.cose", &session.document);
-    let pcrs = PcrConfig::measure(b"kernel", b"program", b"configuration");
-    write("image.json", format!("{:#}\n", serde_json::json!(pcrs)).as_bytes());
-    let mut objects = String::new();
-    for claims in &session.claims {
-        let certificate = session.issue(claims);
-        write(&format!("{}.jws", claims.chain), format!("{certificate}\n").as_bytes());
-        objects.push_str(&format!("{}\n", object(claims, &certificate)));
-    }
-    write("addresses.jsonl", objects.as_bytes());
-}
-
-/// An address as the HTTP API answers it.
-fn object(claims: &AddressClaims, certificate: &str) -> serde_json::Value {
-    let mut object = serde_json::to_value(claims).unwrap();
-    let fields = object.as_object_mut().unwrap();
-    for only_claimed in ["v", "deployment", "iat", "pcr0"] {
-        fields.remove(only_claimed);
-    }
-    let created =
-        Command::new("date").args(["-u", "+%FT%T.000Z", "-d"]).arg(format!("@{}", claims.iat)).output();
-    let created = String::from_utf8(created.unwrap().stdout).unwrap();
-    fields.insert("created_at".into(), created.trim().into());
-    fields.insert("certificate".into(), certificate.into());
-    object
 }

@@ -1,0 +1,19 @@
+//! Programs of other people that tests use, installed into the build folder.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A script of `tests/tools`.
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(name)
+}
+
+/// A Python environment with these pinned packages; the first argument names it.
+pub fn python_venv(arguments: &[&str]) -> PathBuf {
+    let output =
+        Command::new(script("python-venv.sh")).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?} were expected to be installed");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
