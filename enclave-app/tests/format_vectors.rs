@@ -265,6 +265,15 @@ fn requests_are_the_same_frames() {
 }
 
 #[test]
+fn what_is_no_request_or_another_spelling_of_one_is_refused() {
+    let vectors = vectors();
+    assert!(list(&vectors["requests_refused"]).len() > 15);
+    for case in list(&vectors["requests_refused"]) {
+        assert!(Request::decode(&bytes(&case["message"])).is_err(), "{}", case["why"]);
+    }
+}
+
+#[test]
 fn responses_are_the_same_frames() {
     let vectors = vectors();
     let record = ByteBuf::from(bytes(&vectors["records"][0]["record"]));

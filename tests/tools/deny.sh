@@ -31,6 +31,8 @@ if [ -n "${ADVISORY_DB_BUNDLE:-}" ]; then
     if [ ! -d "$database" ]; then
         echo "deny: cloning the advisory database from $bundle"
         git clone --quiet -b main "$bundle" "$database"
+        # Where it is fetched from when there is no bundle.
+        git -C "$database" remote set-url origin https://github.com/RustSec/advisory-db
     elif git -C "$database" merge-base --is-ancestor "$newest" HEAD 2> /dev/null; then
         echo "deny: the advisory database at $database holds the bundle already"
     else

@@ -1,0 +1,70 @@
+//! Address certificates. The first byte says what the rest is: `c` a certificate, `p` a payload
+//! and `h` a header that the session key itself signs. What verifies agrees with itself.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use data_encoding::BASE64URL_NOPAD;
+use ed25519_dalek::{Signer, SigningKey};
+use libfuzzer_sys::fuzz_target;
+use protocol::{AddressClaims, KeyId, SessionKey, certificate::TYPE};
+use serde_json::Value;
+
+/// The seed of RFC 8037, appendix A.1, which signs the certificates of the test vectors.
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| {
+    let seed = b"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+    let seed = data_encoding::HEXLOWER.decode(seed).expect("hexadecimal");
+    SigningKey::from_bytes(&seed.try_into().expect("32 bytes"))
+});
+
+static VECTORS: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../tests/vectors/formats.json")).expect("the vectors")
+});
+
+fn vectors(member: &str) -> impl Iterator<Item = &'static str> {
+    let records = VECTORS["records"].as_array().expect("records");
+    records.iter().map(move |record| record[member].as_str().expect("text"))
+}
+
+fn signed(header: &[u8], payload: &[u8]) -> String {
+    let input = format!("{}.{}", BASE64URL_NOPAD.encode(header), BASE64URL_NOPAD.encode(payload));
+    let signature = KEY.sign(input.as_bytes());
+    format!("{input}.{}", BASE64URL_NOPAD.encode(&signature.to_bytes()))
+}
+
+fn verify(jws: &str) -> Option<AddressClaims> {
+    let session = SessionKey::from(KEY.verifying_key());
+    let verified = AddressClaims::verify_signature(jws, &session);
+    let unverified = AddressClaims::unverified(jws);
+    let claims = verified.ok()?;
+    assert_eq!(unverified.as_ref(), Ok(&claims));
+    assert_eq!(claims.key_id, KeyId::derive(&claims.deployment, &claims.path()));
+    let again = serde_json::to_vec(&claims).expect("claims are JSON");
+    assert_eq!(serde_json::from_slice::<AddressClaims>(&again).ok().as_ref(), Some(&claims));
+    Some(claims)
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let header = vectors("certificate_header").next().expect("a header");
+    match bytes.split_first() {
+        Some((b'c', text)) => {
+            let Ok(jws) = std::str::from_utf8(text) else { return };
+            if verify(jws).is_some() {
+                assert!(vectors("certificate").any(|known| known == jws), "a forged certificate verifies");
+            }
+        }
+        Some((b'p', payload)) => {
+            verify(&signed(header.as_bytes(), payload));
+        }
+        Some((b'h', other)) => {
+            let payload = vectors("certificate_claims").next().expect("claims");
+            if verify(&signed(other, payload.as_bytes())).is_some() {
+                // White space, order and escapes may differ; what it says may not.
+                let other: Value = serde_json::from_slice(other).expect("JSON");
+                let kid = SessionKey::from(KEY.verifying_key()).thumbprint();
+                assert_eq!(other, serde_json::json!({"alg": "EdDSA", "kid": kid, "typ": TYPE}));
+            }
+        }
+        _ => {}
+    }
+});
