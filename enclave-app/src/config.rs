@@ -248,16 +248,12 @@ impl File {
                 && self.kms.region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
             "kms.region: a region such as eu-central-1 was expected",
         )?;
-        let prefix = format!(":kms:{}:", self.kms.region);
+        let repeated = |at: usize, arn| self.kms.keys.iter().take(at).any(|earlier| earlier == arn);
         expect(
             (1..=16).contains(&self.kms.keys.len())
-                && self.kms.keys.iter().all(|arn| {
-                    arn.starts_with("arn:")
-                        && arn.contains(&prefix)
-                        && arn.contains(":key/")
-                        && arn.len() <= 256
-                }),
-            "kms.keys: 1 to 16 ARNs of keys (not aliases) of kms.region were expected",
+                && self.kms.keys.iter().all(|arn| is_key_of(arn, &self.kms.region))
+                && !self.kms.keys.iter().enumerate().any(|(at, arn)| repeated(at, arn)),
+            "kms.keys: 1 to 16 distinct ARNs of keys (not aliases) of kms.region were expected",
         )?;
         self.kms.trust_anchors()?;
         self.operators
@@ -267,6 +263,25 @@ impl File {
             .freeze
             .check("operators.freeze: a threshold from 1 to the number of distinct keys was expected")?;
         self.limits.check()
+    }
+}
+
+/// `arn:PARTITION:kms:REGION:ACCOUNT:key/ID` (AWS KMS Developer Guide, "Key identifiers").
+fn is_key_of(arn: &str, region: &str) -> bool {
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "kms", of, account, key] => {
+            let id = key.strip_prefix("key/").unwrap_or_default();
+            partition.starts_with("aws")
+                && plain(partition)
+                && *of == region
+                && account.len() == 12
+                && account.bytes().all(|b| b.is_ascii_digit())
+                && (1..=128).contains(&id.len())
+                && plain(id)
+        }
+        _ => false,
     }
 }
 
@@ -359,6 +374,10 @@ network = "mainnet"
             ("vsock://3:8443", "tcp://3:8443"),
             ("region = \"us-east-1\"", "region = \"eu-central-1\""),
             (":key/a", ":alias/a"),
+            (":key/a", ":key/b"),
+            (":key/a", ":key/a:b"),
+            ("arn:aws:kms:us-east-1:000000000000:key/a", "arn:x:key/:kms:us-east-1:"),
+            (":000000000000:", ":0:"),
             ("-----BEGIN", "-----BEGAN"),
             ("threshold = 1", "threshold = 2"),
             ("threshold = 1", "threshold = 0"),

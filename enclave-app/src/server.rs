@@ -118,11 +118,16 @@ async fn read<R: AsyncRead + Unpin>(
     permits: Permits,
 ) -> Result<(), FrameError> {
     while let Some(body) = frame::read(reader, DEADLINES).await? {
-        let Request { id, operation } = match Request::decode(&body) {
+        let request = match Request::decode(&body) {
+            Ok(Request { id: 0, .. }) => Err("id: 1 or above was expected".to_owned()),
+            Ok(request) => Ok(request),
+            Err(error) => Err(error.to_string()),
+        };
+        let Request { id, operation } = match request {
             Ok(request) => request,
-            Err(error) => {
+            Err(message) => {
                 // Whose answer it would be is unknown: id 0, and the end of the connection.
-                let refusal = Refusal::new(RefusalCode::RequestMalformed, error.to_string());
+                let refusal = Refusal::new(RefusalCode::RequestMalformed, message);
                 let _ = answers.send((Response { id: 0, result: Err(refusal) }, None)).await;
                 return Ok(());
             }

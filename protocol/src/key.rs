@@ -14,13 +14,13 @@ use sha2::{Digest, Sha256};
 pub enum NameError {
     /// A user reference.
     #[error(
-        "user: 1 to {} bytes of UTF-8 without control or invisible formatting characters were expected",
+        "user: 1 to {} bytes of UTF-8 without control or invisible characters, and without white space at the ends, were expected",
         UserRef::MAX
     )]
     User,
     /// A label.
     #[error(
-        "label: 1 to {} bytes of UTF-8 without control or invisible formatting characters were expected",
+        "label: 1 to {} bytes of UTF-8 without control or invisible characters, and without white space at the ends, were expected",
         Label::MAX
     )]
     Label,
@@ -41,15 +41,19 @@ pub enum NameError {
     Chain(#[from] chains::UnknownChain),
 }
 
-/// Text that is shown to people and hashed as bytes: no control characters, and none of the
-/// invisible formatting characters that make two names look alike.
+/// Text that is shown to people and hashed as bytes: no control characters, none of Unicode's
+/// default-ignorable ones nor the blank Braille pattern, which make two names look alike, and no
+/// white space at its ends. Key ids freeze this list: Unicode 16, Default_Ignorable_Code_Point.
 fn is_plain(text: &str, limit: usize) -> bool {
     let hidden = |c: char| {
         c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
     };
-    (1..=limit).contains(&text.len()) && !text.chars().any(hidden)
+    (1..=limit).contains(&text.len()) && text.trim() == text && !text.chars().any(hidden)
 }
 
 macro_rules! text_name {
@@ -317,7 +321,19 @@ mod tests {
 
     #[test]
     fn users_that_are_empty_too_long_or_hide_something_are_refused() {
-        for user in ["", &"x".repeat(129), "a\nb", "a\0", "\u{202e}evil", "zero\u{200b}width", "\u{7f}"] {
+        for user in [
+            "",
+            &"x".repeat(129),
+            "a\nb",
+            "a\0",
+            "\u{202e}evil",
+            "zero\u{200b}width",
+            "\u{7f}",
+            " ",
+            "a ",
+            "\u{3164}",
+            "a\u{fe0f}",
+        ] {
             assert_eq!(user.parse::<UserRef>(), Err(NameError::User), "{user:?}");
         }
         for user in ["42", "alice@example.com", "ユーザー", &"x".repeat(128), "a b"] {
@@ -341,7 +357,7 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<KeyId>(), Err(NameError::KeyId), "{bad}");
         }
-        // The last character carries four bits; the fifth must be zero.
+        // The last character carries one bit; the other four must be zero.
         let mut other = id.clone();
         other.replace_range(55.., "r");
         assert_eq!(other.parse::<KeyId>(), Err(NameError::KeyId));

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cofferdam_tests::ministack::{Ministack, free_port};
+use cofferdam_tests::{
+    ministack::{Ministack, free_port},
+    tools::script,
+};
 use futures::future::join_all;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use object_store::{
@@ -127,8 +130,8 @@ struct S3rver {
 
 impl S3rver {
     async fn start() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/node-tool.sh");
-        let installed = Command::new(script).args(["s3rver", "s3rver@3.7.1"]).output().unwrap();
+        let installed =
+            Command::new(script("node-tool.sh")).args(["s3rver", "s3rver@3.7.1"]).output().unwrap();
         assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
         let folder = String::from_utf8(installed.stdout).unwrap();
         let data = tempfile::tempdir().unwrap();

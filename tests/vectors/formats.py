@@ -85,9 +85,16 @@ KEY_IDS = [
 
 NAMES = {
     "user": {
-        "valid": ["42", "a b", " ", "alice@example.com", 'a"b\\c', "ユーザー", "\U0001f30a", "x" * 128, "é" * 64],
+        "valid": ["42", "a b", "alice@example.com", 'a"b\\c', "ユーザー", "\U0001f30a", "x" * 128, "é" * 64],
         "invalid": [
             "",
+            " ",
+            "a ",
+            "\u3000a",
+            "\u034f",
+            "\u3164",
+            "a\ufe0f",
+            "\u2800",
             "x" * 129,
             "é" * 65,
             "a\x00",
