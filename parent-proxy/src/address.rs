@@ -1,0 +1,156 @@
+//! A stored key as the parent answers it: the record and its certificate, parsed and found to
+//! agree with each other and with what was asked for. Whether the certificate is genuine is for
+//! whoever relies on it; the parent's word would be worth nothing.
+
+use attestation::DocumentHash;
+use data_encoding::HEXLOWER;
+use protocol::{AddressClaims, KeyId, NewKey, Record, RecordError};
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
+use utoipa::ToSchema;
+
+const MILLISECONDS: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// Why bytes are not the record of the key that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Not a sealed record of a version that is known.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A record of another key than asked for.
+    #[error("the record of the key that was asked for was expected, found another's")]
+    Identity,
+    /// A record whose certificate is for something else, or not one at all.
+    #[error("a certificate that agrees with its record was expected")]
+    Certificate,
+    /// A time that no calendar has.
+    #[error("a creation time within the calendar was expected")]
+    Time,
+}
+
+impl AddressError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Record(RecordError::Version { .. }) => "record.version",
+            Self::Record(RecordError::KeyId) | Self::Identity => "record.identity",
+            Self::Record(_) | Self::Certificate | Self::Time => "record.malformed",
+        }
+    }
+}
+
+/// A deposit address and what proves where it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Address {
+    /// `key_` and 52 characters; follows from deployment, user, chain, purpose and index.
+    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
+    pub key_id: String,
+    /// The exchange's reference of the user.
+    #[schema(example = "alice")]
+    pub user: String,
+    /// The family of chains.
+    #[schema(example = "evm")]
+    pub chain: String,
+    /// What the key may be used for.
+    #[schema(example = "sweep")]
+    pub purpose: String,
+    /// Which of the user's keys on the chain.
+    #[schema(example = 0, maximum = 2147483647)]
+    pub index: u32,
+    /// The note that the key was made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "main account")]
+    pub label: Option<String>,
+    /// Hexadecimal: 33 bytes (secp256k1, compressed) or 32 (Ed25519).
+    #[schema(example = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")]
+    pub public_key: String,
+    /// The address; on Bitcoin the P2WPKH one.
+    #[schema(example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
+    pub address: String,
+    /// On Bitcoin, the same key's P2TR address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "bc1pmfr3p9j00pfxjh0zmgp99y8zftmd3s5pmedqhyptwy6lm87hf5sspknck9")]
+    pub taproot_address: Option<String>,
+    /// When the key was made (RFC 3339, milliseconds).
+    #[schema(format = DateTime, example = "2023-11-14T22:13:20.000Z")]
+    pub created_at: String,
+    /// The address certificate: a compact JWS by the enclave's session key.
+    #[schema(example = "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2lnbmF0dXJl")]
+    pub certificate: String,
+    /// SHA-256 of the attestation document that binds the session key.
+    #[schema(example = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")]
+    pub attestation: String,
+}
+
+/// A record that is what was asked for.
+#[derive(Debug, Clone)]
+pub struct StoredKey {
+    record: Record,
+    document: DocumentHash,
+    created_at: String,
+}
+
+impl StoredKey {
+    /// Reads the record of `key_id`.
+    ///
+    /// # Errors
+    /// [`AddressError`]
+    pub fn parse(bytes: &[u8], key_id: &KeyId) -> Result<Self, AddressError> {
+        let record = Record::parse(bytes)?;
+        let header = record.header();
+        if header.key_id != *key_id {
+            return Err(AddressError::Identity);
+        }
+        let claims =
+            AddressClaims::unverified(record.certificate()).map_err(|_| AddressError::Certificate)?;
+        // PCR0 and the document are what the record does not say.
+        if claims != AddressClaims::of(header, claims.pcr0, claims.attestation) {
+            return Err(AddressError::Certificate);
+        }
+        let created_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(header.created) * 1_000_000)
+            .ok()
+            .and_then(|time| time.format(MILLISECONDS).ok())
+            .ok_or(AddressError::Time)?;
+        Ok(Self { document: claims.attestation, record, created_at })
+    }
+
+    /// Whether it is what `key` asks for, its note included.
+    pub fn is_new(&self, key: &NewKey) -> bool {
+        self.record.header().path() == key.path() && self.record.header().label == key.label
+    }
+
+    /// The key id.
+    pub fn key_id(&self) -> KeyId {
+        self.record.header().key_id
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> &protocol::UserRef {
+        &self.record.header().user
+    }
+
+    /// The boot document that its certificate names.
+    pub const fn document(&self) -> &DocumentHash {
+        &self.document
+    }
+
+    /// For an answer.
+    pub fn to_address(&self) -> Address {
+        let header = self.record.header();
+        Address {
+            key_id: header.key_id.to_string(),
+            user: header.user.to_string(),
+            chain: header.chain.to_string(),
+            purpose: header.purpose.to_string(),
+            index: header.index.get(),
+            label: header.label.as_ref().map(ToString::to_string),
+            public_key: HEXLOWER.encode(&header.public_key),
+            address: header.address.clone(),
+            taproot_address: header.taproot_address.clone(),
+            created_at: self.created_at.clone(),
+            certificate: self.record.certificate().to_owned(),
+            attestation: self.document.to_string(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `POST /v1/addresses` and `POST /v1/addresses/batch`: deposit addresses, made or found.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use protocol::{Label, NameError, NewKey, Purpose, UserRef};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    App, Problem,
+    input::{self, Fields},
+    openapi::{BodyProblems, EnclaveProblems, ServiceProblems},
+};
+use crate::{address::Address, creation::Made};
+
+/// The longest body that asks for one address.
+const MAX_BODY: usize = 16 * 1024;
+/// The longest body that asks for a batch: room for every name at its longest, fully escaped.
+const MAX_BATCH_BODY: usize = 2 * 1024 * 1024;
+/// The most addresses of a batch.
+const MAX_BATCH: usize = 1000;
+
+/// What to make an address for. The same user, chain, purpose and index have the same address for ever.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used: `wanted` reads it, field by field")]
+pub(super) struct AddressRequest {
+    /// The exchange's reference of the user: at most 128 bytes of UTF-8 without control or
+    /// invisible formatting characters. Opaque, compared byte by byte.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+$",
+        example = "alice"
+    )]
+    user: String,
+    /// The family of chains.
+    chain: ChainName,
+    /// What the key may be used for.
+    #[serde(default)]
+    #[schema(default = "sweep")]
+    purpose: PurposeName,
+    /// Which of the user's keys on the chain.
+    #[serde(default)]
+    #[schema(default = 0, minimum = 0, maximum = 2147483647, example = 0)]
+    index: u32,
+    /// A note of at most 128 bytes, as the user; an existing address keeps the one it was made with.
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 128,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+$",
+        example = "main account"
+    )]
+    label: Option<String>,
+}
+
+/// A family of chains of one key and address form.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Chain, example = "evm")]
+enum ChainName {
+    Evm,
+    Bitcoin,
+    Solana,
+    Tron,
+}
+
+/// What a key may be used for.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Purpose, example = "sweep")]
+enum PurposeName {
+    #[default]
+    Sweep,
+}
+
+/// Many at once.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct BatchRequest {
+    /// What to make addresses for. Repetitions answer the same address.
+    #[schema(min_items = 1, max_items = 1000)]
+    addresses: Vec<AddressRequest>,
+}
+
+/// An address of a batch.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchAddress {
+    /// Whether this request made it.
+    #[schema(example = true)]
+    created: bool,
+    #[serde(flatten)]
+    address: Address,
+}
+
+/// The addresses of a batch.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchAnswer {
+    /// In the order of the request.
+    addresses: Vec<BatchAddress>,
+}
+
+/// Makes an address, or finds it.
+#[utoipa::path(
+    post, path = "/v1/addresses", operation_id = "createAddress", tag = "addresses",
+    request_body(content = AddressRequest, content_type = "application/json"),
+    responses(
+        (status = 201, description = "The address was made.", body = Address),
+        (status = 200, description = "The address was there.", body = Address),
+        BodyProblems, EnclaveProblems, ServiceProblems,
+    ),
+)]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Address>), Problem> {
+    let wanted = wanted(Fields::of(input::body(&headers, body, MAX_BODY).await?, "")?)?;
+    let mut made = app.creation.ensure(vec![wanted]).await?;
+    let Made { created, key } = made.pop().ok_or_else(Problem::internal)?;
+    app.metrics.addresses(created.into(), (!created).into());
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(key.to_address())))
+}
+
+/// Makes up to 1,000 addresses, or finds them.
+#[utoipa::path(
+    post, path = "/v1/addresses/batch", operation_id = "createAddresses", tag = "addresses",
+    request_body(content = BatchRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "All addresses, in order.", body = BatchAnswer),
+        BodyProblems, EnclaveProblems, ServiceProblems,
+    ),
+)]
+pub(super) async fn create_batch(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<BatchAnswer>, Problem> {
+    let mut fields = Fields::of(input::body(&headers, body, MAX_BATCH_BODY).await?, "")?;
+    let items = fields.array("addresses")?;
+    fields.finish()?;
+    if !(1..=MAX_BATCH).contains(&items.len()) {
+        let expected = format!("addresses: 1 to {MAX_BATCH} items were expected");
+        return Err(Problem::field("addresses", expected));
+    }
+    let all = items.into_iter().enumerate();
+    let all = all.map(|(at, item)| wanted(Fields::of(item, &format!("addresses[{at}]"))?));
+    let made = app.creation.ensure(all.collect::<Result<_, _>>()?).await?;
+    let created = made.iter().filter(|made| made.created).count();
+    app.metrics.addresses(created as u64, made.len().saturating_sub(created) as u64);
+    let addresses =
+        made.iter().map(|made| BatchAddress { created: made.created, address: made.key.to_address() });
+    Ok(Json(BatchAnswer { addresses: addresses.collect() }))
+}
+
+fn wanted(mut fields: Fields) -> Result<NewKey, Problem> {
+    let user = fields.text("user", UserRef::try_from)?;
+    let chain = fields.text("chain", |text| text.parse().map_err(NameError::Chain))?;
+    let purpose = fields.text("purpose", |text| text.parse::<Purpose>())?;
+    let index = fields.number("index", TryFrom::try_from)?;
+    let label = fields.text("label", Label::try_from)?;
+    let key = NewKey {
+        user: user.ok_or_else(|| fields.missing("user"))?,
+        chain: chain.ok_or_else(|| fields.missing("chain"))?,
+        purpose: purpose.unwrap_or_default(),
+        index: index.unwrap_or_default(),
+        label,
+    };
+    fields.finish()?;
+    Ok(key)
+}

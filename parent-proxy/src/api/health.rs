@@ -1,0 +1,86 @@
+//! `/healthz`, `/readyz` and `/metrics`, for whoever watches.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{App, Problem};
+use crate::metrics::CONTENT_TYPE;
+
+/// The process lives.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Alive {
+    /// Always `alive`.
+    #[schema(example = "alive")]
+    status: &'static str,
+}
+
+/// Whether requests will be served, and if not, which part is not ready.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// All parts are.
+    #[schema(example = true)]
+    ready: bool,
+    /// `serving`, or `disconnected`, `awaiting_credentials`, `draining`.
+    #[schema(example = "serving")]
+    enclave: &'static str,
+    /// `ok`, or `failing`.
+    #[schema(example = "ok")]
+    store: &'static str,
+    /// `ok`, or `missing`: whether the AWS chain gave credentials for the enclave.
+    #[schema(example = "ok")]
+    credentials: &'static str,
+    /// The parent is about to stop.
+    #[schema(example = false)]
+    draining: bool,
+}
+
+/// Whether the process lives.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "alive", tag = "operation",
+    responses((status = 200, description = "It does.", body = Alive)),
+)]
+pub(super) async fn alive() -> Json<Alive> {
+    Json(Alive { status: "alive" })
+}
+
+/// Whether requests will be served.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "ready", tag = "operation",
+    responses(
+        (status = 200, description = "They will.", body = Readiness),
+        (status = 503, description = "Some part is not ready.", body = Readiness,
+            example = json!({"ready": false, "enclave": "disconnected", "store": "ok", "credentials": "ok", "draining": false})),
+    ),
+)]
+pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
+    let enclave = app.enclave.state();
+    let store_ok = app.store_ok.load(Ordering::Relaxed);
+    let draining = app.draining.load(Ordering::Relaxed);
+    let ready = enclave.is_serving() && store_ok && !draining;
+    let readiness = Readiness {
+        ready,
+        enclave: enclave.as_str(),
+        store: if store_ok { "ok" } else { "failing" },
+        credentials: if app.credentials.borrow().is_some() { "ok" } else { "missing" },
+        draining,
+    };
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(readiness))
+}
+
+/// Metrics for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "operation",
+    responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
+)]
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let text = app.metrics.encode().map_err(|_| Problem::internal())?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response())
+}

@@ -1,0 +1,233 @@
+//! JSON bodies, read strictly: every field is asked for by name, once, with its type; what nobody
+//! asked for is refused. A refusal names the field and never repeats its value.
+
+use std::fmt;
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderMap, header},
+};
+use protocol::NameError;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+
+use super::Problem;
+
+/// A JSON value that keeps repeated names, so that they can be refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Json {
+    Number(u64),
+    Text(String),
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>),
+    /// Null, a truth value, or a number that is negative, fractional or too large: nothing here
+    /// has such a value.
+    Other,
+}
+
+/// The body of a request as JSON.
+pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Json, Problem> {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return Err(Problem::media_type());
+    }
+    let bytes = bytes(headers, body, limit).await?;
+    // Syntax errors carry a position, and nothing of the content.
+    serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("JSON: {error}")))
+}
+
+/// Refuses a body that announces too much, and one that turns out to be.
+async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|announced: u64| announced > limit as u64) {
+        return Err(Problem::too_large(limit));
+    }
+    to_bytes(body, limit).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error)
+            .is_some_and(|source| source.to_string().contains("length limit exceeded"));
+        if too_large { Problem::too_large(limit) } else { Problem::malformed("a whole body was expected") }
+    })
+}
+
+/// The fields of an object, taken one by one.
+pub(super) struct Fields {
+    path: String,
+    entries: Vec<(String, Json)>,
+}
+
+impl Fields {
+    /// Of the object at `path`, which is empty for the body itself.
+    pub(super) fn of(json: Json, path: &str) -> Result<Self, Problem> {
+        match json {
+            Json::Object(entries) => Ok(Self { path: path.to_owned(), entries }),
+            _ if path.is_empty() => Err(Problem::malformed("a JSON object was expected")),
+            _ => Err(Problem::field(path, format!("{path}: an object was expected"))),
+        }
+    }
+
+    fn name(&self, field: &str) -> String {
+        if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
+    }
+
+    fn take(&mut self, field: &str) -> Result<Option<Json>, Problem> {
+        let Some(at) = self.entries.iter().position(|(name, _)| name == field) else { return Ok(None) };
+        let (_, value) = self.entries.swap_remove(at);
+        if self.entries.iter().any(|(name, _)| name == field) {
+            let name = self.name(field);
+            return Err(Problem::field(&name, format!("{name}: the field once was expected")));
+        }
+        Ok(Some(value))
+    }
+
+    /// A text that may be missing.
+    pub(super) fn text<T>(
+        &mut self,
+        field: &str,
+        parse: impl FnOnce(String) -> Result<T, NameError>,
+    ) -> Result<Option<T>, Problem> {
+        match self.take(field)? {
+            None => Ok(None),
+            Some(Json::Text(text)) => {
+                parse(text).map(Some).map_err(|error| Problem::name(self.name(field), &error))
+            }
+            Some(_) => Err(self.of_type(field, "a string")),
+        }
+    }
+
+    /// A whole number that may be missing.
+    pub(super) fn number<T>(
+        &mut self,
+        field: &str,
+        parse: impl FnOnce(u64) -> Result<T, NameError>,
+    ) -> Result<Option<T>, Problem> {
+        match self.take(field)? {
+            None => Ok(None),
+            Some(Json::Number(number)) => {
+                parse(number).map(Some).map_err(|error| Problem::name(self.name(field), &error))
+            }
+            // Also a number of another kind, which the name's own words explain best.
+            Some(_) => match parse(u64::MAX) {
+                Err(error) => Err(Problem::name(self.name(field), &error)),
+                Ok(_) => Err(self.of_type(field, "a whole number")),
+            },
+        }
+    }
+
+    /// An array that must be there.
+    pub(super) fn array(&mut self, field: &str) -> Result<Vec<Json>, Problem> {
+        match self.take(field)? {
+            Some(Json::Array(items)) => Ok(items),
+            Some(_) => Err(self.of_type(field, "an array")),
+            None => Err(self.missing(field)),
+        }
+    }
+
+    pub(super) fn missing(&self, field: &str) -> Problem {
+        self.of_type(field, "a value")
+    }
+
+    fn of_type(&self, field: &str, expected: &str) -> Problem {
+        let name = self.name(field);
+        Problem::field(&name, format!("{name}: {expected} was expected"))
+    }
+
+    /// Nothing may be left.
+    pub(super) fn finish(self) -> Result<(), Problem> {
+        match self.entries.first() {
+            None => Ok(()),
+            Some((field, _)) => {
+                Err(Problem::field(self.name(field), "only fields that /openapi.json names were expected"))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
+                Ok(Json::Number(number))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+                Ok(Json::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Json, E> {
+                Ok(Json::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+                let mut array = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    array.push(item);
+                }
+                Ok(Json::Array(array))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Json, A::Error> {
+                let mut object = Vec::new();
+                while let Some(field) = fields.next_entry()? {
+                    object.push(field);
+                }
+                Ok(Json::Object(object))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn repeated_names_are_kept_to_be_refused() {
+        let json: Json = serde_json::from_str(r#"{"a":1,"a":2}"#).unwrap();
+        let mut fields = Fields::of(json, "x[0]").unwrap();
+        let refused = fields.number("a", Ok).unwrap_err().body("id");
+        assert_eq!(serde_json::to_value(refused).unwrap()["field"], "x[0].a");
+    }
+
+    #[test]
+    fn nesting_does_not_exhaust_the_stack() {
+        assert!(serde_json::from_str::<Json>(&"[".repeat(100_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_json_is_read_and_nothing_else_is(text in "[\\[\\]{}\",:a0-9.eE+-]{0,40}") {
+            let json = serde_json::from_str::<Json>(&text).is_ok();
+            prop_assert_eq!(json, serde_json::from_str::<serde_json::Value>(&text).is_ok());
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The HTTP API. Requests are read strictly, answers and problems have one form each, and
+//! whatever would make it wait without bound is answered with 503 instead.
+
+mod addresses;
+mod attestation;
+mod faults;
+mod gate;
+mod health;
+mod input;
+mod keys;
+mod observe;
+mod openapi;
+mod problem;
+mod query;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, get, post},
+};
+
+pub use openapi::document;
+
+use crate::{
+    creation::Creation,
+    credentials::Current,
+    enclave::Enclave,
+    metrics::Metrics,
+    store::{Attestations, Keys, Store, Users},
+};
+use gate::Gates;
+use problem::Problem;
+
+/// Bounds of the API.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiLimits {
+    /// Requests to `/v1` under way.
+    pub in_flight: usize,
+    /// For an answer.
+    pub timeout: Duration,
+    /// Fresh attestation documents per second.
+    pub attestation_rate: u32,
+    /// Fresh attestation documents at once, before the rate counts.
+    pub attestation_burst: u32,
+    /// Whether clients come by HTTPS.
+    pub https: bool,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self {
+            in_flight: 512,
+            timeout: Duration::from_secs(30),
+            attestation_rate: 10,
+            attestation_burst: 20,
+            https: false,
+        }
+    }
+}
+
+/// What the handlers work with.
+pub struct App {
+    enclave: Enclave,
+    creation: Creation,
+    keys: Keys,
+    users: Users,
+    attestations: Attestations,
+    credentials: Current,
+    metrics: Arc<Metrics>,
+    limits: ApiLimits,
+    gates: Gates,
+    store_ok: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Over an enclave and a store that passed its probe.
+    pub fn new(
+        enclave: Enclave,
+        store: &Store,
+        attestations: Attestations,
+        credentials: Current,
+        limits: ApiLimits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            creation: Creation::new(enclave.clone(), store, attestations.clone()),
+            enclave,
+            keys: store.keys(),
+            users: store.users(),
+            attestations,
+            credentials,
+            metrics,
+            gates: Gates::new(&limits),
+            limits,
+            store_ok: AtomicBool::new(true),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Says whether the store answers.
+    pub fn set_store_ok(&self, ok: bool) {
+        self.store_ok.store(ok, Ordering::Relaxed);
+    }
+
+    /// Says that the end is near: `/readyz` then answers 503.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+type Route = (&'static str, fn() -> MethodRouter<Arc<App>>);
+
+/// What clients ask for: behind the gate.
+const SERVICE: [Route; 7] = [
+    ("/v1/addresses", || post(addresses::create)),
+    ("/v1/addresses/batch", || post(addresses::create_batch)),
+    ("/v1/keys", || get(keys::list)),
+    ("/v1/keys/{key_id}", || get(keys::read)),
+    ("/v1/keys/{key_id}/check", || post(keys::check)),
+    ("/v1/attestation", || get(attestation::fresh)),
+    ("/v1/attestations/{sha256}", || get(attestation::stored)),
+];
+
+/// What operators and their monitors ask for: answered also when all else is busy.
+const OPERATION: [Route; 4] = [
+    ("/healthz", || get(health::alive)),
+    ("/readyz", || get(health::ready)),
+    ("/metrics", || get(health::metrics)),
+    ("/openapi.json", || get(openapi::serve)),
+];
+
+/// All paths of the API.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    SERVICE.iter().chain(&OPERATION).map(|(path, _)| *path)
+}
+
+/// The whole API.
+pub fn router(app: Arc<App>) -> Router {
+    let with = |router: Router<Arc<App>>, (path, methods): &Route| router.route(path, methods());
+    let service = SERVICE.iter().fold(Router::new(), with);
+    let service = service.route_layer(from_fn_with_state(Arc::clone(&app), gate::pass));
+    OPERATION
+        .iter()
+        .fold(service, with)
+        .fallback(|| async { Problem::no_route() })
+        .method_not_allowed_fallback(|| async { Problem::wrong_method() })
+        .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
+        .with_state(app)
+}

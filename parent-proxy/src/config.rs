@@ -1,0 +1,222 @@
+//! What the operator decides: flags, each also as an environment variable. Nothing here is
+//! trusted by the enclave, and nothing here can change what it signs.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Args, Parser, ValueEnum};
+use protocol::{Deployment, Endpoint};
+
+use crate::store::StoreUrl;
+
+/// The parent of a Cofferdam enclave: HTTP API, blob store, way out to KMS.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "parent-proxy", version)]
+pub struct Config {
+    /// Address of the HTTP API.
+    #[arg(long, env = "COFFERDAM_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The enclave: vsock://CID:PORT, or unix://PATH on a laptop.
+    #[arg(long, env = "COFFERDAM_ENCLAVE")]
+    pub enclave: Endpoint,
+    /// Where sealed records are kept: file:///FOLDER or s3://BUCKET/PREFIX. For S3 the environment
+    /// (AWS_ENDPOINT_URL, AWS_ALLOW_HTTP, …) is read as the object_store crate documents it.
+    #[arg(long, env = "COFFERDAM_STORE")]
+    pub store: StoreUrl,
+    /// Where the enclave connects to reach KMS: vsock://any:PORT, or unix://PATH on a laptop.
+    #[arg(long, env = "COFFERDAM_KMS_EGRESS")]
+    pub kms_egress: Endpoint,
+    /// The one destination of that way out, as HOST:PORT [default: kms.REGION.amazonaws.com:443]
+    #[arg(long, env = "COFFERDAM_KMS_ENDPOINT")]
+    pub kms_endpoint: Option<HostPort>,
+    /// AWS region of KMS and of the store.
+    #[arg(long, env = "COFFERDAM_REGION")]
+    pub region: String,
+    /// Refuse an enclave of any other deployment than this [default: that of the first answer]
+    #[arg(long, env = "COFFERDAM_DEPLOYMENT")]
+    pub deployment: Option<Deployment>,
+    /// Certificate chain for HTTPS, PEM. Without one, plain HTTP.
+    #[arg(long, env = "COFFERDAM_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM.
+    #[arg(long, env = "COFFERDAM_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Issuers of client certificates, PEM. When given, every client must show one.
+    #[arg(long, env = "COFFERDAM_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Form of the log.
+    #[arg(long, env = "COFFERDAM_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Least severity that is logged: error, warn, info, debug or trace.
+    #[arg(long, env = "COFFERDAM_LOG_LEVEL", default_value = "info")]
+    pub log_level: tracing::Level,
+    /// Bounds.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// Bounds on everything that could otherwise grow or wait.
+#[derive(Debug, Clone, Args)]
+pub struct Limits {
+    /// Connections to the enclave.
+    #[arg(long, env = "COFFERDAM_ENCLAVE_CONNECTIONS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub enclave_connections: u16,
+    /// Requests under way in the enclave; more are answered with 503 at once.
+    #[arg(long, env = "COFFERDAM_ENCLAVE_IN_FLIGHT", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    pub enclave_in_flight: u16,
+    /// Seconds that the enclave may take to answer.
+    #[arg(long, env = "COFFERDAM_ENCLAVE_TIMEOUT", default_value = "10", value_parser = seconds)]
+    pub enclave_timeout: Duration,
+    /// Seconds between questions to the enclave whether it is well.
+    #[arg(long, env = "COFFERDAM_ENCLAVE_HEARTBEAT", default_value = "5", value_parser = seconds)]
+    pub enclave_heartbeat: Duration,
+    /// Operations under way in the store.
+    #[arg(long, env = "COFFERDAM_STORE_IN_FLIGHT", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    pub store_in_flight: u16,
+    /// Seconds that one operation of the store may take, repetitions included.
+    #[arg(long, env = "COFFERDAM_STORE_TIMEOUT", default_value = "15", value_parser = seconds)]
+    pub store_timeout: Duration,
+    /// Connections of HTTP clients.
+    #[arg(long, env = "COFFERDAM_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..))]
+    pub http_connections: u16,
+    /// HTTP requests under way; more are answered with 503 at once.
+    #[arg(long, env = "COFFERDAM_HTTP_IN_FLIGHT", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
+    pub http_in_flight: u16,
+    /// Seconds that an HTTP request may take.
+    #[arg(long, env = "COFFERDAM_HTTP_TIMEOUT", default_value = "30", value_parser = seconds)]
+    pub http_timeout: Duration,
+    /// Fresh attestation documents per second.
+    #[arg(long, env = "COFFERDAM_ATTESTATION_RATE", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub attestation_rate: u32,
+    /// Fresh attestation documents at once, before the rate counts.
+    #[arg(long, env = "COFFERDAM_ATTESTATION_BURST", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub attestation_burst: u32,
+    /// Connections of the enclave to KMS.
+    #[arg(long, env = "COFFERDAM_EGRESS_CONNECTIONS", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub egress_connections: u16,
+    /// Seconds that connecting to KMS may take.
+    #[arg(long, env = "COFFERDAM_EGRESS_CONNECT_TIMEOUT", default_value = "5", value_parser = seconds)]
+    pub egress_connect_timeout: Duration,
+    /// Seconds without a byte after which a connection to KMS is closed.
+    #[arg(long, env = "COFFERDAM_EGRESS_IDLE_TIMEOUT", default_value = "120", value_parser = seconds)]
+    pub egress_idle_timeout: Duration,
+    /// Seconds between the word to stop and the end of listening, in which /readyz answers 503.
+    #[arg(long, env = "COFFERDAM_DRAIN_DELAY", default_value = "0", value_parser = seconds)]
+    pub drain_delay: Duration,
+    /// Seconds that requests under way get to finish.
+    #[arg(long, env = "COFFERDAM_DRAIN_TIMEOUT", default_value = "30", value_parser = seconds)]
+    pub drain_timeout: Duration,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object to a line.
+    Json,
+}
+
+impl Config {
+    /// The one destination of the way out to KMS.
+    pub fn kms(&self) -> HostPort {
+        self.kms_endpoint
+            .clone()
+            .unwrap_or_else(|| HostPort { host: format!("kms.{}.amazonaws.com", self.region), port: 443 })
+    }
+}
+
+/// A TCP destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Text that is no destination.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("HOST:PORT was expected, with an IPv6 address in brackets")]
+pub struct HostPortError;
+
+impl FromStr for HostPort {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
+        let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or(HostPortError)?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map_err(|_| HostPortError)?.to_string(),
+            None => host.to_owned(),
+        };
+        let in_a_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        let valid = host.contains(':') && text.starts_with('[')
+            || (1..=253).contains(&host.len()) && host.bytes().all(in_a_name);
+        if valid { Ok(Self { host, port }) } else { Err(HostPortError) }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a number of seconds from 0 to 86400 was expected".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: [&str; 10] = [
+        "parent-proxy",
+        "--enclave",
+        "unix:///e",
+        "--store",
+        "file:///s",
+        "--kms-egress",
+        "unix:///k",
+        "--region",
+        "eu-central-1",
+        "--listen=127.0.0.1:0",
+    ];
+
+    #[test]
+    fn the_only_destination_is_the_regions_kms_unless_named() {
+        let config = Config::parse_from(NEEDED);
+        assert_eq!(config.kms().to_string(), "kms.eu-central-1.amazonaws.com:443");
+        let named = Config::parse_from(NEEDED.iter().chain(&["--kms-endpoint", "127.0.0.1:9"]));
+        assert_eq!(named.kms(), HostPort { host: "127.0.0.1".into(), port: 9 });
+    }
+
+    #[test]
+    fn destinations_have_one_host_and_one_port() {
+        for good in ["kms.example:443", "127.0.0.1:1", "[::1]:443", "a-b:65535"] {
+            assert_eq!(good.parse::<HostPort>().unwrap().to_string(), good);
+        }
+        for bad in
+            ["", "host", "host:", ":443", "host:0", "host:65536", "::1:443", "ho st:1", "[x]:1", "a/b:1"]
+        {
+            assert_eq!(bad.parse::<HostPort>(), Err(HostPortError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key_and_limits_are_not_zero() {
+        for bad in
+            ["--tls-cert=c", "--tls-key=k", "--tls-client-ca=a", "--enclave-in-flight=0", "--http-timeout=-1"]
+        {
+            assert!(Config::try_parse_from(NEEDED.iter().chain(&[bad])).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Making addresses, one or a thousand: read what is there, have the enclave make what is not,
+//! let the store's conditional creation decide, and answer what the store then has.
+//!
+//! Nothing is acknowledged before its record, its marker and the boot document that its
+//! certificate names are stored. A repetition at any later time answers the same.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, future::try_join, stream};
+use protocol::{Deployment, KeyId, KeyPath, NewKey, message::MAX_KEYS};
+
+use crate::{
+    address::{AddressError, StoredKey},
+    enclave::{Enclave, EnclaveError},
+    store::{Attestations, Keys, Placed, Store, StoreError, Users},
+};
+
+/// Reads and writes of one batch at once.
+const STORE_AT_ONCE: usize = 32;
+/// Requests to the enclave of one batch at once.
+const ENCLAVE_AT_ONCE: usize = 2;
+
+/// Why there is no address.
+#[derive(Debug, thiserror::Error)]
+pub enum CreationError {
+    /// Which deployment this is has not been heard yet.
+    #[error("an enclave that has said which deployment it is of was expected")]
+    Deployment,
+    /// The enclave made none.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored for the key is not its record. It is left as it is.
+    #[error("stored for {key_id}: {error}")]
+    Stored {
+        /// The key.
+        key_id: KeyId,
+        /// What is wrong.
+        error: AddressError,
+    },
+}
+
+/// A key that is stored.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// Whether this request made it.
+    pub created: bool,
+    /// The key.
+    pub key: StoredKey,
+}
+
+/// Makes addresses.
+#[derive(Clone)]
+pub struct Creation {
+    enclave: Enclave,
+    keys: Keys,
+    users: Users,
+    attestations: Attestations,
+}
+
+/// What the enclave made of a key.
+struct New {
+    bytes: Bytes,
+    key: StoredKey,
+}
+
+/// What is there of a key before it is made.
+struct Found {
+    record: Option<StoredKey>,
+    marked: bool,
+}
+
+impl Creation {
+    /// With this enclave, in this store.
+    pub fn new(enclave: Enclave, store: &Store, attestations: Attestations) -> Self {
+        Self { enclave, keys: store.keys(), users: store.users(), attestations }
+    }
+
+    /// The addresses of `wanted`, in order, made where there was none. Repetitions within are
+    /// made once; the note of the first counts.
+    ///
+    /// # Errors
+    /// [`CreationError`]; what was stored until then stays, and is found by the next attempt.
+    pub async fn ensure(&self, wanted: Vec<NewKey>) -> Result<Vec<Made>, CreationError> {
+        let deployment = self.enclave.state().deployment.ok_or(CreationError::Deployment)?;
+        let (unique, places) = without_repetitions(&deployment, wanted);
+        let found: Vec<Found> = stream::iter(unique.clone())
+            .map(|(key_id, key)| self.find(key_id, key))
+            .buffered(STORE_AT_ONCE)
+            .try_collect()
+            .await?;
+        let missing: Vec<(KeyId, NewKey)> = unique
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| found.record.is_none())
+            .map(|(wanted, _)| wanted.clone())
+            .collect();
+        let mut made = self.make(missing).await?;
+        let placing = unique.into_iter().zip(found).map(|((key_id, key), found)| {
+            let new = made.remove(&key_id);
+            self.place(key_id, key, found, new)
+        });
+        let made: Vec<Made> =
+            stream::iter(placing.collect::<Vec<_>>()).buffered(STORE_AT_ONCE).try_collect().await?;
+        let mut seen = HashSet::new();
+        Ok(places
+            .into_iter()
+            .filter_map(|place| {
+                let made = made.get(place)?.clone();
+                Some(Made { created: made.created && seen.insert(place), ..made })
+            })
+            .collect())
+    }
+
+    async fn find(&self, key_id: KeyId, key: NewKey) -> Result<Found, CreationError> {
+        let (record, marked) =
+            try_join(self.keys.read(&key_id), self.users.is_marked(&key.user, &key_id)).await?;
+        let record = record.map(|bytes| stored(&bytes, key_id)).transpose()?;
+        Ok(Found { record, marked })
+    }
+
+    /// Has the enclave make keys, and checks that they are those.
+    async fn make(&self, missing: Vec<(KeyId, NewKey)>) -> Result<HashMap<KeyId, New>, CreationError> {
+        let chunks: Vec<Vec<(KeyId, NewKey)>> = missing.chunks(MAX_KEYS).map(<[_]>::to_vec).collect();
+        let made: Vec<Vec<New>> = stream::iter(chunks)
+            .map(|chunk| self.make_chunk(chunk))
+            .buffered(ENCLAVE_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(made.into_iter().flatten().map(|new| (new.key.key_id(), new)).collect())
+    }
+
+    async fn make_chunk(&self, chunk: Vec<(KeyId, NewKey)>) -> Result<Vec<New>, CreationError> {
+        let keys = chunk.iter().map(|(_, key)| key.clone()).collect();
+        let records = self.enclave.create_keys(keys).await?;
+        let new = chunk.iter().zip(records).map(|((key_id, key), bytes)| {
+            let made = StoredKey::parse(&bytes, key_id).ok().filter(|made| made.is_new(key));
+            let key = made.ok_or(EnclaveError::Answer("the record of the key that was asked for"))?;
+            Ok(New { bytes, key })
+        });
+        let new: Vec<New> = new.collect::<Result<_, EnclaveError>>()?;
+        let documents: HashSet<_> = new.iter().map(|new| *new.key.document()).collect();
+        for document in documents {
+            if !self.attestations.is_stored(&document).await? {
+                // The enclave started anew, and its description has not been heard yet.
+                self.enclave.store_document().await?;
+                if !self.attestations.is_stored(&document).await? {
+                    return Err(EnclaveError::Answer("a certificate that names its boot document").into());
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    /// Makes sure that the record and its marker are stored for good.
+    async fn place(
+        &self,
+        key_id: KeyId,
+        key: NewKey,
+        found: Found,
+        new: Option<New>,
+    ) -> Result<Made, CreationError> {
+        let mark = async { if found.marked { Ok(()) } else { self.users.mark(&key.user, &key_id).await } };
+        let place = async {
+            match (found.record, new) {
+                (Some(key), _) => {
+                    self.keys.settle(&key_id).await?;
+                    Ok(Made { created: false, key })
+                }
+                (None, Some(New { bytes, key })) => match self.keys.create(&key_id, &bytes).await? {
+                    Placed::Ours => Ok(Made { created: true, key }),
+                    Placed::Theirs(record) => Ok(Made { created: false, key: stored(&record, key_id)? }),
+                },
+                (None, None) => Err(EnclaveError::Answer("one record for each key").into()),
+            }
+        };
+        let (made, ()) = try_join(place, async { Ok::<_, CreationError>(mark.await?) }).await?;
+        Ok(made)
+    }
+}
+
+fn stored(bytes: &[u8], key_id: KeyId) -> Result<StoredKey, CreationError> {
+    StoredKey::parse(bytes, &key_id).map_err(|error| CreationError::Stored { key_id, error })
+}
+
+/// The distinct keys, and for each wanted one where among them it is.
+fn without_repetitions(deployment: &Deployment, wanted: Vec<NewKey>) -> (Vec<(KeyId, NewKey)>, Vec<usize>) {
+    let mut unique = Vec::with_capacity(wanted.len());
+    let mut seen: HashMap<KeyPath, usize> = HashMap::with_capacity(wanted.len());
+    let places = wanted
+        .into_iter()
+        .map(|key| {
+            *seen.entry(key.path()).or_insert_with_key(|path| {
+                unique.push((KeyId::derive(deployment, path), key));
+                unique.len() - 1
+            })
+        })
+        .collect();
+    (unique, places)
+}

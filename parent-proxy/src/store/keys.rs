@@ -1,0 +1,66 @@
+//! Sealed records, each under its key id. The first creation of a key decides; what was decided
+//! is never changed and never deleted.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use protocol::{KeyId, record::MAX_RECORD};
+
+use super::{Created, Store, StoreError};
+
+/// The records of a store.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    store: Store,
+}
+
+/// The record that a key has after a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placed {
+    /// The one that was given.
+    Ours,
+    /// One that was there first.
+    Theirs(Bytes),
+}
+
+impl Keys {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// The stored bytes of a key's record.
+    ///
+    /// # Errors
+    /// [`StoreError`]; one that is longer than a record is refused unread.
+    pub async fn read(&self, key: &KeyId) -> Result<Option<Bytes>, StoreError> {
+        self.store.read(&path(key), MAX_RECORD).await
+    }
+
+    /// Stores a key's record unless it has one.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn create(&self, key: &KeyId, record: &Bytes) -> Result<Placed, StoreError> {
+        let path = path(key);
+        match self.store.create(&path, record, MAX_RECORD).await? {
+            Created::New => Ok(Placed::Ours),
+            // A store that was asked twice because its answer was lost shows us our own.
+            Created::Existing(existing) if existing == *record => Ok(Placed::Ours),
+            Created::Existing(existing) => {
+                self.store.settle(&path).await?;
+                Ok(Placed::Theirs(existing))
+            }
+        }
+    }
+
+    /// Makes sure that a record which was read outlasts a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn settle(&self, key: &KeyId) -> Result<(), StoreError> {
+        self.store.settle(&path(key)).await
+    }
+}
+
+fn path(key: &KeyId) -> Path {
+    Path::from(key.object_path())
+}

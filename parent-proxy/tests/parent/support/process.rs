@@ -1,0 +1,185 @@
+//! The parent as a process of its own, in a folder of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use super::double::Double;
+
+/// A folder with the sockets, the store and the log of one parent.
+pub struct Site {
+    pub folder: TempDir,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        // For this process's own clients.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn double(&self) -> Double {
+        Double::listen(&self.path("enclave.sock"))
+    }
+
+    /// Everything that is stored, by its path in the store; the probe's folder aside.
+    pub fn stored(&self) -> Vec<PathBuf> {
+        fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.path().is_dir() { walk(&entry.path(), found) } else { found.push(entry.path()) }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.path("store"), &mut found);
+        found.sort();
+        found
+    }
+
+    /// The stored files of an area.
+    pub fn stored_in(&self, area: &str) -> Vec<PathBuf> {
+        let folder = self.path("store").join(area);
+        self.stored().into_iter().filter(|path| path.starts_with(&folder)).collect()
+    }
+
+    /// The command, with a folder as store and credentials in the environment.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parent-proxy"));
+        command.env_clear();
+        let endpoint = |name: &str| format!("unix://{}", self.path(name).display());
+        // In the environment, so that a test's arguments come before them.
+        command.env("COFFERDAM_LISTEN", "127.0.0.1:0").env("COFFERDAM_REGION", "us-east-1");
+        command.env("COFFERDAM_ENCLAVE", endpoint("enclave.sock"));
+        command.env("COFFERDAM_ENCLAVE_HEARTBEAT", "0.2");
+        command.env("COFFERDAM_KMS_EGRESS", endpoint("egress.sock"));
+        command.env("COFFERDAM_KMS_ENDPOINT", "127.0.0.1:9");
+        command.env("COFFERDAM_STORE", format!("file://{}", self.path("store").display()));
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("AWS_ACCESS_KEY_ID", "AKIDSECRETID").env("AWS_SECRET_ACCESS_KEY", "s3cr3t-of-the-test");
+        command
+    }
+
+    /// Starts it with more arguments, and waits until it listens.
+    pub async fn parent(&self, arguments: &[&str]) -> Parent {
+        let mut command = self.command();
+        command.args(arguments);
+        self.start(command).await
+    }
+
+    pub async fn start(&self, mut command: Command) -> Parent {
+        let log = std::fs::File::create(self.path("log")).unwrap();
+        command.stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap().unwrap();
+        let line = line.unwrap_or_else(|| panic!("it ended: {}", self.log()));
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let address = ready["listen"].as_str().unwrap().to_owned();
+        Parent { child, address, client: reqwest::Client::new(), https: false }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+/// A running parent.
+pub struct Parent {
+    pub child: Child,
+    pub address: String,
+    pub client: reqwest::Client,
+    pub https: bool,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answered {
+    pub async fn of(response: Response) -> Self {
+        Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.unwrap().to_vec(),
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that it is a problem as RFC 9457 says, with this status and code.
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.json();
+        assert_eq!(self.header("content-type"), "application/problem+json", "{problem}");
+        assert_eq!((self.status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{problem}");
+        assert_eq!(problem["type"], format!("urn:cofferdam:problem:{code}"));
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        assert!(problem["title"].is_string() && problem["detail"].is_string());
+        problem
+    }
+}
+
+impl Parent {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let scheme = if self.https { "https" } else { "http" };
+        self.client.request(method, format!("{scheme}://{}{path}", self.address))
+    }
+
+    pub async fn get(&self, path: &str) -> Answered {
+        Answered::of(self.request(Method::GET, path).send().await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answered {
+        Answered::of(self.request(Method::POST, path).json(body).send().await.unwrap()).await
+    }
+
+    pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Answered {
+        let request = self.request(Method::POST, path).header("content-type", "application/json").body(body);
+        Answered::of(request.send().await.unwrap()).await
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(self) -> Self {
+        super::eventually("the parent is ready", async || self.get("/readyz").await.status == 200).await;
+        self
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has stopped.
+    pub async fn ended(mut self) -> ExitStatus {
+        tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await.unwrap().unwrap()
+    }
+}
