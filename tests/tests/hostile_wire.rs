@@ -221,6 +221,8 @@ async fn a_request_with_an_unknown_operation_or_field_is_refused() {
     let unknown = [
         b"\xa2\x62id\x01\x69operation\x69sign_hash".as_slice(),
         b"\xa3\x62id\x01\x65extra\x00\x69operation\x68describe",
+        // And the id that no request has.
+        b"\xa2\x62id\x00\x69operation\x68describe",
     ];
     let known = Request { id: 1, operation: Operation::Describe }.encode().unwrap();
     assert_eq!(known, b"\xa2\x62id\x01\x69operation\x68describe");

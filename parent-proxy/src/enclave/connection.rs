@@ -62,7 +62,7 @@ struct Calls {
 
 #[derive(Default)]
 struct Open {
-    next: u64,
+    last: u64,
     calls: HashMap<u64, Call>,
 }
 
@@ -148,8 +148,9 @@ impl Calls {
     fn begin(&self, call: Call) -> Option<u64> {
         let mut guard = self.lock();
         let open = guard.as_mut()?;
-        let id = open.next;
-        open.next = id.wrapping_add(1);
+        // Ids begin at 1: 0 is the id of an answer to what was no request.
+        open.last = open.last.wrapping_add(1).max(1);
+        let id = open.last;
         open.calls.insert(id, call);
         Some(id)
     }
