@@ -57,7 +57,8 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let took = started.elapsed();
     app.metrics.request(route, method, status, took);
     let milliseconds = took.as_secs_f64() * 1000.0;
-    if status >= 500 {
+    // Not being ready is no fault: whoever asks hears it.
+    if status >= 500 && !code.is_empty() {
         tracing::warn!(route, method, status, code, milliseconds, request_id = %id, "answered");
     } else {
         tracing::debug!(route, method, status, code, milliseconds, request_id = %id, "answered");
