@@ -47,6 +47,7 @@ impl fmt::Display for AccountId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arn {
     text: String,
+    partition: String,
     service: String,
     region: String,
     account: AccountId,
@@ -54,6 +55,11 @@ pub struct Arn {
 }
 
 impl Arn {
+    /// `aws`, `aws-cn`, `aws-us-gov`, …
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
     /// `iam`, `sts`, `kms`, …
     pub fn service(&self) -> &str {
         &self.service
@@ -102,6 +108,7 @@ impl FromStr for Arn {
         }
         Ok(Self {
             text: text.to_owned(),
+            partition: partition.to_owned(),
             service: service.to_owned(),
             region: region.to_owned(),
             account: account.parse()?,

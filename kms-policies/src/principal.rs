@@ -38,7 +38,8 @@ impl Caller {
         let role = arn.resource().strip_prefix("assumed-role/").and_then(|rest| rest.split_once('/'));
         match role {
             Some((role, session)) if arn.service() == "sts" && !role.is_empty() && !session.is_empty() => {
-                let principal = format!("arn:aws:iam::{}:role/{role}", arn.account()).parse()?;
+                let principal =
+                    format!("arn:{}:iam::{}:role/{role}", arn.partition(), arn.account()).parse()?;
                 Ok(Self { principal, session: Some(arn) })
             }
             _ => Err(CallerError::Kind),
@@ -55,8 +56,12 @@ impl Caller {
             return Err(CallerError::Kind);
         }
         let name = principal.resource().rsplit('/').next().unwrap_or_default();
-        let session =
-            format!("arn:aws:sts::{}:assumed-role/{name}/{session}", principal.account()).parse()?;
+        let session = format!(
+            "arn:{}:sts::{}:assumed-role/{name}/{session}",
+            principal.partition(),
+            principal.account()
+        )
+        .parse()?;
         Ok(Self { principal, session: Some(session) })
     }
 
@@ -186,6 +191,8 @@ mod tests {
         assert_eq!(caller.arn().as_str(), "arn:aws:sts::000000000000:assumed-role/enclave/i-1");
         let same = Caller::parse("arn:aws:sts::000000000000:assumed-role/enclave/i-1").unwrap();
         assert_eq!(same.principal().as_str(), "arn:aws:iam::000000000000:role/enclave");
+        let china = Caller::parse("arn:aws-cn:sts::000000000000:assumed-role/enclave/i-1").unwrap();
+        assert_eq!(china.principal().as_str(), "arn:aws-cn:iam::000000000000:role/enclave");
         assert_eq!(same.kind(), "AssumedRole");
     }
 

@@ -4,9 +4,11 @@
 use std::fmt;
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::Body,
     http::{HeaderMap, header},
 };
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use protocol::NameError;
 use serde::{
     Deserialize, Deserializer,
@@ -14,6 +16,9 @@ use serde::{
 };
 
 use super::Problem;
+
+/// How much of a body over its limit is read and thrown away.
+const DISCARDED: usize = 4 << 20;
 
 /// A JSON value that keeps repeated names, so that they can be refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,17 +44,28 @@ pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("JSON: {error}")))
 }
 
-/// Refuses a body that announces too much, and one that turns out to be.
+/// Refuses a body over the limit. What a client writes beyond it is read and thrown away, up to
+/// [`DISCARDED`]: a connection that ends while the client still writes takes the answer with it. A
+/// client that waits for leave to write, or announces more than that, is answered at once.
 async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let most = limit.saturating_add(DISCARDED);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|announced: u64| announced > limit as u64) {
+    let allowed = if headers.contains_key(header::EXPECT) { limit } else { most };
+    if announced.is_some_and(|announced: u64| announced > allowed as u64) {
         return Err(Problem::too_large(limit));
     }
-    to_bytes(body, limit).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error)
-            .is_some_and(|source| source.to_string().contains("length limit exceeded"));
-        if too_large { Problem::too_large(limit) } else { Problem::malformed("a whole body was expected") }
-    })
+    let mut chunks = body.into_data_stream();
+    let (mut bytes, mut read) = (BytesMut::new(), 0usize);
+    while read <= most
+        && let Some(chunk) = chunks.next().await
+    {
+        let chunk = chunk.map_err(|_| Problem::malformed("a whole body was expected"))?;
+        read = read.saturating_add(chunk.len());
+        if read <= limit {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if read <= limit { Ok(bytes.freeze()) } else { Err(Problem::too_large(limit)) }
 }
 
 /// The fields of an object, taken one by one.
