@@ -1,5 +1,5 @@
 //! What a blockchain says: the families of key and address form that Cofferdam serves, and the
-//! address of a public key on each. Pure functions; no I/O, no secrets, no policy.
+//! address of a public key on each, and what a transaction says. Pure functions; no I/O, no secrets.
 //!
 //! A [`Chain`] is a family: one EVM address serves every EVM network. Which networks a
 //! deployment serves is the policy's matter; only Bitcoin's addresses name their network.
@@ -22,13 +22,21 @@
     )
 )]
 
+mod amount;
 pub mod bitcoin;
 mod chain;
 pub mod evm;
 mod public_key;
 pub mod solana;
+mod sweep;
+mod transaction;
 pub mod tron;
 
+pub use amount::{Amount, NotAnAmount};
 pub use bitcoin::BitcoinNetwork;
 pub use chain::{Addresses, Chain, Curve, UnknownChain, addresses};
 pub use public_key::{PublicKey, PublicKeyError};
+pub use sweep::{
+    Check, FeeCap, Meter, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer, Velocity,
+};
+pub use transaction::{Rules, Sweep, Transaction};

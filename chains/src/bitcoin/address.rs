@@ -1,9 +1,11 @@
 //! Bitcoin addresses of one key: P2WPKH (BIP-141, BIP-173) and single-key P2TR (BIP-341, BIP-350
 //! with BIP-86's tweak, which commits to no script).
 
+use std::fmt;
+
 use bech32::{Hrp, segwit};
 use k256::{
-    ProjectivePoint, Scalar,
+    FieldBytes, ProjectivePoint, Scalar,
     elliptic_curve::{ops::Reduce, point::AffineCoordinates},
 };
 use ripemd::Ripemd160;
@@ -30,12 +32,42 @@ impl BitcoinNetwork {
     /// All networks.
     pub const ALL: [Self; 4] = [Self::Mainnet, Self::Testnet, Self::Signet, Self::Regtest];
 
-    const fn hrp(self) -> Hrp {
+    /// The name in configurations and summaries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mainnet => "mainnet",
+            Self::Testnet => "testnet",
+            Self::Signet => "signet",
+            Self::Regtest => "regtest",
+        }
+    }
+
+    pub(super) const fn hrp(self) -> Hrp {
         match self {
             Self::Mainnet => Hrp::parse_unchecked("bc"),
             Self::Testnet | Self::Signet => Hrp::parse_unchecked("tb"),
             Self::Regtest => Hrp::parse_unchecked("bcrt"),
         }
+    }
+
+    pub(super) const fn p2pkh_version(self) -> u8 {
+        match self {
+            Self::Mainnet => 0x00,
+            Self::Testnet | Self::Signet | Self::Regtest => 0x6f,
+        }
+    }
+
+    pub(super) const fn p2sh_version(self) -> u8 {
+        match self {
+            Self::Mainnet => 0x05,
+            Self::Testnet | Self::Signet | Self::Regtest => 0xc4,
+        }
+    }
+}
+
+impl fmt::Display for BitcoinNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -44,8 +76,12 @@ impl BitcoinNetwork {
 /// # Errors
 /// Never for a point of the curve; [`PublicKeyError`] so that nothing is assumed.
 pub fn p2wpkh(key: &k256::PublicKey, network: BitcoinNetwork) -> Result<String, PublicKeyError> {
-    let hash = Ripemd160::digest(Sha256::digest(crate::PublicKey::Secp256k1(*key).to_bytes()));
-    segwit::encode_v0(network.hrp(), &hash).map_err(|_| PublicKeyError::Point)
+    segwit::encode_v0(network.hrp(), &key_hash(key)).map_err(|_| PublicKeyError::Point)
+}
+
+/// HASH160 of the compressed key.
+pub(super) fn key_hash(key: &k256::PublicKey) -> [u8; 20] {
+    Ripemd160::digest(Sha256::digest(crate::PublicKey::Secp256k1(*key).to_bytes())).into()
 }
 
 /// The version 1 address of the output key.
@@ -63,9 +99,7 @@ pub fn p2tr(key: &k256::PublicKey, network: BitcoinNetwork) -> Result<String, Pu
 #[expect(clippy::arithmetic_side_effects, reason = "points of the curve, not integers")]
 pub fn output_key(key: &k256::PublicKey) -> Result<[u8; 32], PublicKeyError> {
     let internal = key.as_affine();
-    let x = internal.x();
-    let tag = Sha256::digest(b"TapTweak");
-    let hash = Sha256::new().chain_update(tag).chain_update(tag).chain_update(x).finalize();
+    let hash = FieldBytes::from(tap_tweak(key));
     let tweak = Scalar::reduce(&hash);
     // BIP-341 fails where the hash is not below the order; a reduced scalar then differs.
     if tweak.to_bytes() != hash {
@@ -79,4 +113,17 @@ pub fn output_key(key: &k256::PublicKey) -> Result<[u8; 32], PublicKeyError> {
         return Err(PublicKeyError::Point);
     }
     Ok(output.to_affine().x().into())
+}
+
+/// What BIP-86 adds to an internal key: hash_TapTweak(x(P)), a number in 32 big-endian bytes. The
+/// private key of the output is d + t or, where P has an odd y, −d + t, modulo the order; a number
+/// of the order or above makes no key (BIP-341), and [`output_key`] refuses it.
+pub fn tap_tweak(key: &k256::PublicKey) -> [u8; 32] {
+    tagged_hash(b"TapTweak").chain_update(key.as_affine().x()).finalize().into()
+}
+
+/// SHA-256 that has taken the tag of BIP-340 already.
+pub(super) fn tagged_hash(tag: &[u8]) -> Sha256 {
+    let tag = Sha256::digest(tag);
+    Sha256::new().chain_update(tag).chain_update(tag)
 }

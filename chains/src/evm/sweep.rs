@@ -1,0 +1,196 @@
+//! The templates: what a transaction of a deposit key may be as a whole, and what comes of it.
+
+use sha3::{Digest, Keccak256};
+
+use super::{Transaction, account, address::Address, signature};
+use crate::{
+    Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer,
+    evm::signature::Signature,
+};
+
+/// `transfer(address,uint256)` (ERC-20).
+const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
+/// Its 4 bytes and two words.
+const TRANSFER_BYTES: usize = 68;
+
+/// What is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asset {
+    /// The network's own coin, in wei.
+    Native,
+    /// The ERC-20 token of this contract, in its base unit.
+    Token(Address),
+}
+
+/// A transaction that matches a template as a whole, and the key that signs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    transaction: Transaction,
+    key: k256::PublicKey,
+    asset: Asset,
+    amount: Amount,
+    destination: Address,
+    fee: Amount,
+}
+
+impl Sweep {
+    pub(super) fn of(transaction: &Transaction, keys: &[PublicKey]) -> Result<Self, Refused> {
+        let &[PublicKey::Secp256k1(key)] = keys else {
+            return Err(Refused::new(
+                "transaction.evm.key",
+                "one key, on secp256k1",
+                match keys {
+                    [_] => "a key on another curve".to_owned(),
+                    _ => format!("{} keys", keys.len()),
+                },
+            ));
+        };
+        let (asset, amount, destination) = match transaction.data() {
+            [] => (Asset::Native, transaction.value(), transaction.to()),
+            data => {
+                let (amount, recipient) = erc20_transfer(data, transaction.value())?;
+                (Asset::Token(transaction.to()), amount, recipient)
+            }
+        };
+        let price = transaction.max_fee_per_gas();
+        let fee = price.get().checked_mul(transaction.gas_limit().into()).ok_or_else(|| {
+            Refused::new(
+                "transaction.evm.fee",
+                "a gas limit and a price whose product is below 2^128",
+                format!("{} gas at {price} wei", transaction.gas_limit()),
+            )
+        })?;
+        let fee = Amount::new(fee);
+        Ok(Self { transaction: transaction.clone(), key, asset, amount, destination, fee })
+    }
+
+    /// What the signer sees.
+    pub fn summary(&self) -> Summary {
+        let asset = self.asset.to_string();
+        Summary {
+            kind: match self.asset {
+                Asset::Native => "evm.native",
+                Asset::Token(_) => "evm.erc20",
+            },
+            network: format!("evm:{}", self.transaction.chain_id()),
+            transfers: vec![Transfer {
+                asset: asset.clone(),
+                amount: self.amount,
+                destination: self.destination.to_string(),
+            }],
+            sources: vec![Source { key: 0, asset, amount: self.amount }],
+            fee: self.fee,
+        }
+    }
+
+    /// The one digest: Keccak-256 of the unsigned transaction.
+    pub fn signing_inputs(&self) -> Vec<SigningInput> {
+        vec![SigningInput { key: 0, message: ToSign::Ecdsa(self.transaction.signing_hash()) }]
+    }
+
+    /// Puts the signature, 65 bytes as [`ToSign::Ecdsa`] says, into the transaction.
+    ///
+    /// # Errors
+    /// `transaction.evm.signature` unless there is one signature, of this transaction, by the
+    /// key, with low s.
+    pub fn assemble(&self, signatures: &[Vec<u8>]) -> Result<Signed, Refused> {
+        let [signature] = signatures else {
+            let found = format!("{} signatures", signatures.len());
+            return Err(signature::refused("one signature", &found));
+        };
+        let signature = Signature::verified(signature, &self.transaction.signing_hash(), &self.key)?;
+        let bytes = self.transaction.signed(&signature)?;
+        let hash = data_encoding::HEXLOWER.encode(&Keccak256::digest(&bytes));
+        Ok(Signed { bytes, id: format!("0x{hash}") })
+    }
+
+    /// The transaction as it was parsed.
+    pub const fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// The account that pays: the key's.
+    pub fn sender(&self) -> Address {
+        Address::new(account(&self.key))
+    }
+
+    /// What is moved.
+    pub const fn asset(&self) -> Asset {
+        self.asset
+    }
+
+    /// How much of it.
+    pub const fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// Whom it is moved to.
+    pub const fn destination(&self) -> Address {
+        self.destination
+    }
+
+    /// Gas limit × greatest price of a unit of gas, in wei. Rollups of the OP Stack take a fee
+    /// for data besides, which no transaction can bound.
+    pub const fn fee(&self) -> Amount {
+        self.fee
+    }
+}
+
+impl std::fmt::Display for Asset {
+    /// `native`, or the contract's address.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Native => f.write_str("native"),
+            Self::Token(contract) => contract.fmt(f),
+        }
+    }
+}
+
+/// The amount and the recipient of exactly a call of `transfer`, which moves no coins.
+fn erc20_transfer(data: &[u8], value: Amount) -> Result<(Amount, Address), Refused> {
+    let call = data.strip_prefix(&TRANSFER).ok_or_else(|| {
+        Refused::new("transaction.evm.call", "no data, or transfer(address,uint256)", call(data))
+    })?;
+    let (padding, rest) = call.split_at_checked(12).unwrap_or_default();
+    let (recipient, amount) = rest.split_at_checked(20).unwrap_or_default();
+    let (Ok(recipient), Ok(amount)) = (recipient.try_into(), amount.try_into()) else {
+        return Err(transfer(format!("{} bytes", data.len())));
+    };
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err(transfer("a recipient that is no address".to_owned()));
+    }
+    if value != Amount::ZERO {
+        let found = format!("{value} wei");
+        return Err(Refused::new("transaction.evm.value", "a token transfer with value 0", found));
+    }
+    let amount = Amount::from_word(amount).ok_or_else(|| {
+        Refused::new("transaction.evm.amount", "an amount below 2^128 units", "2^128 or more")
+    })?;
+    Ok((amount, Address::new(recipient)))
+}
+
+fn transfer(found: String) -> Refused {
+    let allowed = format!("{TRANSFER_BYTES} bytes: transfer, a recipient after 12 zero bytes, an amount");
+    Refused::new("transaction.evm.transfer", allowed, found)
+}
+
+/// What a call asks for, by name where it would give others power over the key's money.
+fn call(data: &[u8]) -> String {
+    let Some((selector, _)) = data.split_first_chunk::<4>() else {
+        return format!("data of {} bytes", data.len());
+    };
+    let name = match selector {
+        [0x09, 0x5e, 0xa7, 0xb3] => "approve(address,uint256)",
+        [0x23, 0xb8, 0x72, 0xdd] => "transferFrom(address,address,uint256)",
+        [0x39, 0x50, 0x93, 0x51] => "increaseAllowance(address,uint256)",
+        [0xa4, 0x57, 0xc2, 0xd7] => "decreaseAllowance(address,uint256)",
+        [0xd5, 0x05, 0xac, 0xcf] => "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+        [0x8f, 0xcb, 0xaf, 0x0c] => "permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32)",
+        [0xa2, 0x2c, 0xb4, 0x65] => "setApprovalForAll(address,bool)",
+        [0xe3, 0xee, 0x16, 0x0e] => {
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"
+        }
+        other => return format!("a call of 0x{}", data_encoding::HEXLOWER.encode(other)),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,154 @@
+//! Rules applied to a sweep: every rule says what it found and what it allows.
+
+use super::{FeePayer, Rules, Token};
+use crate::{
+    Amount, Check, Meter, Velocity,
+    solana::{
+        Address, Sweep,
+        sweep::{Payment, TokenPayment},
+    },
+};
+
+const ASSET: &str = "policy.solana.asset";
+const DECIMALS: &str = "policy.solana.decimals";
+const DESTINATION: &str = "policy.solana.destination";
+const CREATE: &str = "policy.solana.create";
+const CLOSE: &str = "policy.solana.close";
+const FEE_PAYER: &str = "policy.solana.fee_payer";
+const NONCE_AUTHORITY: &str = "policy.solana.nonce_authority";
+const COMPUTE: &str = "policy.solana.compute";
+const FEE: &str = "policy.solana.fee";
+const VELOCITY: &str = "policy.solana.velocity";
+
+impl Rules {
+    /// Every rule that applies to `sweep`, in a fixed order. Nothing in a transaction of Solana's
+    /// says a time, so `_now` (milliseconds since 1970) decides nothing: a blockhash is good for some 150
+    /// blocks, a nonce's value until it is advanced.
+    ///
+    /// Tags: `policy.solana.…`: `asset`, `decimals`, `destination`, `create`, `close`, `fee_payer`,
+    /// `nonce_authority`, `compute`, `fee`.
+    pub fn check(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
+        let mut checks = Vec::new();
+        match &sweep.payment {
+            Payment::Sol(_) => self.check_sol(sweep, &mut checks),
+            Payment::Token(token) => self.check_token(token, &mut checks),
+        }
+        checks.push(self.fee_payer(sweep));
+        if let Some(nonce) = sweep.nonce {
+            let known = &self.given.nonce_authorities;
+            let found = nonce.authority;
+            checks.push(Check::new(
+                NONCE_AUTHORITY,
+                known.contains(&found),
+                &*self.listed.nonce_authorities,
+                found.to_string(),
+            ));
+        }
+        let (price, most) = (Amount::from(sweep.unit_price()), self.given.max_unit_price);
+        let unit = "micro-lamports for a compute unit";
+        checks.push(Check::new(COMPUTE, price <= most, format!("at most {most} {unit}"), format!("{price}")));
+        let (limit, most) = (sweep.unit_limit(), self.given.max_unit_limit);
+        let allowed = format!("at most {most} compute units");
+        checks.push(Check::new(COMPUTE, limit <= most, allowed, format!("{limit}")));
+        let (fee, most) = (sweep.fee, self.given.fee.per_transaction);
+        checks.push(Check::new(FEE, fee <= most, format!("at most {most} lamports"), format!("{fee}")));
+        checks
+    }
+
+    /// What `sweep` adds to the running counts: `solana/native` or `solana/<mint>`, and
+    /// `solana/fee`. The fee counts for the fee payer's key, or for the first key of the request
+    /// where the fee payer is none of them.
+    ///
+    /// Lamports of closed accounts are not counted: the transaction does not say how many they are.
+    /// They are the rent of an account whose tokens the transaction moves, at most 2,039,280 lamports
+    /// unless somebody sent more to it, and go to a pinned destination.
+    pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
+        let asset = match &sweep.payment {
+            Payment::Sol(_) => self.given.native.as_ref().map(|velocity| ("native".to_owned(), velocity)),
+            Payment::Token(paid) => {
+                self.token(&paid.mint).map(|(token, _)| (paid.mint.to_string(), &token.velocity))
+            }
+        };
+        let asset = asset.map(|(name, Velocity { per_key_per_day, per_day })| Meter {
+            name: format!("solana/{name}"),
+            tag: VELOCITY,
+            amounts: sweep.sources(),
+            per_key_per_day: Some(*per_key_per_day),
+            per_day: *per_day,
+        });
+        let fee = Meter {
+            name: "solana/fee".to_owned(),
+            tag: FEE,
+            amounts: vec![(sweep.fee_payer_key().unwrap_or_default(), sweep.fee)],
+            per_key_per_day: None,
+            per_day: self.given.fee.per_day,
+        };
+        asset.into_iter().chain([fee]).collect()
+    }
+
+    fn check_sol(&self, sweep: &Sweep, checks: &mut Vec<Check>) {
+        let listed = self.given.native.is_some();
+        checks.push(Check::new(ASSET, listed, if listed { "native" } else { "no SOL" }, "native"));
+        self.pinned(DESTINATION, sweep.paid().iter().map(|paid| paid.destination), checks);
+    }
+
+    /// That each of the accounts that are paid is a pinned owner.
+    fn pinned(&self, tag: &'static str, paid: impl Iterator<Item = Address>, checks: &mut Vec<Check>) {
+        let mut seen = Vec::new();
+        for found in paid {
+            if !seen.contains(&found) {
+                seen.push(found);
+                let holds = self.given.destinations.contains(&found);
+                checks.push(Check::new(tag, holds, &*self.listed.destinations, found.to_string()));
+            }
+        }
+    }
+
+    fn check_token(&self, paid: &TokenPayment, checks: &mut Vec<Check>) {
+        let owners = &self.given.destinations;
+        let mint = paid.mint.to_string();
+        let (accounts, decimals) = match self.token(&paid.mint) {
+            Some((token, accounts)) => {
+                checks.push(Check::new(ASSET, true, &*token.symbol, mint));
+                (accounts, Some(token.decimals))
+            }
+            None => {
+                checks.push(Check::new(ASSET, false, &*self.listed.tokens, mint));
+                (&[][..], None)
+            }
+        };
+        if let Some(decimals) = decimals {
+            let (allowed, found) = (decimals.to_string(), paid.decimals.to_string());
+            checks.push(Check::new(DECIMALS, decimals == paid.decimals, allowed, found));
+        }
+        let place = accounts.iter().position(|account| *account == paid.destination);
+        let allowed = format!("the associated token account of {}", self.listed.destinations);
+        checks.push(Check::new(DESTINATION, place.is_some(), allowed, paid.destination.to_string()));
+        if let Some(new) = paid.creates {
+            let owner = place.and_then(|place| owners.get(place));
+            let holds = owner == Some(&new.owner) && new.account == paid.destination;
+            let allowed = match owner {
+                Some(owner) => format!("{} for {owner}", paid.destination),
+                None => format!("the associated token account for {}", self.listed.destinations),
+            };
+            checks.push(Check::new(CREATE, holds, allowed, format!("{} for {}", new.account, new.owner)));
+        }
+        self.pinned(CLOSE, paid.closes.iter().map(|closing| closing.destination), checks);
+    }
+
+    fn fee_payer(&self, sweep: &Sweep) -> Check {
+        let found = sweep.fee_payer;
+        let gives = sweep.fee_payer_key().is_some_and(|key| sweep.paid().iter().any(|paid| paid.key == key));
+        let holds = self.given.fee_payers.iter().any(|allowed| match allowed {
+            FeePayer::Swept => gives,
+            FeePayer::Pinned(address) => *address == found,
+        });
+        Check::new(FEE_PAYER, holds, &*self.listed.fee_payers, found.to_string())
+    }
+
+    /// A listed token, and the accounts that may be paid in it, in the order of the destinations.
+    fn token(&self, mint: &Address) -> Option<(&Token, &[Address])> {
+        let mut listed = self.given.tokens.iter().zip(&self.token_accounts);
+        listed.find(|(token, _)| token.mint == *mint).map(|(token, accounts)| (token, accounts.as_slice()))
+    }
+}

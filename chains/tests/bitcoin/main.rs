@@ -1,0 +1,13 @@
+//! Bitcoin sweeps, against other people's vectors and programs: the BIPs' vectors, PSBTs and
+//! transactions of embit and bitcoinjs-lib, the crate `bitcoin`, and Bitcoin Core's own script
+//! verification.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod consensus;
+mod malformed;
+mod oracle;
+mod properties;
+mod refused;
+mod rules;
+mod support;
+mod vectors;
