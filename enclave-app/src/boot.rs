@@ -93,6 +93,6 @@ async fn upkeep(service: Arc<Service>) {
         if !matches!(refreshed, Ok(Ok(()))) {
             tracing::warn!("the NSM's time was expected, going on with the monotonic clock");
         }
-        service.data_keys.expire();
+        service.expire();
     }
 }

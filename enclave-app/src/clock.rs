@@ -19,26 +19,28 @@ pub struct Clock {
 struct Base {
     timestamp: u64,
     at: Instant,
+    /// What was told before: time stands still where it would go back.
+    floor: u64,
 }
 
 impl Base {
     fn now(self) -> u64 {
         let elapsed = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.timestamp.saturating_add(elapsed)
+        self.timestamp.saturating_add(elapsed).max(self.floor)
     }
 }
 
 impl Clock {
     /// Starts from a document's timestamp.
     pub fn new(timestamp: u64) -> Self {
-        Self { base: Arc::new(Mutex::new(Base { timestamp, at: Instant::now() })) }
+        Self { base: Arc::new(Mutex::new(Base { timestamp, at: Instant::now(), floor: timestamp })) }
     }
 
-    /// Takes over a newer document's timestamp. Time never goes back.
+    /// Takes over a document's timestamp. Where the monotonic clock ran ahead of the NSM's, time
+    /// stands still until the NSM's has come as far; it never goes back.
     pub fn refresh(&self, timestamp: u64) {
         let mut base = self.lock();
-        let timestamp = timestamp.max(base.now());
-        *base = Base { timestamp, at: Instant::now() };
+        *base = Base { timestamp, at: Instant::now(), floor: base.now() };
     }
 
     /// Milliseconds since 1970.
@@ -79,5 +81,10 @@ mod tests {
         assert!(Clock::now(&clock) >= first);
         clock.refresh(1_800_000_000_000);
         assert!(Clock::now(&clock) >= 1_800_000_000_000);
+        // What ran ahead is set right: it does not stay ahead for ever.
+        clock.refresh(1_800_000_000_000 - 50);
+        std::thread::sleep(Duration::from_millis(60));
+        let now = Clock::now(&clock);
+        assert!((1_800_000_000_000..1_800_000_000_000 + 5_000).contains(&now));
     }
 }

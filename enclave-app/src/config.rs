@@ -3,11 +3,8 @@
 //!
 //! Specified in `docs/formats.md`. Unknown keys are errors.
 
-use std::fmt;
-
 use chains::BitcoinNetwork;
-use ed25519_dalek::VerifyingKey;
-use protocol::{Deployment, Endpoint};
+use protocol::{Deployment, Endpoint, operators::Quorum};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 use sha2::{Digest, Sha384};
@@ -92,41 +89,6 @@ pub struct Operators {
     pub freeze: Quorum,
 }
 
-/// So many of these keys.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quorum {
-    /// How many must sign.
-    pub threshold: usize,
-    /// Who may.
-    pub keys: Vec<OperatorKey>,
-}
-
-/// An operator's Ed25519 key: `ed25519:` and 64 hexadecimal digits.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct OperatorKey(VerifyingKey);
-
-impl TryFrom<String> for OperatorKey {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.strip_prefix("ed25519:")
-            .and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok())
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-            .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-            .filter(|key| !key.is_weak())
-            .map(Self)
-            .ok_or("an operator's key, ed25519: and 64 lower-case hexadecimal digits, was expected")
-    }
-}
-
-impl fmt::Debug for OperatorKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ed25519:{}", data_encoding::HEXLOWER.encode(self.0.as_bytes()))
-    }
-}
-
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Bitcoin {
@@ -150,6 +112,16 @@ pub struct Limits {
     pub in_flight: usize,
     /// How long one call to KMS may take with its repetitions, in seconds (15).
     pub kms_timeout_seconds: u64,
+    /// How long ago a request may have been signed, in seconds (60).
+    pub request_past_seconds: u64,
+    /// How far a client's clock may be ahead, in seconds (30).
+    pub request_future_seconds: u64,
+    /// How many nonces are remembered for each client (131,072), at about 40 bytes: with the window
+    /// above, so many requests may a client make within it.
+    pub nonces: usize,
+    /// How many running counts of amounts are held (1,000,000): one for each key in use within 24
+    /// hours, asset and network, and one for each transaction.
+    pub velocity_counts: usize,
     /// How long what is under way may take after a signal to stop, in seconds (20).
     pub drain_seconds: u64,
 }
@@ -163,6 +135,10 @@ impl Default for Limits {
             connections: 64,
             in_flight: 256,
             kms_timeout_seconds: 15,
+            request_past_seconds: 60,
+            request_future_seconds: 30,
+            nonces: 131_072,
+            velocity_counts: 1_000_000,
             drain_seconds: 20,
         }
     }
@@ -256,12 +232,14 @@ impl File {
             "kms.keys: 1 to 16 distinct ARNs of keys (not aliases) of kms.region were expected",
         )?;
         self.kms.trust_anchors()?;
-        self.operators
-            .policy
-            .check("operators.policy: a threshold from 1 to the number of distinct keys was expected")?;
-        self.operators
-            .freeze
-            .check("operators.freeze: a threshold from 1 to the number of distinct keys was expected")?;
+        expect(
+            self.operators.policy.is_possible(),
+            "operators.policy: a threshold from 1 to the number of distinct keys was expected",
+        )?;
+        expect(
+            self.operators.freeze.is_possible(),
+            "operators.freeze: a threshold from 1 to the number of distinct keys was expected",
+        )?;
         self.limits.check()
     }
 }
@@ -285,18 +263,6 @@ fn is_key_of(arn: &str, region: &str) -> bool {
     }
 }
 
-impl Quorum {
-    fn check(&self, what: &'static str) -> Result<(), ConfigError> {
-        let repeated = |at: usize, key| self.keys.iter().take(at).any(|earlier| earlier == key);
-        let distinct = !self.keys.iter().enumerate().any(|(at, key)| repeated(at, key));
-        if distinct && self.keys.len() <= 64 && (1..=self.keys.len()).contains(&self.threshold) {
-            Ok(())
-        } else {
-            Err(ConfigError::Value(what))
-        }
-    }
-}
-
 impl Limits {
     fn check(&self) -> Result<(), ConfigError> {
         let fits = (1..=1_000_000).contains(&self.data_key_records)
@@ -305,6 +271,10 @@ impl Limits {
             && (1..=1024).contains(&self.connections)
             && (1..=4096).contains(&self.in_flight)
             && (1..=300).contains(&self.kms_timeout_seconds)
+            && (1..=3600).contains(&self.request_past_seconds)
+            && self.request_future_seconds <= 3600
+            && (1..=1_000_000).contains(&self.nonces)
+            && (1..=100_000_000).contains(&self.velocity_counts)
             && self.drain_seconds <= 300;
         if fits {
             Ok(())

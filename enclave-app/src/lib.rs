@@ -24,20 +24,29 @@
     )
 )]
 
+mod authority;
 mod boot;
 pub mod clock;
 pub mod config;
+mod creation;
 pub mod data_keys;
 pub mod entropy;
+mod gate;
 pub mod hygiene;
+mod journal;
 pub mod keys;
 pub mod kms;
 mod refusal;
+mod requests;
 pub mod sealing;
 mod secret;
 mod server;
 mod service;
 pub mod session;
+mod signing;
+mod tickets;
+mod vault;
+mod velocity;
 
 pub use boot::{BootError, Enclave};
 pub use config::MeasuredConfig;

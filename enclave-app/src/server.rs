@@ -5,7 +5,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use protocol::{
     Operation, Phase, Refusal, RefusalCode, Request, Response,
-    frame::{self, Deadlines, FrameError},
+    frame::{self, Deadlines, FrameError, MAX_FRAME},
     transport::{Listener, Stream},
 };
 use tokio::{
@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    journal::Trail,
     refusal::{draining, internal},
     service::Service,
 };
@@ -36,8 +37,22 @@ struct Permits {
 impl Permits {
     fn of(&self, operation: &Operation) -> &Arc<Semaphore> {
         match operation {
-            Operation::Describe | Operation::Attest { .. } | Operation::PutCredentials(_) => &self.control,
-            Operation::CreateKeys { .. } | Operation::CheckRecord { .. } => &self.work,
+            Operation::CreateKeys { .. } | Operation::CheckRecord { .. } | Operation::Sign { .. } => {
+                &self.work
+            }
+            // What waits for nothing but the processor: orders above all.
+            Operation::Describe
+            | Operation::Attest { .. }
+            | Operation::PutCredentials(_)
+            | Operation::OpenLog { .. }
+            | Operation::ReadLog { .. }
+            | Operation::Checkpoint { .. }
+            | Operation::PutPolicy { .. }
+            | Operation::Activate { .. }
+            | Operation::ReplayOrders { .. }
+            | Operation::State
+            | Operation::Authorize { .. }
+            | Operation::SubmitOrder { .. } => &self.control,
         }
     }
 }
@@ -73,8 +88,13 @@ pub(crate) async fn serve(service: Arc<Service>, mut listener: Listener, stop: i
     drop(listener);
     service.drain();
     let all = u32::try_from(limits.in_flight).unwrap_or(u32::MAX);
-    let drained =
-        tokio::time::timeout(Duration::from_secs(limits.drain_seconds), permits.work.acquire_many(all));
+    // Orders above all are answered: what they changed is stored by whoever gets the answer. They
+    // come second, so that questions are answered while work is finished.
+    let both = async {
+        let work = permits.work.acquire_many(all).await;
+        (work, permits.control.acquire_many(all).await)
+    };
+    let drained = tokio::time::timeout(Duration::from_secs(limits.drain_seconds), both);
     match drained.await {
         Ok(_) => tracing::info!("drained"),
         Err(_) => tracing::warn!(seconds = limits.drain_seconds, "not drained in time"),
@@ -128,7 +148,7 @@ async fn read<R: AsyncRead + Unpin>(
             Err(message) => {
                 // Whose answer it would be is unknown: id 0, and the end of the connection.
                 let refusal = Refusal::new(RefusalCode::RequestMalformed, message);
-                let _ = answers.send((Response { id: 0, result: Err(refusal) }, None)).await;
+                let _ = answers.send((Response { id: 0, result: Err(refusal), log: Vec::new() }, None)).await;
                 return Ok(());
             }
         };
@@ -137,10 +157,16 @@ async fn read<R: AsyncRead + Unpin>(
             Ok(permit) => {
                 tokio::spawn(async move {
                     // A task of its own: should it panic, there is still an answer.
-                    let performed = tokio::spawn(async move { service.perform(operation).await }).await;
-                    let result = performed.unwrap_or_else(|_| Err(internal("a panic")));
+                    let performed = tokio::spawn(async move {
+                        let mut trail = Trail::default();
+                        let result = service.perform(operation, &mut trail).await;
+                        (result, trail.0)
+                    });
+                    // What a panic had put on the log is read from there by its gap.
+                    let (result, log) =
+                        performed.await.unwrap_or_else(|_| (Err(internal("a panic")), Vec::new()));
                     // The permit goes with the answer: what is drained has been written.
-                    let _ = answers.send((Response { id, result }, Some(permit))).await;
+                    let _ = answers.send((Response { id, result, log }, Some(permit))).await;
                 });
             }
             Err(_) => {
@@ -148,7 +174,7 @@ async fn read<R: AsyncRead + Unpin>(
                     Phase::Draining => draining(),
                     _ => Refusal::new(RefusalCode::Overloaded, "fewer requests under way were expected"),
                 };
-                let _ = answers.send((Response { id, result: Err(refusal) }, None)).await;
+                let _ = answers.send((Response { id, result: Err(refusal), log: Vec::new() }, None)).await;
             }
         }
     }
@@ -160,7 +186,15 @@ async fn write<W: AsyncWrite + Unpin>(
     mut outgoing: mpsc::Receiver<(Response, Option<OwnedSemaphorePermit>)>,
 ) -> Result<(), FrameError> {
     while let Some((response, permit)) = outgoing.recv().await {
-        let body = response.encode().map_err(io::Error::other)?;
+        let mut body = response.encode().map_err(io::Error::other)?;
+        if body.len() > MAX_FRAME {
+            // Everybody else's answers go on. The lines wait in the journal, where the parent reads
+            // what it did not get.
+            let text = "fewer or smaller transactions in one request were expected";
+            let refusal = Refusal::new(RefusalCode::Overloaded, text).tagged("request.answer_size");
+            let response = Response { id: response.id, result: Err(refusal), log: Vec::new() };
+            body = response.encode().map_err(io::Error::other)?;
+        }
         frame::write(&mut writer, &body, DEADLINES).await?;
         drop(permit);
     }

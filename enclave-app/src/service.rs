@@ -6,23 +6,28 @@ use std::sync::{
 };
 
 use protocol::{
-    AddressClaims, Answer, Credentials, Description, KeyId, NewKey, Operation, Phase, Purpose, Record,
-    RecordHeader, Refusal, RefusalCode,
-    certificate::Issuer,
-    message::{MAX_KEYS, MAX_NONCE},
+    Answer, Credentials, Description, LogHead, Operation, Phase, Refusal, RefusalCode,
+    log::{BootFacts, EntryHash, Head, OperationName},
+    message::{MAX_NONCE, MAX_REPLAYED},
+    request::Window,
 };
-use serde_bytes::{ByteArray, ByteBuf};
+use serde_bytes::ByteBuf;
 
 use crate::{
-    MeasuredConfig, Secret,
-    data_keys::{DataKeys, Reservation},
+    MeasuredConfig,
+    authority::{Authority, Given},
+    data_keys::DataKeys,
     entropy::Entropy,
-    keys::PrivateKey,
-    kms::{KmsError, SharedCredentials, WrappedDataKey},
+    gate::Gate,
+    journal::{Event, Journal, Trail},
+    kms::{KmsError, SharedCredentials},
     refusal::{draining, internal, nsm},
-    sealing,
+    requests,
     secret::with_clean_stack,
     session::Session,
+    signing::Signing,
+    tickets::Tickets,
+    velocity::Velocity,
 };
 
 /// Bounds of what the parent may push as credentials.
@@ -31,11 +36,16 @@ const MAX_TOKEN: usize = 16 * 1024;
 
 /// The enclave's state between requests.
 pub(crate) struct Service {
-    pub(crate) config: MeasuredConfig,
+    pub(crate) config: Arc<MeasuredConfig>,
     pub(crate) session: Arc<Session>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) credentials: SharedCredentials,
-    pub(crate) data_keys: DataKeys,
+    pub(crate) data_keys: Arc<DataKeys>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) gate: Gate,
+    pub(crate) tickets: Tickets,
+    pub(crate) signing: Signing,
     draining: AtomicBool,
 }
 
@@ -47,12 +57,54 @@ impl Service {
         credentials: SharedCredentials,
         data_keys: DataKeys,
     ) -> Self {
-        Self { config, session, entropy, credentials, data_keys, draining: AtomicBool::new(false) }
+        let config = Arc::new(config);
+        let clock = session.clock().clone();
+        let limits = config.limits();
+        let authority = Arc::new(Authority::new(
+            config.deployment().clone(),
+            config.operators().clone(),
+            config.activation(),
+            session.document_hash(),
+            config.bitcoin(),
+        ));
+        let journal = Arc::new(Journal::new(clock.clone()));
+        let window = Window {
+            past_seconds: limits.request_past_seconds,
+            future_seconds: limits.request_future_seconds,
+        };
+        let gate = Gate::new(config.deployment(), window, protocol::policy::MAX_CLIENTS, limits.nonces);
+        let signing = Signing {
+            config: config.clone(),
+            authority: authority.clone(),
+            velocity: Velocity::new(limits.velocity_counts),
+            journal: journal.clone(),
+            clock,
+        };
+        Self {
+            config,
+            session,
+            entropy,
+            credentials,
+            data_keys: Arc::new(data_keys),
+            authority,
+            journal,
+            gate,
+            tickets: Tickets::default(),
+            signing,
+            draining: AtomicBool::new(false),
+        }
     }
 
     /// From now on nothing new is taken.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// Lets go of everything that is too old to count.
+    pub(crate) fn expire(&self) {
+        self.data_keys.expire();
+        self.tickets.expire();
+        self.signing.velocity.expire(self.session.clock().now());
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -65,30 +117,54 @@ impl Service {
         }
     }
 
-    /// Carries out one operation, if the phase allows it.
-    pub(crate) async fn perform(self: &Arc<Self>, operation: Operation) -> Result<Answer, Refusal> {
+    /// Carries out one operation, if the phase allows it. What it puts on the log is in `trail`.
+    pub(crate) async fn perform(
+        self: &Arc<Self>,
+        operation: Operation,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
         let phase = self.phase();
         match (operation, phase) {
-            (Operation::Describe, _) => Ok(Answer::Description(self.describe(phase))),
+            (Operation::Describe, _) => Ok(Answer::Description(Box::new(self.describe(phase)))),
+            // What is under way while the enclave ends is still stored and signed for.
+            (Operation::ReadLog { from }, _) => Ok(Answer::LogLines(self.journal.read(from))),
+            (Operation::Checkpoint { stored }, _) => self.checkpoint(stored),
             (_, Phase::Draining) => Err(draining()),
             (Operation::Attest { nonce }, _) => self.attest(nonce.into_vec()).await,
             (Operation::PutCredentials(credentials), _) => self.put_credentials(credentials),
+            (Operation::OpenLog { previous }, _) => Ok(Answer::LogOpened(self.open_log(previous.as_ref()))),
+            (Operation::PutPolicy { envelope }, _) => self.put_policy(&envelope, trail),
+            (Operation::Activate { envelope }, _) => self.activate(&envelope, trail),
+            (Operation::ReplayOrders { envelopes }, _) => self.replay_orders(&envelopes, trail),
+            (Operation::State, _) => Ok(Answer::State(self.authority.state(self.session.clock().now()))),
+            (Operation::Authorize { request }, _) => self.authorize(&request, trail),
+            (Operation::SubmitOrder { request }, _) => self.submit_order(&request, trail),
             (_, Phase::AwaitingCredentials) => Err(KmsError::NoCredentials.into()),
-            (Operation::CreateKeys { keys }, Phase::Serving) => self.create_keys(keys).await,
-            (Operation::CheckRecord { key_id, record }, Phase::Serving) => {
-                self.check_record(key_id, record.into_vec()).await
+            (Operation::CreateKeys { ticket, positions }, Phase::Serving) => {
+                self.create_keys(ticket, positions, trail).await
+            }
+            (Operation::CheckRecord { ticket, record }, Phase::Serving) => {
+                self.check_record(ticket, record.into_vec(), trail).await
+            }
+            (Operation::Sign { request, records }, Phase::Serving) => {
+                self.sign(request, records, trail).await
             }
         }
     }
 
     fn describe(&self, phase: Phase) -> Description {
+        let now = self.session.clock().now();
+        let standing = self.authority.read();
         Description {
             deployment: self.config.deployment().clone(),
             phase,
             pcr0: self.session.pcr0(),
             document: ByteBuf::from(self.session.document().to_vec()),
             document_hash: self.session.document_hash(),
-            time: self.session.clock().now(),
+            time: now,
+            log_open: self.journal.is_open(),
+            policy: standing.reference(),
+            active: standing.policy(now).is_ok(),
         }
     }
 
@@ -116,92 +192,76 @@ impl Service {
         Ok(Answer::CredentialsAccepted)
     }
 
-    async fn create_keys(self: &Arc<Self>, keys: Vec<NewKey>) -> Result<Answer, Refusal> {
-        if !(1..=MAX_KEYS).contains(&keys.len()) {
-            return Err(malformed("keys: 1 to 256 were expected"));
-        }
-        let purpose = keys.first().map_or(Purpose::default(), |key| key.purpose);
-        if keys.iter().any(|key| key.purpose != purpose) {
-            return Err(malformed("keys: one purpose was expected, it is the data key's"));
-        }
-        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-        let reservations = self.data_keys.reserve(purpose, count).await?;
-        let service = self.clone();
-        let records = blocking(move || with_clean_stack(|| service.seal_all(&keys, &reservations))).await??;
-        Ok(Answer::Records(records))
+    fn open_log(&self, previous: Option<&LogHead>) -> LogHead {
+        let previous =
+            previous.map(|head| Head { boot: head.boot, seq: head.seq, hash: EntryHash::new(*head.hash) });
+        let facts = BootFacts { previous, config: self.config.sha384(), pcr0: self.session.pcr0() };
+        self.journal.open(self.session.document_hash(), &facts)
     }
 
-    fn seal_all(&self, keys: &[NewKey], reservations: &[Reservation]) -> Result<Vec<ByteBuf>, Refusal> {
-        let issuer = Issuer::new(self.session.key()).map_err(internal)?;
-        let data_keys =
-            reservations.iter().flat_map(|reservation| (0..reservation.records).map(|_| &reservation.key));
-        let pairs = keys.iter().zip(data_keys);
-        pairs.map(|(key, data_key)| self.seal(key, &data_key.secret, &data_key.wrapped, &issuer)).collect()
+    fn checkpoint(&self, stored: u64) -> Result<Answer, Refusal> {
+        let checkpoint = with_clean_stack(|| {
+            self.journal.checkpoint(stored, self.session.key(), self.config.deployment())
+        });
+        let closed = || Refusal::new(RefusalCode::LogUnavailable, "a log that has begun was expected");
+        Ok(Answer::Checkpoint(checkpoint.ok_or_else(closed)?.to_json()))
     }
 
-    /// Makes one key; what leaves is its sealed record.
-    fn seal(
-        &self,
-        new: &NewKey,
-        data_key: &Secret,
-        wrapped: &WrappedDataKey,
-        issuer: &Issuer<'_>,
-    ) -> Result<ByteBuf, Refusal> {
-        let (key, public_key) = PrivateKey::generate(new.chain.curve(), self.entropy.as_ref())?;
-        let addresses = chains::addresses(new.chain, &public_key, self.config.bitcoin()).map_err(internal)?;
-        let public_key = public_key.to_bytes();
-        let created = self.session.clock().now();
-        let mut nonce = [0; 12];
-        self.entropy.public(&mut nonce)?;
-        let header = RecordHeader {
-            deployment: self.config.deployment().clone(),
-            key_id: KeyId::derive(self.config.deployment(), &new.path()),
-            user: new.user.clone(),
-            chain: new.chain,
-            purpose: new.purpose,
-            index: new.index,
-            label: new.label.clone(),
-            public_key: ByteBuf::from(public_key),
-            address: addresses.address,
-            taproot_address: addresses.taproot,
-            created,
-            kms_key: wrapped.kms_key.clone(),
-            data_key: ByteBuf::from(wrapped.blob.clone()),
-            nonce: ByteArray::new(nonce),
+    fn put_policy(&self, envelope: &[u8], trail: &mut Trail) -> Result<Answer, Refusal> {
+        self.journal.room_for_strangers()?;
+        // Attested and logged before anyone signs under it.
+        let put = self.authority.put_policy(envelope, self.session.clock().now(), |reference| {
+            self.session.bind(reference.clone());
+            let event = Event::done(OperationName::POLICY_PUT).policy(Some(reference.clone()));
+            self.journal.write(event.result(envelope), trail);
+        });
+        put.map(|(reference, _)| Answer::PolicyAccepted(reference)).inspect_err(|refusal| {
+            let event = Event::refused(OperationName::POLICY_PUT, refusal).result(envelope);
+            self.journal.write(event.policy(self.authority.read().reference()), trail);
+        })
+    }
+
+    fn activate(&self, envelope: &[u8], trail: &mut Trail) -> Result<Answer, Refusal> {
+        self.journal.room_for_strangers()?;
+        let activated = self.authority.activate(envelope);
+        let event = match &activated {
+            Ok(()) => Event::done(OperationName::ACTIVATION_PUT),
+            Err(refusal) => Event::refused(OperationName::ACTIVATION_PUT, refusal),
         };
-        let claims = AddressClaims::of(&header, self.session.pcr0(), self.session.document_hash());
-        let certificate = issuer.issue(&claims).map_err(internal)?;
-        let record = sealing::seal(header, certificate, &key, data_key)?;
-        Ok(ByteBuf::from(record.encode()?))
+        self.journal.write(event.policy(self.authority.read().reference()).result(envelope), trail);
+        activated.map(|()| Answer::Activated)
     }
 
-    async fn check_record(&self, key_id: KeyId, bytes: Vec<u8>) -> Result<Answer, Refusal> {
-        let record = Record::parse(&bytes)?;
-        let header = record.header();
-        if header.key_id != key_id || header.deployment != *self.config.deployment() {
-            return Err(Refusal::new(
-                RefusalCode::RecordIdentity,
-                "the record of the key that was asked for, of this deployment, was expected",
-            ));
+    /// Takes the orders that earlier boots took. One that is refused does not stop the others.
+    fn replay_orders(&self, envelopes: &[ByteBuf], trail: &mut Trail) -> Result<Answer, Refusal> {
+        if envelopes.len() > MAX_REPLAYED {
+            return Err(malformed("envelopes: at most 64 were expected"));
         }
-        if !self.config.kms().keys.contains(&header.kms_key) {
-            return Err(Refusal::new(
-                RefusalCode::RecordKmsKey,
-                "a record under one of this deployment's KMS keys was expected",
-            ));
+        self.journal.room(envelopes.len())?;
+        let mut taken = Vec::with_capacity(envelopes.len());
+        for envelope in envelopes {
+            let event = match self.authority.order(envelope, Given::Before, |_| Ok(())) {
+                Ok(applied) => {
+                    taken.push(applied.id);
+                    if !applied.new {
+                        continue;
+                    }
+                    Event::done(OperationName::ORDER_REPLAY).detail(&requests::describe(&applied.order))
+                }
+                Err(refusal) => Event::refused(OperationName::ORDER_REPLAY, &refusal),
+            };
+            self.journal.write(event.policy(self.authority.read().reference()), trail);
         }
-        let wrapped =
-            WrappedDataKey { kms_key: header.kms_key.clone(), blob: header.data_key.clone().into_vec() };
-        let data_key = self.data_keys.open(header.purpose, &wrapped).await?;
-        blocking(move || with_clean_stack(|| sealing::open(&record, &data_key).map(drop))).await??;
-        Ok(Answer::RecordOpened)
+        Ok(Answer::OrdersReplayed(taken))
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.map_err(internal)
 }
 
-fn malformed(message: &'static str) -> Refusal {
+pub(crate) fn malformed(message: &'static str) -> Refusal {
     Refusal::new(RefusalCode::RequestMalformed, message)
 }

@@ -1,10 +1,10 @@
 //! One boot: its session key, and the attestation documents that bind it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use attestation::{AttestationDoc, AttestationRequest, DocumentHash, Nsm, NsmError, Pcr, PcrIndex};
 use ed25519_dalek::SigningKey;
-use protocol::{SessionBinding, SessionKey};
+use protocol::{PolicyRef, SessionBinding, SessionKey};
 use serde_bytes::ByteArray;
 
 use crate::{
@@ -36,7 +36,10 @@ pub struct Session {
     clock: Clock,
     /// On the heap: moving the session leaves no copy behind.
     key: Box<SigningKey>,
-    binding: Vec<u8>,
+    /// SHA-384 of the measured configuration.
+    config: [u8; 48],
+    /// The policy in force, once there is one.
+    policy: RwLock<Option<PolicyRef>>,
     document: Vec<u8>,
     hash: DocumentHash,
     pcr0: Pcr,
@@ -53,22 +56,25 @@ impl Session {
         entropy: &dyn Entropy,
     ) -> Result<Self, SessionError> {
         let key = Box::new(SigningKey::from_bytes(entropy.secret()?.expose()));
-        let binding = SessionBinding {
-            v: SessionBinding::VERSION,
-            config: ByteArray::new(config.sha384()),
-            policy: None,
-        }
-        .encode()?;
+        let binding = binding(config.sha384(), None).encode()?;
         // Unpredictable, so that no document of another boot can pass for this one.
         let mut nonce = vec![0; 32];
         entropy.public(&mut nonce)?;
         let public_key = SessionKey::from(key.verifying_key()).to_spki();
-        let document =
-            nsm.attest(&AttestationRequest::new(Some(binding.clone()), Some(nonce), Some(public_key))?)?;
+        let document = nsm.attest(&AttestationRequest::new(Some(binding), Some(nonce), Some(public_key))?)?;
         // The NSM is this enclave's own: its document is read, not verified.
         let doc = AttestationDoc::parse(&document).map_err(NsmError::from)?;
         let pcr0 = doc.pcr(PcrIndex::IMAGE).filter(|pcr| !pcr.is_zero()).ok_or(SessionError::Debug)?;
-        Ok(Self { nsm, clock: Clock::new(doc.timestamp()), key, binding, hash: doc.hash(), document, pcr0 })
+        Ok(Self {
+            nsm,
+            clock: Clock::new(doc.timestamp()),
+            key,
+            config: config.sha384(),
+            policy: RwLock::default(),
+            hash: doc.hash(),
+            document,
+            pcr0,
+        })
     }
 
     /// A fresh document that binds the session key, with the asker's nonce.
@@ -85,10 +91,17 @@ impl Session {
     /// # Errors
     /// [`NsmError`]
     pub fn document_for(&self, nonce: Option<Vec<u8>>, public_key: Vec<u8>) -> Result<Vec<u8>, NsmError> {
-        let request = AttestationRequest::new(Some(self.binding.clone()), nonce, Some(public_key))?;
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let binding = binding(self.config, policy).encode().map_err(|_| NsmError::Internal)?;
+        let request = AttestationRequest::new(Some(binding), nonce, Some(public_key))?;
         let document = self.nsm.attest(&request)?;
         self.clock.refresh(AttestationDoc::parse(&document)?.timestamp());
         Ok(document)
+    }
+
+    /// From now on documents name this policy.
+    pub(crate) fn bind(&self, policy: PolicyRef) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Some(policy);
     }
 
     /// The session key.
@@ -115,4 +128,8 @@ impl Session {
     pub const fn pcr0(&self) -> Pcr {
         self.pcr0
     }
+}
+
+fn binding(config: [u8; 48], policy: Option<PolicyRef>) -> SessionBinding {
+    SessionBinding { v: SessionBinding::VERSION, config: ByteArray::new(config), policy }
 }

@@ -28,7 +28,7 @@ pub enum NameError {
     #[error("deployment: 1 to {} characters of a-z, 0-9 and - were expected", Deployment::MAX)]
     Deployment,
     /// A purpose.
-    #[error("purpose: sweep was expected")]
+    #[error("purpose: sweep or api was expected")]
     Purpose,
     /// An index.
     #[error("index: a whole number from 0 to {} was expected", Index::MAX)]
@@ -36,6 +36,9 @@ pub enum NameError {
     /// A key id.
     #[error("key id: key_ and 52 characters of a-z and 2-7 were expected")]
     KeyId,
+    /// An order's id.
+    #[error("order id: order_ and 52 characters of a-z and 2-7 were expected")]
+    OrderId,
     /// A chain.
     #[error("chain: {0}")]
     Chain(#[from] chains::UnknownChain),
@@ -127,13 +130,19 @@ pub enum Purpose {
     /// Deposits, swept into pinned collection wallets.
     #[default]
     Sweep,
+    /// A secondary wallet for API operations, with destinations and limits of its own.
+    Api,
 }
 
 impl Purpose {
+    /// All purposes.
+    pub const ALL: [Self; 2] = [Self::Sweep, Self::Api];
+
     /// The name in requests, records and certificates.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sweep => "sweep",
+            Self::Api => "api",
         }
     }
 }
@@ -148,7 +157,7 @@ impl FromStr for Purpose {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if text == Self::Sweep.as_str() { Ok(Self::Sweep) } else { Err(NameError::Purpose) }
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == text).ok_or(NameError::Purpose)
     }
 }
 

@@ -23,19 +23,34 @@
     )
 )]
 
+pub mod answer;
+pub mod api;
 pub mod certificate;
 pub mod credentials;
+pub mod dsse;
 pub mod frame;
 pub mod key;
+pub mod log;
 pub mod message;
+pub mod operators;
+pub mod order;
+pub mod policy;
 pub mod record;
+pub mod refusal;
+pub mod request;
 pub mod session;
+pub mod timestamp;
 pub mod transport;
 
+pub use answer::{
+    Answer, Authorized, Description, OrderAccepted, Phase, Replacement, SignedTransaction, State,
+};
 pub use certificate::{AddressClaims, CertificateError};
 pub use credentials::Credentials;
 pub use key::{Deployment, Index, KeyId, KeyPath, Label, NameError, Purpose, UserRef};
-pub use message::{Answer, Description, NewKey, Operation, Phase, Refusal, RefusalCode, Request, Response};
+pub use message::{LogHead, LogLine, NewKey, Operation, Request, Response};
+pub use order::OrderId;
 pub use record::{Record, RecordError, RecordHeader};
+pub use refusal::{Refusal, RefusalCode};
 pub use session::{PolicyRef, SessionBinding, SessionKey};
 pub use transport::Endpoint;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use attestation::{
-    DocumentHash, Pcr,
+    DocumentHash,
     cbor::{self, CborError},
 };
 use chains::Chain;
@@ -12,14 +12,17 @@ use serde::{
     Deserialize, Serialize,
     de::{Error as _, SeqAccess, Visitor},
 };
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::{
-    Credentials, Deployment, Index, KeyId, KeyPath, Label, Purpose, RecordError, UserRef, frame::MAX_FRAME,
+    Answer, Credentials, Index, KeyPath, Label, Purpose, Refusal, UserRef, frame::MAX_FRAME,
+    request::SignedRequest,
 };
 
 /// The most keys that one [`Operation::CreateKeys`] may ask for: their records fit one frame.
 pub const MAX_KEYS: usize = 256;
+/// The most orders of one [`Operation::ReplayOrders`].
+pub const MAX_REPLAYED: usize = 64;
 /// The longest nonce for an attestation: the NSM's limit.
 pub const MAX_NONCE: usize = 512;
 
@@ -41,6 +44,31 @@ pub struct Response {
     pub id: u64,
     /// The answer, or why there is none.
     pub result: Result<Answer, Refusal>,
+    /// What the request put on the log. Nothing is answered to a client before these lines, and
+    /// all before them, are stored.
+    pub log: Vec<LogLine>,
+}
+
+/// One line of the log, as the enclave wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogLine {
+    /// Its number.
+    pub seq: u64,
+    /// The line, without its end.
+    pub line: String,
+}
+
+/// Where a log ended, as the parent has it stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogHead {
+    /// The boot whose log it is: SHA-256 of its boot document.
+    pub boot: DocumentHash,
+    /// The last line's number.
+    pub seq: u64,
+    /// The last line's SHA-256.
+    pub hash: ByteArray<32>,
 }
 
 /// The operations. Every one is harmless when repeated.
@@ -56,34 +84,89 @@ pub enum Operation {
     },
     /// Credentials for KMS, replacing earlier ones.
     PutCredentials(Credentials),
-    /// Makes and seals keys of one purpose: 1 to [`MAX_KEYS`], in order. Keys are not remembered: the store's
-    /// conditional creation decides which record of a key is the one.
-    CreateKeys {
-        /// What to make.
-        #[serde(deserialize_with = "at_most_max_keys")]
-        keys: Vec<NewKey>,
+    /// Begins the log. The first one counts; whoever repeats it hears where the log stands.
+    OpenLog {
+        /// The last checkpoint that is stored, whichever boot's.
+        previous: Option<LogHead>,
     },
-    /// Opens a stored record and compares the public key, as signing would.
+    /// Lines of the log that the parent did not get, from this one on.
+    ReadLog {
+        /// The first.
+        from: u64,
+    },
+    /// Signs where the log stands, and forgets the lines that are stored.
+    Checkpoint {
+        /// All lines up to this one are stored.
+        stored: u64,
+    },
+    /// A policy in its DSSE envelope.
+    PutPolicy {
+        /// The envelope's bytes.
+        envelope: ByteBuf,
+    },
+    /// Operators' word that this boot may sign, in its DSSE envelope (`activation = "quorum"`).
+    Activate {
+        /// The envelope's bytes.
+        envelope: ByteBuf,
+    },
+    /// Orders of earlier boots, in their DSSE envelopes: at most [`MAX_REPLAYED`].
+    ReplayOrders {
+        /// The envelopes' bytes.
+        envelopes: Vec<ByteBuf>,
+    },
+    /// Which policy and which orders are in force?
+    State,
+    /// Is this request some client's, who may make it? For what the parent answers from its store,
+    /// and for what comes in parts.
+    Authorize {
+        /// As it came in.
+        request: SignedRequest,
+    },
+    /// Makes and seals keys that an authorised request names: 1 to [`MAX_KEYS`] of one purpose, in
+    /// order. Keys are not remembered: the store's conditional creation decides which record of a
+    /// key is the one.
+    CreateKeys {
+        /// From [`Answer::Authorized`].
+        ticket: u64,
+        /// Positions among the request's keys.
+        #[serde(deserialize_with = "at_most_max_keys")]
+        positions: Vec<u32>,
+    },
+    /// Opens the stored record that an authorised request names and compares the public key, as
+    /// signing would.
     CheckRecord {
-        /// The key that the record must be of.
-        key_id: KeyId,
+        /// From [`Answer::Authorized`].
+        ticket: u64,
         /// The stored bytes.
         record: ByteBuf,
+    },
+    /// Takes the order in a request's body, and puts it into effect.
+    SubmitOrder {
+        /// As it came in.
+        request: SignedRequest,
+    },
+    /// Signs, or explains, the transactions of a request.
+    Sign {
+        /// As it came in.
+        request: SignedRequest,
+        /// The stored records of the keys that the request names, each once, in order of their
+        /// first mention.
+        records: Vec<ByteBuf>,
     },
 }
 
 /// Stops at the first key too many: a frame of 1 MiB has room for far more than it may name.
-fn at_most_max_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<NewKey>, D::Error> {
+fn at_most_max_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
     struct Keys;
 
     impl<'de> Visitor<'de> for Keys {
-        type Value = Vec<NewKey>;
+        type Value = Vec<u32>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "at most {MAX_KEYS} keys")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<NewKey>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<u32>, A::Error> {
             let mut keys = Vec::new();
             while let Some(key) = items.next_element()? {
                 if keys.len() == MAX_KEYS {
@@ -122,153 +205,6 @@ impl NewKey {
     }
 }
 
-/// The answers, one for each operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Answer {
-    /// To [`Operation::Describe`].
-    Description(Description),
-    /// To [`Operation::Attest`]: COSE_Sign1.
-    Document(ByteBuf),
-    /// To [`Operation::PutCredentials`].
-    CredentialsAccepted,
-    /// To [`Operation::CreateKeys`]: encoded [`crate::Record`]s, in the order of the request.
-    Records(Vec<ByteBuf>),
-    /// To [`Operation::CheckRecord`]: it opened, and the public key is the record's.
-    RecordOpened,
-}
-
-/// Who the enclave is, as it says itself; proven only by the document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Description {
-    /// The deployment's name.
-    pub deployment: Deployment,
-    /// Where in its life it is.
-    pub phase: Phase,
-    /// PCR0 of its image.
-    pub pcr0: Pcr,
-    /// The attestation document made at boot, which binds the session key.
-    pub document: ByteBuf,
-    /// Its SHA-256: the name it is to be stored under.
-    pub document_hash: DocumentHash,
-    /// The enclave's time, in milliseconds since 1970.
-    pub time: u64,
-}
-
-/// Where in its life an enclave is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Up, but without credentials for KMS that are still valid.
-    AwaitingCredentials,
-    /// Making and opening keys.
-    Serving,
-    /// Finishing what is under way; takes nothing new.
-    Draining,
-}
-
-/// Why an operation was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(deny_unknown_fields)]
-#[error("{message}")]
-pub struct Refusal {
-    /// Stable, for programs.
-    pub code: RefusalCode,
-    /// For people: what was expected. Never a secret, never a user's data.
-    pub message: String,
-}
-
-/// The stable reasons of a [`Refusal`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RefusalCode {
-    /// Not a request of this protocol.
-    #[serde(rename = "request.malformed")]
-    RequestMalformed,
-    /// The enclave has no valid credentials yet.
-    #[serde(rename = "enclave.not_ready")]
-    NotReady,
-    /// The enclave is shutting down.
-    #[serde(rename = "enclave.draining")]
-    Draining,
-    /// Too much is under way.
-    #[serde(rename = "enclave.overloaded")]
-    Overloaded,
-    /// KMS said no: the key policy, a disabled key, or credentials.
-    #[serde(rename = "kms.denied")]
-    KmsDenied,
-    /// KMS could not be reached, or failed.
-    #[serde(rename = "kms.unavailable")]
-    KmsUnavailable,
-    /// KMS answered something that must not be used, such as a plaintext.
-    #[serde(rename = "kms.answer")]
-    KmsAnswer,
-    /// Not a sealed record.
-    #[serde(rename = "record.malformed")]
-    RecordMalformed,
-    /// A record of another version.
-    #[serde(rename = "record.version")]
-    RecordVersion,
-    /// A record of another key, user or deployment than asked for.
-    #[serde(rename = "record.identity")]
-    RecordIdentity,
-    /// A record whose data key is wrapped under a KMS key that is not this deployment's.
-    #[serde(rename = "record.kms_key")]
-    RecordKmsKey,
-    /// A record that does not open: it was changed.
-    #[serde(rename = "record.tampered")]
-    RecordTampered,
-    /// The NSM failed.
-    #[serde(rename = "enclave.nsm")]
-    Nsm,
-    /// A fault of the enclave.
-    #[serde(rename = "enclave.internal")]
-    Internal,
-}
-
-impl RefusalCode {
-    /// The stable text.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RequestMalformed => "request.malformed",
-            Self::NotReady => "enclave.not_ready",
-            Self::Draining => "enclave.draining",
-            Self::Overloaded => "enclave.overloaded",
-            Self::KmsDenied => "kms.denied",
-            Self::KmsUnavailable => "kms.unavailable",
-            Self::KmsAnswer => "kms.answer",
-            Self::RecordMalformed => "record.malformed",
-            Self::RecordVersion => "record.version",
-            Self::RecordIdentity => "record.identity",
-            Self::RecordKmsKey => "record.kms_key",
-            Self::RecordTampered => "record.tampered",
-            Self::Nsm => "enclave.nsm",
-            Self::Internal => "enclave.internal",
-        }
-    }
-}
-
-impl Refusal {
-    /// Refuses with a reason.
-    pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
-
-impl From<RecordError> for Refusal {
-    fn from(error: RecordError) -> Self {
-        let code = match error {
-            RecordError::Version { .. } => RefusalCode::RecordVersion,
-            RecordError::KeyId => RefusalCode::RecordIdentity,
-            RecordError::Cbor(_)
-            | RecordError::DataKey
-            | RecordError::Ciphertext
-            | RecordError::PublicKey(_) => RefusalCode::RecordMalformed,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
 macro_rules! codec {
     ($($message:ty),*) => {$(
         impl $message {
@@ -296,17 +232,11 @@ codec!(Request, Response);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RefusalCode;
     use proptest::prelude::*;
 
     #[test]
     fn messages_are_read_as_they_were_written() {
-        let key = NewKey {
-            user: "alice".parse().unwrap(),
-            chain: Chain::Solana,
-            purpose: Purpose::Sweep,
-            index: Index::default(),
-            label: None,
-        };
         let credentials = Credentials {
             access_key_id: "AKIA".into(),
             secret_access_key: "secret".into(),
@@ -317,7 +247,8 @@ mod tests {
             Operation::Describe,
             Operation::Attest { nonce: ByteBuf::from([1, 2]) },
             Operation::PutCredentials(credentials),
-            Operation::CreateKeys { keys: vec![key; 2] },
+            Operation::CreateKeys { ticket: 7, positions: vec![0, 1] },
+            Operation::OpenLog { previous: None },
         ] {
             let request = Request { id: 7, operation };
             assert_eq!(Request::decode(&request.encode().unwrap()).unwrap(), request);
@@ -327,15 +258,8 @@ mod tests {
         for result in
             [Err(refusal), Ok(Answer::CredentialsAccepted), Ok(Answer::Records(vec![ByteBuf::new()]))]
         {
-            let response = Response { id: 7, result };
+            let response = Response { id: 7, result, log: vec![LogLine { seq: 1, line: "{}".into() }] };
             assert_eq!(Response::decode(&response.encode().unwrap()).unwrap(), response);
-        }
-    }
-
-    #[test]
-    fn a_code_is_the_same_text_on_the_wire_and_for_people() {
-        for code in [RefusalCode::NotReady, RefusalCode::RecordKmsKey, RefusalCode::Internal] {
-            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
     }
 

@@ -24,6 +24,9 @@ HERE = pathlib.Path(__file__).parent
 ADDRESSES = json.loads((HERE / "addresses.json").read_text())
 DOCUMENT = (HERE / "attestation/nitro-2025-01-06.cose").read_bytes()
 ROOT = (HERE / "attestation/aws-nitro-root-g1.pem").read_text()
+# Requests of clients, with the headers that somebody else's library made for them.
+CLIENT_REQUESTS = json.loads((HERE / "requests/cases.json").read_text())
+CLIENT_HEADERS = json.loads((HERE / "requests/python.json").read_text())
 
 # RFC 8037, appendix A.1: the Ed25519 key whose thumbprint the RFC prints.
 SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
@@ -45,24 +48,31 @@ def compact(value):
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-# Names and key ids
+# Names, key ids and order ids
+
+
+def base32(data):
+    return base64.b32encode(data).decode().rstrip("=").lower()
 
 
 def key_id(deployment, user, chain, purpose, index):
     preimage = cbor(["cofferdam/key-id/v1", deployment, user, chain, purpose, index])
     digest = hashlib.sha256(preimage).digest()
-    text = "key_" + base64.b32encode(digest).decode().rstrip("=").lower()
-    return preimage, digest, text
+    return preimage, digest, "key_" + base32(digest)
 
 
-def key_id_case(deployment, user, chain, index):
-    preimage, digest, text = key_id(deployment, user, chain, "sweep", index)
+def order_id(payload):
+    return "order_" + base32(hashlib.sha256(payload).digest())
+
+
+def key_id_case(deployment, user, chain, index, purpose="sweep"):
+    preimage, digest, text = key_id(deployment, user, chain, purpose, index)
     marker = hashlib.sha256(user.encode()).hexdigest()
     return {
         "deployment": deployment,
         "user": user,
         "chain": chain,
-        "purpose": "sweep",
+        "purpose": purpose,
         "index": index,
         "preimage": preimage.hex(),
         "sha256": digest.hex(),
@@ -81,7 +91,10 @@ KEY_IDS = [
     key_id_case("laptop", "ユーザー", "evm", 256),
     key_id_case("production-eu", "42", "evm", 65536),
     key_id_case("x" * 63, "x" * 128, "bitcoin", 2**31 - 1),
+    key_id_case("laptop", "market maker", "evm", 0, purpose="api"),
 ]
+ORDER_PAYLOADS = [b"", b"{}", b'{"v":1}']
+ORDER_IDS = [order_id(payload) for payload in ORDER_PAYLOADS]
 
 NAMES = {
     "user": {
@@ -124,7 +137,7 @@ NAMES = {
     },
     "index": {"valid": [0, 1, 2**31 - 1], "invalid": [2**31, 2**32, 2**64 - 1]},
     "chain": {"valid": ["evm", "bitcoin", "solana", "tron"], "invalid": ["", "EVM", "ethereum", "evm "]},
-    "purpose": {"valid": ["sweep"], "invalid": ["", "Sweep", "sign"]},
+    "purpose": {"valid": ["sweep", "api"], "invalid": ["", "Sweep", "API", "sign"]},
     "key_id": {
         "valid": [KEY_IDS[0]["key_id"]],
         "invalid": [
@@ -137,6 +150,19 @@ NAMES = {
             # The last character has one bit too many, which must be zero.
             KEY_IDS[0]["key_id"][:-1] + "r",
             KEY_IDS[0]["key_id"].replace("2", "1"),
+        ],
+    },
+    "order_id": {
+        "valid": ORDER_IDS,
+        "invalid": [
+            "",
+            "order_",
+            ORDER_IDS[0].removeprefix("order_"),
+            ORDER_IDS[0].upper(),
+            ORDER_IDS[0][:-1],
+            ORDER_IDS[0] + "a",
+            ORDER_IDS[0][:-1] + "r",
+            KEY_IDS[0]["key_id"],
         ],
     },
 }
@@ -206,7 +232,9 @@ def pcr(document, index):
     return cbor2.loads(payload)["pcrs"][index]
 
 
-def case_of(chain, secret_index, user, index=0, label=None, network="mainnet", deployment="laptop"):
+def case_of(
+    chain, secret_index, user, purpose="sweep", index=0, label=None, network="mainnet", deployment="laptop"
+):
     """A key of addresses.json as everything that a record and its certificate say."""
     key = ADDRESSES[secret_index]
     secret = bytes.fromhex(key["secret"])
@@ -217,10 +245,10 @@ def case_of(chain, secret_index, user, index=0, label=None, network="mainnet", d
         public = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     fields = {
         "deployment": deployment,
-        "key_id": key_id(deployment, user, chain, "sweep", index)[2],
+        "key_id": key_id(deployment, user, chain, purpose, index)[2],
         "user": user,
         "chain": chain,
-        "purpose": "sweep",
+        "purpose": purpose,
         "index": index,
     }
     if label is not None:
@@ -300,7 +328,12 @@ RECORDS = [
         "bitcoin on regtest", b"\xff" * 12, chain="bitcoin", secret_index=2, user="alice", index=2, network="regtest"
     ),
     record("solana with a label", bytes(range(1, 13)), chain="solana", secret_index=3, user="42", label="main account"),
-    record("tron, with a user that JSON escapes", b"\x05" * 12, chain="tron", secret_index=4, user='ユ"\\/é', index=70000),
+    record(
+        "tron, with a user that JSON escapes", b"\x05" * 12, chain="tron", secret_index=4, user='ユ"\\/é', index=70000
+    ),
+    record(
+        "an api wallet", b"\x06" * 12, chain="evm", secret_index=5, user="market maker", purpose="api", label="desk 7"
+    ),
 ]
 
 
@@ -339,6 +372,7 @@ def refused_records():
             ("a public key that is no point", "record.malformed", changed(public_key=b"\x05" + b"\xff" * 32)),
             ("names of another user", "record.identity", changed(user="mallory")),
             ("another index", "record.identity", changed(index=1)),
+            ("another purpose", "record.identity", changed(purpose="api")),
             ("items in another order", "record.malformed", cbor([version, header, ciphertext, jws])),
             ("a version as text", "record.malformed", stored(version="1")),
             ("a header as an array of its bytes", "record.malformed", stored(header=list(header))),
@@ -348,7 +382,7 @@ def refused_records():
             ("another time", "record.tampered", changed(created=CREATED + 1)),
             ("another nonce", "record.tampered", changed(nonce=b"\x01" * 12)),
             ("a bit of the ciphertext", "record.tampered", stored(ciphertext=flipped)),
-            ("another certificate", "record.tampered", stored(jws=RECORDS[1]["certificate"])),
+            ("a letter of the certificate", "record.tampered", stored(jws=jws[:-1] + ("A" if jws[-1] != "A" else "B"))),
             ("the certificate of another key", "record.tampered", stored(jws=RECORDS[1]["certificate"])),
         ]
     ]
@@ -362,6 +396,8 @@ def diagnostic(value):
     match value:
         case None:
             return "null"
+        case bool():
+            return "true" if value else "false"
         case bytes():
             return f"h'{value.hex()}'"
         case str():
@@ -384,44 +420,144 @@ def frame(name, message):
     }
 
 
-NEW_KEYS = [
-    {"user": "alice", "chain": "evm", "purpose": "sweep", "index": 0},
-    {"user": "alice", "chain": "solana", "purpose": "sweep", "index": 70000, "label": "main account"},
-]
+def signed_request(case, headers):
+    """A client's request as the parent forwards it."""
+    path, mark, query = case["url"].partition("?")
+    return {
+        "method": case["method"],
+        "path": path,
+        **({"query": query} if mark else {}),
+        "signature_input": headers["Signature-Input"],
+        "signature": headers["Signature"],
+        "content_digest": headers["Content-Digest"],
+        "body": base64.b64decode(case["body"]),
+    }
+
+
+SIGNED = [signed_request(*pair) for pair in zip(CLIENT_REQUESTS, CLIENT_HEADERS, strict=True)]
+UNSIGNED = {"method": "GET", "path": "/", "signature_input": "", "signature": "", "content_digest": "", "body": b""}
+NEW_KEY = {"user": "market maker", "chain": "solana", "purpose": "api", "index": 70000, "label": "desk 7"}
 CREDENTIALS = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 TEMPORARY = {**CREDENTIALS, "session_token": "token", "expires": CREATED}
 STORED = bytes.fromhex(RECORDS[0]["record"])
+BOOT = hashlib.sha256(b"document").hexdigest()
+HEAD = {"boot": BOOT, "seq": 2**64 - 1, "hash": bytes(range(32))}
+POLICY = {"version": 7, "sha256": hashlib.sha256(b"policy").digest()}
+LINES = [{"seq": 1, "line": '{"é":"\\n"}'}, {"seq": 2, "line": ""}]
 DESCRIPTION = {
     "deployment": "laptop",
     "phase": "awaiting_credentials",
     "pcr0": pcr(DOCUMENT, 0).hex(),
     "document": b"document",
-    "document_hash": hashlib.sha256(b"document").hexdigest(),
+    "document_hash": BOOT,
     "time": CREATED,
+    "log_open": False,
+    "policy": None,
+    "active": False,
 }
+DESCRIPTION_LATER = {**DESCRIPTION, "phase": "serving", "log_open": True, "policy": POLICY, "active": True}
+STATE = {
+    "policy": POLICY,
+    "active": True,
+    "crediting": [["evm", True], ["bitcoin", False], ["solana", False], ["tron", True]],
+    "orders": ORDER_IDS,
+}
+STATE_OF_NOTHING = {"policy": None, "active": False, "crediting": [], "orders": []}
+ORDER = {"order": ORDER_IDS[0], "new": True, "envelope": b"envelope", "replacement": None}
+TRANSACTION = {"transaction": b"\x02\xc0", "id": "0x" + "ab" * 32, "kind": "evm.native", "network": "evm:1"}
+UNSENT = {"transaction": b"\x01", "id": "", "kind": "solana.sol", "network": "solana"}
+
+
+def refusal(code, message="no", tag=None, order=None):
+    return {"code": code, "message": message, "tag": tag, "order": order}
+
+
+def request(name, operation, number=1):
+    return frame(name, {"id": number, "operation": operation})
+
+
+def response(name, result, number=1, log=()):
+    return frame(name, {"id": number, "result": result, "log": list(log)})
+
+
 REQUESTS = [
-    frame("describe", {"id": 1, "operation": "describe"}),
-    frame("attest", {"id": 2, "operation": {"attest": {"nonce": bytes(range(16))}}}),
-    frame("put_credentials", {"id": 3, "operation": {"put_credentials": CREDENTIALS}}),
-    frame("put_credentials, temporary", {"id": 4, "operation": {"put_credentials": TEMPORARY}}),
-    frame("create_keys", {"id": 2**64 - 1, "operation": {"create_keys": {"keys": NEW_KEYS}}}),
-    frame("check_record", {"id": 24, "operation": {"check_record": {"key_id": KEY_IDS[0]["key_id"], "record": STORED}}}),
+    request("describe", "describe"),
+    request("attest", {"attest": {"nonce": bytes(range(16))}}, 2),
+    request("put_credentials", {"put_credentials": CREDENTIALS}, 3),
+    request("put_credentials, temporary", {"put_credentials": TEMPORARY}, 4),
+    request("open_log, the first ever", {"open_log": {"previous": None}}),
+    request("open_log", {"open_log": {"previous": HEAD}}),
+    request("read_log", {"read_log": {"from": 2**64 - 1}}),
+    request("checkpoint", {"checkpoint": {"stored": 0}}),
+    request("put_policy", {"put_policy": {"envelope": b"envelope"}}),
+    request("activate", {"activate": {"envelope": b"envelope"}}),
+    request("replay_orders, none", {"replay_orders": {"envelopes": []}}),
+    request("replay_orders", {"replay_orders": {"envelopes": [b"envelope", b""]}}),
+    request("state", "state"),
+    *(
+        request("authorize: " + case["name"], {"authorize": {"request": signed}})
+        for case, signed in zip(CLIENT_REQUESTS, SIGNED, strict=True)
+    ),
+    request("authorize, unsigned", {"authorize": {"request": UNSIGNED}}),
+    request("create_keys", {"create_keys": {"ticket": 2**64 - 1, "positions": [0, 2**32 - 1, 255]}}, 2**64 - 1),
+    request("create_keys, 256", {"create_keys": {"ticket": 0, "positions": list(range(256))}}),
+    request("check_record", {"check_record": {"ticket": 24, "record": STORED}}, 24),
+    request("submit_order", {"submit_order": {"request": SIGNED[0]}}),
+    request("sign", {"sign": {"request": SIGNED[0], "records": [STORED, b""]}}),
 ]
 RESPONSES = [
-    frame("description", {"id": 1, "result": {"Ok": {"description": DESCRIPTION}}}),
-    frame("document", {"id": 2, "result": {"Ok": {"document": b"document"}}}),
-    frame("credentials_accepted", {"id": 3, "result": {"Ok": "credentials_accepted"}}),
-    frame("records", {"id": 2**64 - 1, "result": {"Ok": {"records": [STORED]}}}),
-    frame("record_opened", {"id": 24, "result": {"Ok": "record_opened"}}),
-    frame("refusal", {"id": 0, "result": {"Err": {"code": "record.tampered", "message": "no"}}}),
+    response("description", {"Ok": {"description": DESCRIPTION}}),
+    response("description, with a policy", {"Ok": {"description": DESCRIPTION_LATER}}),
+    response("document", {"Ok": {"document": b"document"}}, 2),
+    response("credentials_accepted", {"Ok": "credentials_accepted"}, 3),
+    response("log_opened", {"Ok": {"log_opened": HEAD}}),
+    response("log_lines", {"Ok": {"log_lines": LINES}}),
+    response("checkpoint", {"Ok": {"checkpoint": '{"v":1}'}}),
+    response("policy_accepted", {"Ok": {"policy_accepted": POLICY}}, log=LINES[:1]),
+    response("activated", {"Ok": "activated"}),
+    response("orders_replayed", {"Ok": {"orders_replayed": ORDER_IDS}}, log=LINES),
+    response("state", {"Ok": {"state": STATE}}),
+    response("state, nothing in force", {"Ok": {"state": STATE_OF_NOTHING}}),
+    response("authorized", {"Ok": {"authorized": {"client": "exchange-1", "ticket": 2**64 - 1}}}),
+    response("records", {"Ok": {"records": [STORED, b""]}}, 2**64 - 1),
+    response("record_opened", {"Ok": "record_opened"}, 24),
+    response("order_accepted", {"Ok": {"order_accepted": ORDER}}),
+    response(
+        "order_accepted, with a replacement",
+        {"Ok": {"order_accepted": {**ORDER, "new": False, "replacement": {"key": NEW_KEY, "ticket": 7}}}},
+    ),
+    response(
+        "signatures",
+        {
+            "Ok": {
+                "signatures": [
+                    {"Ok": TRANSACTION},
+                    {"Err": refusal("policy.denied", tag="policy.evm.destination")},
+                    {"Ok": UNSENT},
+                ]
+            }
+        },
+        log=LINES,
+    ),
+    response("explanation", {"Ok": {"explanation": '{"allowed":false}'}}),
+    response("refusal", {"Err": refusal("record.tampered")}, 0),
+    response("refusal with tag and order", {"Err": refusal("order.frozen", "é", "order.retired", ORDER_IDS[2])}),
 ]
 
 
 def refused_requests():
     """What is no request, though most of it says what one says."""
-    keys = {"keys": [NEW_KEYS[0]] * 257}
     unsorted = cbor2.dumps({"operation": "describe", "id": 1})
     twice = bytes.fromhex("a3") + b"\x62id\x01\x62id\x01\x69operation\x68describe"
+
+    def asking(operation):
+        return cbor({"id": 1, "operation": operation})
+
+    def signing(**more):
+        return asking({"authorize": {"request": {**SIGNED[0], **more}}})
+
+    without_digest = {name: value for name, value in SIGNED[0].items() if name != "content_digest"}
+    by_key_id = {"key_id": KEY_IDS[0]["key_id"], "record": STORED}
     return [
         {"why": why, "message": data.hex()}
         for why, data in [
@@ -432,18 +568,69 @@ def refused_requests():
             ("no id", cbor({"operation": "describe"})),
             ("a negative id", cbor({"id": -1, "operation": "describe"})),
             ("positions for keys", cbor({0: 1, 1: "describe"})),
-            ("a position for an operation", cbor({"id": 1, "operation": 0})),
+            ("a position for an operation", asking(0)),
             ("an array for a map", cbor([1, "describe"])),
-            ("an unknown operation", cbor({"id": 1, "operation": "sign_hash"})),
-            ("two operations", cbor({"id": 1, "operation": {"describe": None, "attest": {"nonce": b"\1"}}})),
-            ("describe with parameters", cbor({"id": 1, "operation": {"describe": None}})),
-            ("attest without parameters", cbor({"id": 1, "operation": "attest"})),
-            ("a nonce as text", cbor({"id": 1, "operation": {"attest": {"nonce": "a"}}})),
-            ("a nonce as an array", cbor({"id": 1, "operation": {"attest": {"nonce": [1]}}})),
-            ("a label of null", cbor({"id": 1, "operation": {"create_keys": {"keys": [{**NEW_KEYS[0], "label": None}]}}})),
-            ("a user that is empty", cbor({"id": 1, "operation": {"create_keys": {"keys": [{**NEW_KEYS[0], "user": ""}]}}})),
-            ("257 keys", cbor({"id": 1, "operation": {"create_keys": keys}})),
+            ("an unknown operation", asking("sign_hash")),
+            ("an unknown operation with parameters", asking({"export_key": {"ticket": 1}})),
+            ("two operations", asking({"describe": None, "attest": {"nonce": b"\1"}})),
+            ("describe with parameters", asking({"describe": None})),
+            ("attest without parameters", asking("attest")),
+            ("a nonce as text", asking({"attest": {"nonce": "a"}})),
+            ("a nonce as an array", asking({"attest": {"nonce": [1]}})),
+            ("a session token of null", asking({"put_credentials": {**CREDENTIALS, "session_token": None}})),
+            ("open_log without previous", asking({"open_log": {}})),
+            ("a boot in upper case", asking({"open_log": {"previous": {**HEAD, "boot": BOOT.upper()}}})),
+            ("a boot as bytes", asking({"open_log": {"previous": {**HEAD, "boot": bytes(32)}}})),
+            ("a hash of 31 bytes", asking({"open_log": {"previous": {**HEAD, "hash": bytes(31)}}})),
+            ("a number beyond 64 bits", asking({"read_log": {"from": 2**64}})),
+            ("a negative number", asking({"checkpoint": {"stored": -1}})),
+            ("an envelope as text", asking({"put_policy": {"envelope": "{}"}})),
+            ("one envelope for many", asking({"replay_orders": {"envelopes": b"{}"}})),
+            ("state with parameters", asking({"state": {}})),
+            ("a query of null", signing(query=None)),
+            ("a body as text", signing(body="{}")),
+            ("a header of null", signing(signature=None)),
+            ("no content_digest", asking({"authorize": {"request": without_digest}})),
+            ("a member that is no header's", signing(client="mallory")),
+            ("keys in place of a ticket", asking({"create_keys": {"keys": [NEW_KEY]}})),
+            ("a position that is negative", asking({"create_keys": {"ticket": 1, "positions": [-1]}})),
+            ("a position beyond 32 bits", asking({"create_keys": {"ticket": 1, "positions": [2**32]}})),
+            ("257 positions", asking({"create_keys": {"ticket": 1, "positions": list(range(257))}})),
+            ("a key id in place of a ticket", asking({"check_record": by_key_id})),
+            ("a request that was read already", asking({"submit_order": {"request": cbor(SIGNED[0])}})),
+            ("sign without records", asking({"sign": {"request": SIGNED[0]}})),
+            ("records by key id", asking({"sign": {"request": SIGNED[0], "records": {KEY_IDS[0]["key_id"]: STORED}}})),
             ("a message and a byte", cbor({"id": 1, "operation": "describe"}) + b"\x00"),
+        ]
+    ]
+
+
+def refused_responses():
+    """What is no response."""
+
+    def answering(result, **more):
+        return cbor({"id": 1, "result": result, "log": [], **more})
+
+    without_tag = {name: value for name, value in refusal("record.tampered").items() if name != "tag"}
+    return [
+        {"why": why, "message": data.hex()}
+        for why, data in [
+            ("no log", cbor({"id": 1, "result": {"Ok": "activated"}})),
+            ("a log of null", answering({"Ok": "activated"}, log=None)),
+            ("a line without its number", answering({"Ok": "activated"}, log=[{"line": ""}])),
+            ("a line as bytes", answering({"Ok": "activated"}, log=[{"seq": 1, "line": b""}])),
+            ("both results", answering({"Ok": "activated", "Err": refusal("record.tampered")})),
+            ("neither result", answering({})),
+            ("a result in lower case", answering({"ok": "activated"})),
+            ("an unknown answer", answering({"Ok": {"private_key": bytes(32)}})),
+            ("an unknown code", answering({"Err": refusal("record.unknown")})),
+            ("a refusal without its tag", answering({"Err": without_tag})),
+            ("a refusal of an order that is none", answering({"Err": refusal("order.frozen", order="order_1")})),
+            ("0 for no policy", answering({"Ok": {"description": {**DESCRIPTION, "policy": 0}}})),
+            ("an unknown phase", answering({"Ok": {"description": {**DESCRIPTION, "phase": "debug"}}})),
+            ("an unknown chain", answering({"Ok": {"state": {**STATE, "crediting": [["dogecoin", True]]}}})),
+            ("crediting as a map", answering({"Ok": {"state": {**STATE, "crediting": {"evm": True}}}})),
+            ("a hash of 33 bytes", answering({"Ok": {"policy_accepted": {**POLICY, "sha256": bytes(33)}}})),
         ]
     ]
 
@@ -455,6 +642,7 @@ REFUSAL_CODES = [
     "enclave.overloaded",
     "enclave.nsm",
     "enclave.internal",
+    "enclave.ticket",
     "kms.denied",
     "kms.unavailable",
     "kms.answer",
@@ -463,6 +651,15 @@ REFUSAL_CODES = [
     "record.identity",
     "record.kms_key",
     "record.tampered",
+    "auth",
+    "auth.role",
+    "policy.inactive",
+    "policy.refused",
+    "policy.denied",
+    "order.frozen",
+    "order.refused",
+    "transaction.refused",
+    "log.unavailable",
 ]
 
 # The measured configuration
@@ -513,6 +710,10 @@ LIMITS = [
     limit("connections", 1, 1024),
     limit("in_flight", 1, 4096),
     limit("kms_timeout_seconds", 1, 300),
+    limit("request_past_seconds", 1, 3600),
+    limit("request_future_seconds", 0, 3600),
+    limit("nonces", 1, 1_000_000),
+    limit("velocity_counts", 1, 100_000_000),
     limit("drain_seconds", 0, 300),
 ]
 
@@ -521,6 +722,10 @@ print(
         {
             "names": NAMES,
             "key_ids": KEY_IDS,
+            "order_ids": [
+                {"payload": payload.hex(), "order_id": text}
+                for payload, text in zip(ORDER_PAYLOADS, ORDER_IDS, strict=True)
+            ],
             "cbor_refused": [{"cbor": data, "why": why} for data, why in CBOR_REFUSED.items()],
             "session": {
                 "seed": SEED.hex(),
@@ -528,7 +733,7 @@ print(
                 "thumbprint": THUMBPRINT,
                 "bindings": [
                     binding(CONFIG_SHA384, None),
-                    binding(bytes(48), {"version": 7, "sha256": hashlib.sha256(b"policy").digest()}),
+                    binding(bytes(48), POLICY),
                     binding(b"\xff" * 48, {"version": 2**64 - 1, "sha256": b"\xff" * 32}),
                 ],
             },
@@ -537,6 +742,7 @@ print(
             "requests": REQUESTS,
             "requests_refused": refused_requests(),
             "responses": RESPONSES,
+            "responses_refused": refused_responses(),
             "refusal_codes": REFUSAL_CODES,
             "configuration": {
                 "text": CONFIG,

@@ -1,0 +1,250 @@
+//! What is in force: the policy, the orders, and whether this boot was activated. Whoever signs
+//! holds it for reading from the last check to the log entry; whoever restricts takes it for
+//! writing. So nothing is signed any more once an order's answer leaves.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use attestation::DocumentHash;
+use chains::{BitcoinNetwork, Chain, Rules};
+use protocol::{
+    Deployment, KeyId, KeyPath, OrderId, PolicyRef, Refusal, RefusalCode, State,
+    dsse::{self, Envelope},
+    order::{Order, OrderSet},
+    policy::{ActivationStatement, Policy, RuleSet},
+};
+
+use crate::config::{Activation, Operators};
+
+/// What decides, and what it was told so far.
+pub(crate) struct Authority {
+    deployment: Deployment,
+    operators: Operators,
+    /// The boot that operators have to name, where their activation is asked for.
+    boot: DocumentHash,
+    /// The network whose Bitcoin addresses a policy may name.
+    bitcoin: BitcoinNetwork,
+    standing: RwLock<Standing>,
+}
+
+/// What is in force at one moment.
+pub(crate) struct Standing {
+    policy: Option<Arc<Policy>>,
+    orders: OrderSet,
+    /// The lowest version of a policy that this boot may sign under, once it may at all.
+    activated: Option<u64>,
+}
+
+/// When an order reaches this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// Somebody submits it: it must restrict something.
+    Now,
+    /// An earlier boot took it: the policy may have lifted it since.
+    Before,
+}
+
+/// What an order changed.
+pub(crate) struct Applied {
+    /// Its id.
+    pub(crate) id: OrderId,
+    /// The order.
+    pub(crate) order: Order,
+    /// Whether it was not there before.
+    pub(crate) new: bool,
+}
+
+impl Authority {
+    /// Before there is a policy.
+    pub(crate) fn new(
+        deployment: Deployment,
+        operators: Operators,
+        activation: Activation,
+        boot: DocumentHash,
+        bitcoin: BitcoinNetwork,
+    ) -> Self {
+        let activated = (activation == Activation::Policy).then_some(0);
+        let standing = Standing { policy: None, orders: OrderSet::default(), activated };
+        Self { deployment, operators, boot, bitcoin, standing: RwLock::new(standing) }
+    }
+
+    /// What is in force, for as long as it is held.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Standing> {
+        // A panic while it was written leaves what was there, or what is stricter.
+        self.standing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The policy, if it is in force now.
+    pub(crate) fn policy(&self, now: u64) -> Result<Arc<Policy>, Refusal> {
+        self.read().policy(now).cloned()
+    }
+
+    /// Takes a policy: signed by the operators' threshold, for this deployment, valid now, and of a
+    /// higher version than the one before. Says whether anything changed; if so, after `commit`,
+    /// during which nobody signs.
+    pub(crate) fn put_policy(
+        &self,
+        envelope: &[u8],
+        now: u64,
+        commit: impl FnOnce(&PolicyRef),
+    ) -> Result<(PolicyRef, bool), Refusal> {
+        let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::PolicyRefused, text).tagged(tag);
+        let envelope = Envelope::parse(envelope, dsse::POLICY_TYPE)
+            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let payload = envelope
+            .verify(&self.operators.policy)
+            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let policy = Policy::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
+        if *policy.deployment() != self.deployment {
+            return Err(refuse("policy.deployment", "a policy of this deployment was expected".into()));
+        }
+        let operators = self.operators.policy.keys.iter().chain(&self.operators.freeze.keys);
+        if policy.names_operator(operators) {
+            let text = "clients' keys that are no operator's were expected";
+            return Err(refuse("policy.client_key", text.into()));
+        }
+        let elsewhere = |rules: &RuleSet| matches!(rules.of(Chain::Bitcoin), Some(Rules::Bitcoin(rules)) if !rules.are_for(self.bitcoin));
+        if policy.rules().iter().any(elsewhere) {
+            let text = "Bitcoin destinations on the network of the measured configuration were expected";
+            return Err(refuse("policy.bitcoin.network", text.into()));
+        }
+        policy.is_valid_at(now).map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let reference = policy.reference();
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = standing.policy.as_ref().map(|policy| policy.reference()) {
+            if before == reference {
+                return Ok((reference, false));
+            }
+            if before.version >= reference.version {
+                let text = format!("a policy of a version above {} was expected", before.version);
+                return Err(refuse("policy.version", text));
+            }
+        }
+        standing.policy = Some(Arc::new(policy));
+        commit(&reference);
+        Ok((reference, true))
+    }
+
+    /// Takes the operators' word that this boot may sign.
+    pub(crate) fn activate(&self, envelope: &[u8]) -> Result<(), Refusal> {
+        let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::PolicyRefused, text).tagged(tag);
+        let envelope = Envelope::parse(envelope, dsse::ACTIVATION_TYPE)
+            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let payload = envelope
+            .verify(&self.operators.policy)
+            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let statement =
+            ActivationStatement::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
+        if statement.deployment != self.deployment || statement.boot != self.boot {
+            return Err(refuse("activation.boot", "the activation of this boot was expected".into()));
+        }
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        // Another statement for the same boot can only ask for more.
+        standing.activated = standing.activated.max(Some(statement.policy_version.unwrap_or_default()));
+        Ok(())
+    }
+
+    /// Takes an order that the threshold of those who may freeze signed; `expect` looks at it
+    /// before it takes effect.
+    pub(crate) fn order(
+        &self,
+        envelope: &[u8],
+        given: Given,
+        expect: impl FnOnce(&Order) -> Result<(), Refusal>,
+    ) -> Result<Applied, Refusal> {
+        let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::OrderRefused, text).tagged(tag);
+        let envelope = Envelope::parse(envelope, dsse::ORDER_TYPE)
+            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let payload = envelope
+            .verify(&self.operators.freeze)
+            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let order = Order::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
+        if *order.deployment() != self.deployment {
+            return Err(refuse("order.deployment", "an order of this deployment was expected".into()));
+        }
+        expect(&order)?;
+        let id = order.id();
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        let policy = standing.policy.clone();
+        let lifted = |order: &OrderId| policy.as_ref().is_some_and(|policy| policy.lifts(order));
+        if given == Given::Now && lifted(&id) {
+            let text = "an order that the policy does not lift was expected: sign a new one".into();
+            return Err(Refusal { order: Some(id), ..refuse("order.lifted", text) });
+        }
+        let new = standing
+            .orders
+            .apply(order.clone(), lifted)
+            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        Ok(Applied { id, order, new })
+    }
+
+    /// What is in force, for those who ask.
+    pub(crate) fn state(&self, now: u64) -> State {
+        let standing = self.read();
+        let policy = standing.policy.as_deref();
+        State {
+            policy: policy.map(Policy::reference),
+            active: standing.policy(now).is_ok(),
+            crediting: Chain::ALL.into_iter().map(|chain| (chain, standing.credits(chain, now))).collect(),
+            orders: standing.in_force().collect(),
+        }
+    }
+}
+
+impl Standing {
+    /// The policy, if it is in force now.
+    pub(crate) fn policy(&self, now: u64) -> Result<&Arc<Policy>, Refusal> {
+        let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::PolicyInactive, text).tagged(tag);
+        let policy =
+            self.policy.as_ref().ok_or_else(|| refuse("policy.none", "a policy was expected".into()))?;
+        policy.is_valid_at(now).map_err(|error| refuse(error.tag(), error.to_string()))?;
+        if self.activated.is_some_and(|least| policy.reference().version >= least) {
+            Ok(policy)
+        } else {
+            let text =
+                "the operators' activation of this boot, for this policy or an earlier one, was expected";
+            Err(refuse("policy.activation", text.into()))
+        }
+    }
+
+    /// Its version and hash, whether it is in force or not.
+    pub(crate) fn reference(&self) -> Option<PolicyRef> {
+        self.policy.as_deref().map(Policy::reference)
+    }
+
+    /// Whether an order, or the policy itself, forbids to sign with a key.
+    pub(crate) fn usable(&self, path: &KeyPath, key: &KeyId) -> Result<(), Refusal> {
+        let frozen = |order: Option<&OrderId>| {
+            let text = "a key that is not frozen was expected";
+            let refusal = Refusal::new(RefusalCode::Frozen, text);
+            Err(Refusal { order: order.copied(), ..refusal })
+        };
+        let lifted = |order: &OrderId| self.policy.as_ref().is_some_and(|policy| policy.lifts(order));
+        if let Some(order) = self.orders.frozen(path, key, lifted) {
+            return frozen(Some(order));
+        }
+        if self.policy.as_ref().is_some_and(|policy| policy.freezes(path, key)) {
+            return frozen(None);
+        }
+        match self.orders.retired(key, lifted) {
+            // All that a sweep key can do is to bring late deposits home.
+            Some((order, _)) if path.purpose != protocol::Purpose::Sweep => {
+                let text = "a key that is not retired was expected";
+                let refusal = Refusal::new(RefusalCode::Frozen, text).tagged("order.retired");
+                Err(Refusal { order: Some(*order), ..refusal })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether deposits on a chain are to be credited.
+    fn credits(&self, chain: Chain, now: u64) -> bool {
+        let lifted = |order: &OrderId| self.policy.as_ref().is_some_and(|policy| policy.lifts(order));
+        self.policy(now).is_ok_and(|policy| policy.credits(chain))
+            && self.orders.crediting_paused(chain, lifted).is_none()
+    }
+
+    /// The orders that the policy does not lift.
+    fn in_force(&self) -> impl Iterator<Item = OrderId> {
+        self.orders.ids().filter(|order| !self.policy.as_ref().is_some_and(|policy| policy.lifts(order)))
+    }
+}

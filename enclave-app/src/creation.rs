@@ -1,0 +1,155 @@
+//! Making keys for authorised requests, and opening stored ones to check them.
+
+use std::sync::Arc;
+
+use protocol::{
+    AddressClaims, Answer, KeyId, NewKey, Purpose, Record, RecordHeader, Refusal, RefusalCode,
+    certificate::Issuer, log::OperationName, message::MAX_KEYS,
+};
+use serde_bytes::{ByteArray, ByteBuf};
+
+use crate::{
+    Secret,
+    data_keys::Reservation,
+    journal::{Event, Trail},
+    keys::PrivateKey,
+    kms::WrappedDataKey,
+    refusal::internal,
+    sealing,
+    secret::with_clean_stack,
+    service::{Service, blocking, malformed},
+    tickets::Holder,
+    vault,
+};
+
+impl Service {
+    pub(crate) async fn create_keys(
+        self: &Arc<Self>,
+        ticket: u64,
+        positions: Vec<u32>,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
+        if !(1..=MAX_KEYS).contains(&positions.len()) {
+            return Err(malformed("positions: 1 to 256 were expected"));
+        }
+        self.journal.room(positions.len())?;
+        let (holder, keys) = self.tickets.take(ticket, &positions)?;
+        let made = self.make_keys(&keys).await;
+        if made.is_err() {
+            self.tickets.give_back(ticket, &positions);
+        }
+        let paths: Vec<KeyId> =
+            keys.iter().map(|key| KeyId::derive(self.config.deployment(), &key.path())).collect();
+        match made {
+            Ok(records) => {
+                for (key_id, record) in paths.iter().zip(&records) {
+                    let event = self.create_event(&holder, Event::done(OperationName::ADDRESS_CREATE));
+                    self.journal.write(event.keys(&[*key_id]).result(record), trail);
+                }
+                self.tickets.finish(ticket);
+                Ok(Answer::Records(records))
+            }
+            Err(refusal) => {
+                let event = Event::refused(OperationName::ADDRESS_CREATE, &refusal);
+                self.journal.write(self.create_event(&holder, event).keys(&paths), trail);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn create_event(&self, holder: &Holder, event: Event) -> Event {
+        event.by(Some(&holder.client), Some(holder.request)).policy(self.authority.read().reference())
+    }
+
+    async fn make_keys(self: &Arc<Self>, keys: &[NewKey]) -> Result<Vec<ByteBuf>, Refusal> {
+        // It was in force when the ticket was issued, and must be still.
+        self.authority.policy(self.session.clock().now())?;
+        let purpose = keys.first().map_or(Purpose::default(), |key| key.purpose);
+        if keys.iter().any(|key| key.purpose != purpose) {
+            return Err(malformed("keys: one purpose was expected, it is the data key's"));
+        }
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let reservations = self.data_keys.reserve(purpose, count).await?;
+        let (service, keys) = (self.clone(), keys.to_vec());
+        blocking(move || with_clean_stack(|| service.seal_all(&keys, &reservations))).await?
+    }
+
+    fn seal_all(&self, keys: &[NewKey], reservations: &[Reservation]) -> Result<Vec<ByteBuf>, Refusal> {
+        let issuer = Issuer::new(self.session.key()).map_err(internal)?;
+        let data_keys =
+            reservations.iter().flat_map(|reservation| (0..reservation.records).map(|_| &reservation.key));
+        let pairs = keys.iter().zip(data_keys);
+        pairs.map(|(key, data_key)| self.seal(key, &data_key.secret, &data_key.wrapped, &issuer)).collect()
+    }
+
+    /// Makes one key; what leaves is its sealed record.
+    fn seal(
+        &self,
+        new: &NewKey,
+        data_key: &Secret,
+        wrapped: &WrappedDataKey,
+        issuer: &Issuer<'_>,
+    ) -> Result<ByteBuf, Refusal> {
+        let (key, public_key) = PrivateKey::generate(new.chain.curve(), self.entropy.as_ref())?;
+        let addresses = chains::addresses(new.chain, &public_key, self.config.bitcoin()).map_err(internal)?;
+        let public_key = public_key.to_bytes();
+        let created = self.session.clock().now();
+        let mut nonce = [0; 12];
+        self.entropy.public(&mut nonce)?;
+        let header = RecordHeader {
+            deployment: self.config.deployment().clone(),
+            key_id: KeyId::derive(self.config.deployment(), &new.path()),
+            user: new.user.clone(),
+            chain: new.chain,
+            purpose: new.purpose,
+            index: new.index,
+            label: new.label.clone(),
+            public_key: ByteBuf::from(public_key),
+            address: addresses.address,
+            taproot_address: addresses.taproot,
+            created,
+            kms_key: wrapped.kms_key.clone(),
+            data_key: ByteBuf::from(wrapped.blob.clone()),
+            nonce: ByteArray::new(nonce),
+        };
+        let claims = AddressClaims::of(&header, self.session.pcr0(), self.session.document_hash());
+        let certificate = issuer.issue(&claims).map_err(internal)?;
+        let record = sealing::seal(header, certificate, &key, data_key)?;
+        Ok(ByteBuf::from(record.encode()?))
+    }
+
+    pub(crate) async fn check_record(
+        &self,
+        ticket: u64,
+        bytes: Vec<u8>,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
+        self.journal.room(1)?;
+        let (holder, key_id) = self.tickets.checks(ticket)?;
+        let opened = self.open_record(key_id, &bytes).await;
+        let event = match &opened {
+            Ok(()) => Event::done(OperationName::KEY_CHECK),
+            Err(refusal) => Event::refused(OperationName::KEY_CHECK, refusal),
+        };
+        self.journal.write(self.create_event(&holder, event).keys(&[key_id]), trail);
+        self.tickets.finish(ticket);
+        opened.map(|()| Answer::RecordOpened)
+    }
+
+    async fn open_record(&self, key_id: KeyId, bytes: &[u8]) -> Result<(), Refusal> {
+        let record = Record::parse(bytes)?;
+        if record.header().key_id != key_id {
+            return Err(Refusal::new(
+                RefusalCode::RecordIdentity,
+                "the record of the key that was asked for, of this deployment, was expected",
+            ));
+        }
+        let record = vault::ours(&self.config, record)?;
+        let header = record.header();
+        let wrapped =
+            WrappedDataKey { kms_key: header.kms_key.clone(), blob: header.data_key.clone().into_vec() };
+        let data_key = self.data_keys.open(header.purpose, &wrapped).await?;
+        blocking(move || with_clean_stack(|| sealing::open(&record, &data_key).map(drop))).await??;
+        Ok(())
+    }
+}

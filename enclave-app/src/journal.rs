@@ -1,0 +1,204 @@
+//! The log on the enclave's side: the chain of this boot's entries, and those that the parent has
+//! not yet said it stores. When it stores too little nothing more is done: what cannot be logged
+//! does not happen.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use ed25519_dalek::SigningKey;
+use protocol::{
+    Deployment, LogHead, LogLine, PolicyRef, Refusal, RefusalCode,
+    log::{
+        BootFacts, Chain, Checkpoint, ClientName, ContentHash, Detail, EntryHash, Head, Keys, Line, NewEntry,
+        OperationName, Outcome, ReasonTag,
+    },
+};
+use serde_bytes::ByteArray;
+
+use crate::clock::Clock;
+
+/// The most lines that wait to be stored.
+const MOST_LINES: usize = 65_536;
+/// The most bytes of them.
+const MOST_BYTES: usize = 64 << 20;
+/// The most bytes of lines in one answer: with the rest it fits a frame.
+const ANSWER: usize = 512 << 10;
+
+/// The log of this boot.
+pub(crate) struct Journal {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    chain: Option<Chain>,
+    waiting: VecDeque<LogLine>,
+    bytes: usize,
+}
+
+/// The lines that one request put on the log: they leave with its answer.
+#[derive(Default)]
+pub(crate) struct Trail(pub(crate) Vec<LogLine>);
+
+/// What happened, before it is an entry.
+pub(crate) struct Event {
+    entry: NewEntry,
+}
+
+impl Event {
+    /// Something was done.
+    pub(crate) fn done(operation: OperationName) -> Self {
+        Self { entry: NewEntry::new(operation, Outcome::ALLOW) }
+    }
+
+    /// Something was refused.
+    pub(crate) fn refused(operation: OperationName, refusal: &Refusal) -> Self {
+        let tag = refusal.tag().parse().unwrap_or(ReasonTag::UNNAMED);
+        let event = Self { entry: NewEntry::new(operation, Outcome::deny(tag)) };
+        match refusal.order {
+            Some(order) => event.detail(&serde_json::json!({ "order": order.to_string() })),
+            None => event,
+        }
+    }
+
+    /// By whom.
+    pub(crate) fn by(mut self, client: Option<&str>, request: Option<[u8; 32]>) -> Self {
+        self.entry.client = client.and_then(|client| client.parse::<ClientName>().ok());
+        self.entry.request = request.map(ContentHash::new);
+        self
+    }
+
+    /// With which keys: the first hundred.
+    pub(crate) fn keys(mut self, keys: &[protocol::KeyId]) -> Self {
+        self.entry.keys = Keys::parts(keys).into_iter().next().unwrap_or(Keys::NONE);
+        self
+    }
+
+    /// Under which policy.
+    pub(crate) fn policy(mut self, policy: Option<PolicyRef>) -> Self {
+        self.entry.policy = policy;
+        self
+    }
+
+    /// What came of it.
+    pub(crate) fn result(mut self, bytes: &[u8]) -> Self {
+        self.entry.result = Some(ContentHash::of(bytes));
+        self
+    }
+
+    /// More about it.
+    pub(crate) fn detail(mut self, detail: &serde_json::Value) -> Self {
+        self.entry.detail = Some(Detail::of(detail));
+        self
+    }
+}
+
+impl Journal {
+    /// Before the log has begun.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// Begins the log. Whoever comes later hears where it stands.
+    pub(crate) fn open(&self, boot: attestation::DocumentHash, facts: &BootFacts) -> LogHead {
+        let mut state = self.lock();
+        if state.chain.is_none() {
+            let (chain, line) = Chain::begin(boot, facts, self.clock.now());
+            state.chain = Some(chain);
+            state.keep(line);
+        }
+        let head =
+            state.chain.as_ref().map_or_else(|| Head { boot, seq: 0, hash: EntryHash::START }, Chain::head);
+        LogHead { boot: head.boot, seq: head.seq, hash: ByteArray::new(*head.hash.as_bytes()) }
+    }
+
+    /// Whether it has begun.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().chain.is_some()
+    }
+
+    /// Whether there is room for so many entries more.
+    ///
+    /// # Errors
+    /// [`RefusalCode::LogUnavailable`]
+    pub(crate) fn room(&self, entries: usize) -> Result<(), Refusal> {
+        let state = self.lock();
+        let refuse = |text| Err(Refusal::new(RefusalCode::LogUnavailable, text));
+        if state.chain.is_none() {
+            refuse("a log that has begun was expected")
+        } else if state.waiting.len().saturating_add(entries) > MOST_LINES || state.bytes > MOST_BYTES {
+            refuse("a parent that stores the log was expected")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether there is room for what nobody known asks for: strangers fill half of it at most.
+    ///
+    /// # Errors
+    /// [`RefusalCode::LogUnavailable`]
+    pub(crate) fn room_for_strangers(&self) -> Result<(), Refusal> {
+        self.room(MOST_LINES / 2)
+    }
+
+    /// Puts what happened on the log. Room was asked for before.
+    pub(crate) fn write(&self, event: Event, trail: &mut Trail) {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        if let Some(chain) = state.chain.as_mut() {
+            let line = chain.append(&event.entry, now);
+            trail.0.push(state.keep(line));
+        }
+    }
+
+    /// Lines that wait to be stored, from this one on.
+    pub(crate) fn read(&self, from: u64) -> Vec<LogLine> {
+        let state = self.lock();
+        let mut bytes = 0usize;
+        state
+            .waiting
+            .iter()
+            .skip_while(|line| line.seq < from)
+            .take_while(|line| {
+                bytes = bytes.saturating_add(line.line.len()).saturating_add(16);
+                bytes <= ANSWER
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Signs where the log stands, up to what is stored, and forgets the lines before. `None`
+    /// before it has begun.
+    pub(crate) fn checkpoint(
+        &self,
+        stored: u64,
+        key: &SigningKey,
+        deployment: &Deployment,
+    ) -> Option<Checkpoint> {
+        let mut state = self.lock();
+        let head = state.chain.as_ref()?.head();
+        while state.waiting.front().is_some_and(|line| line.seq <= stored) {
+            let line = state.waiting.pop_front()?;
+            state.bytes = state.bytes.saturating_sub(line.line.len());
+        }
+        drop(state);
+        Some(Checkpoint::sign(key, deployment, head, self.clock.now()))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // The chain is written last: what a panic left behind is a chain without a line at most.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn keep(&mut self, line: Line) -> LogLine {
+        let line = LogLine { seq: line.seq, line: line.text };
+        self.bytes = self.bytes.saturating_add(line.line.len());
+        self.waiting.push_back(line.clone());
+        line
+    }
+}

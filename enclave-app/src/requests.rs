@@ -1,0 +1,258 @@
+//! Clients' requests: who asks is found at the gate, then what is asked is done here, in the
+//! enclave, from the bytes that the client signed.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use protocol::{
+    Answer, Authorized, KeyId, KeyPath, NewKey, OrderAccepted, Refusal, RefusalCode, Replacement,
+    api::{self, BodyError, Route, SignatureRequest},
+    log::OperationName,
+    order::{Order, Restriction},
+    request::SignedRequest,
+};
+use serde_bytes::ByteBuf;
+
+use crate::{
+    authority::Given,
+    gate::{Caller, TurnedAway},
+    journal::{Event, Trail},
+    secret::with_clean_stack,
+    service::{Service, blocking},
+    signing::Task,
+    tickets::{Allowed, Holder, NOTHING_LEFT},
+    vault::{self, Sealed},
+};
+
+/// How much of an answer may be taken when one more transaction is signed: the refusals of the
+/// rest have room after it.
+const MAX_ANSWER: usize = 640 * 1024;
+
+impl Service {
+    /// The gate. Whoever is turned away is on the log.
+    fn admit(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Caller, Refusal> {
+        self.journal.room_for_strangers()?;
+        let now = self.session.clock().now();
+        self.gate.pass(request, self.authority.policy(now), now).map_err(|away| {
+            let TurnedAway { route, client, request, refusal } = *away;
+            let operation = match (&client, route) {
+                (Some(_), Some(route)) => operation(route),
+                _ => OperationName::REQUEST,
+            };
+            let event = Event::refused(operation, &refusal).by(client.as_deref(), request);
+            self.journal.write(event.policy(self.authority.read().reference()), trail);
+            refusal
+        })
+    }
+
+    /// Refuses what an admitted caller asks, and says so on the log.
+    fn turn_down(&self, caller: &Caller, refusal: Refusal, trail: &mut Trail) -> Refusal {
+        let event = Event::refused(operation(caller.route), &refusal);
+        let event = event.by(Some(&caller.client), Some(caller.request));
+        self.journal.write(event.policy(self.authority.read().reference()), trail);
+        refusal
+    }
+
+    pub(crate) fn authorize(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Answer, Refusal> {
+        let caller = self.admit(request, trail)?;
+        if request.method == "GET" && !request.body.is_empty() {
+            let refusal = Refusal::new(RefusalCode::RequestMalformed, "no body was expected");
+            return Err(self.turn_down(&caller, refusal.tagged("request.body"), trail));
+        }
+        let allowed = match caller.route {
+            Route::ListKeys
+            | Route::ReadKey(_)
+            | Route::ReadPolicy
+            | Route::ReadOrders
+            | Route::ReadLog
+            | Route::ReadCheckpoint => Ok(None),
+            Route::CreateAddress | Route::CreateAddresses => api::new_keys(caller.route, &request.body)
+                .map(|keys| Some(Allowed::Create(keys.into())))
+                .map_err(malformed_body),
+            Route::CheckKey(key) => Ok(Some(Allowed::Check(key))),
+            Route::Sign | Route::SignBatch | Route::Explain | Route::SubmitOrder | Route::ReplaceKey(_) => {
+                Err(Refusal::new(RefusalCode::RequestMalformed, "the operation for this route was expected"))
+            }
+        };
+        let authorized = allowed.and_then(|allowed| match allowed {
+            Some(allowed) => self.ticket(&caller, allowed),
+            None => Ok(NOTHING_LEFT),
+        });
+        authorized
+            .map(|ticket| Answer::Authorized(Authorized { client: caller.client.to_string(), ticket }))
+            .map_err(|refusal| self.turn_down(&caller, refusal, trail))
+    }
+
+    fn ticket(&self, caller: &Caller, allowed: Allowed) -> Result<u64, Refusal> {
+        let holder = Holder { client: caller.client.clone(), request: caller.request };
+        self.tickets.issue(holder, allowed).ok_or_else(|| {
+            Refusal::new(RefusalCode::Overloaded, "fewer authorised requests under way were expected")
+        })
+    }
+
+    /// Takes an order, or the order that retires a key together with the key that replaces it.
+    pub(crate) fn submit_order(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Answer, Refusal> {
+        let caller = self.admit(request, trail)?;
+        let accepted = match caller.route {
+            Route::SubmitOrder => self.take_order(&caller, request.body.to_vec(), trail),
+            Route::ReplaceKey(key) => self.replace_key(&caller, key, &request.body, trail),
+            _ => {
+                let text = "the operation for this route was expected";
+                Err(Refusal::new(RefusalCode::RequestMalformed, text))
+            }
+        };
+        accepted.map(Answer::OrderAccepted).map_err(|refusal| self.turn_down(&caller, refusal, trail))
+    }
+
+    fn take_order(
+        &self,
+        caller: &Caller,
+        envelope: Vec<u8>,
+        trail: &mut Trail,
+    ) -> Result<OrderAccepted, Refusal> {
+        let applied = self.authority.order(&envelope, Given::Now, |_| Ok(()))?;
+        self.order_event(caller, &applied.order, trail);
+        let (order, new) = (applied.id, applied.new);
+        Ok(OrderAccepted { order, new, envelope: ByteBuf::from(envelope), replacement: None })
+    }
+
+    fn replace_key(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        body: &[u8],
+        trail: &mut Trail,
+    ) -> Result<OrderAccepted, Refusal> {
+        let envelope = api::replacement_order(body).map_err(malformed_body)?;
+        let mut replacement = None;
+        // The ticket first: an order that is in effect is answered, with its envelope.
+        let applied = self.authority.order(&envelope, Given::Now, |order| {
+            let next = order.replacement().filter(|_| order.retires() == Some(&key)).ok_or_else(|| {
+                let text = "the order that retires the key of the path, with its replacement, was expected";
+                Refusal::new(RefusalCode::OrderRefused, text).tagged("order.replacement")
+            })?;
+            let KeyPath { user, chain, purpose, index } = next.path.clone();
+            let key = NewKey { user, chain, purpose, index, label: next.label.clone() };
+            let ticket = self.ticket(caller, Allowed::Create([key.clone()].into()))?;
+            replacement = Some(Replacement { key, ticket });
+            Ok(())
+        })?;
+        self.order_event(caller, &applied.order, trail);
+        let (order, new) = (applied.id, applied.new);
+        Ok(OrderAccepted { order, new, envelope: ByteBuf::from(envelope), replacement })
+    }
+
+    fn order_event(&self, caller: &Caller, order: &Order, trail: &mut Trail) {
+        let event = Event::done(operation(caller.route)).by(Some(&caller.client), Some(caller.request));
+        let event = event.detail(&describe(order));
+        let event = match order.restriction() {
+            Restriction::FreezeKey { key_id } | Restriction::RetireKey { key_id, .. } => {
+                event.keys(&[*key_id])
+            }
+            _ => event,
+        };
+        self.journal.write(event.policy(self.authority.read().reference()), trail);
+    }
+
+    /// Signs, or explains, the transactions of a request.
+    pub(crate) async fn sign(
+        self: &Arc<Self>,
+        request: SignedRequest,
+        records: Vec<ByteBuf>,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
+        let caller = self.admit(&request, trail)?;
+        let requests = match caller.route {
+            Route::Sign | Route::SignBatch | Route::Explain => {
+                api::signatures(caller.route, &request.body).map_err(malformed_body)
+            }
+            _ => {
+                let text = "the operation for this route was expected";
+                Err(Refusal::new(RefusalCode::RequestMalformed, text))
+            }
+        };
+        let requests = requests
+            .and_then(|requests| self.journal.room(requests.len()).map(|()| requests))
+            .map_err(|refusal| self.turn_down(&caller, refusal, trail))?;
+        let wanted: HashSet<KeyId> = requests.iter().flat_map(|request| &request.keys).copied().collect();
+        let records = records.into_iter().map(ByteBuf::into_vec).collect();
+        let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records).await;
+        let service = self.clone();
+        let (answer, lines) = blocking(move || {
+            let mut trail = Trail::default();
+            let answer = with_clean_stack(|| service.sign_all(&caller, requests, &sealed, &mut trail));
+            (answer, trail.0)
+        })
+        .await?;
+        trail.0.extend(lines);
+        Ok(answer)
+    }
+
+    fn sign_all(
+        &self,
+        caller: &Caller,
+        requests: Vec<SignatureRequest>,
+        sealed: &HashMap<KeyId, Result<Sealed, Refusal>>,
+        trail: &mut Trail,
+    ) -> Answer {
+        let mut tasks = requests.into_iter().map(|request| task(request, sealed));
+        if caller.route == Route::Explain {
+            return match tasks.next() {
+                Some(task) => Answer::Explanation(self.signing.explain(caller, task, trail)),
+                None => Answer::Signatures(Vec::new()),
+            };
+        }
+        let mut bytes = 0usize;
+        let signed = tasks.map(|task| {
+            // What one answer has no room for is refused before it is counted and signed.
+            let task = task.and_then(|task| {
+                if bytes <= MAX_ANSWER {
+                    Ok(task)
+                } else {
+                    let text = "fewer or smaller transactions in one request were expected";
+                    let refusal = Refusal::new(RefusalCode::Overloaded, text);
+                    Err((task.request.keys, refusal.tagged("request.answer_size")))
+                }
+            });
+            let signed = self.signing.sign(caller, task, trail);
+            let lines = trail.0.last().map_or(0, |line| line.line.len());
+            bytes = bytes.saturating_add(lines);
+            if let Ok(signed) = &signed {
+                bytes = bytes.saturating_add(signed.transaction.len()).saturating_add(256);
+            }
+            signed
+        });
+        Answer::Signatures(signed.collect())
+    }
+}
+
+/// A transaction with the records of its keys, every one of which must be there.
+fn task(
+    request: SignatureRequest,
+    sealed: &HashMap<KeyId, Result<Sealed, Refusal>>,
+) -> Result<Task, (Vec<KeyId>, Refusal)> {
+    let missing = || {
+        let text = "the stored record of every key of the request was expected";
+        Refusal::new(RefusalCode::RecordIdentity, text)
+    };
+    let keys = request.keys.iter().map(|key| sealed.get(key).cloned().unwrap_or_else(|| Err(missing())));
+    match keys.collect::<Result<Vec<Sealed>, Refusal>>() {
+        Ok(keys) => Ok(Task { request, keys }),
+        Err(refusal) => Err((request.keys, refusal)),
+    }
+}
+
+/// What the log says of an order.
+pub(crate) fn describe(order: &Order) -> serde_json::Value {
+    serde_json::json!({ "order": order.id().to_string(), "type": order.restriction().kind() })
+}
+
+fn operation(route: Route) -> OperationName {
+    route.operation().parse().unwrap_or(OperationName::REQUEST)
+}
+
+fn malformed_body(error: BodyError) -> Refusal {
+    Refusal::new(RefusalCode::RequestMalformed, error.to_string()).tagged("request.body")
+}

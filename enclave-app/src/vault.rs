@@ -1,0 +1,113 @@
+//! Stored records on their way back to keys: read, found to be this deployment's and the key's
+//! that was asked for, and joined with the data key that opens them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use chains::PublicKey;
+use protocol::{KeyId, KeyPath, Purpose, Record, Refusal, RefusalCode};
+use tokio::task::JoinSet;
+
+use crate::{
+    MeasuredConfig, Secret, data_keys::DataKeys, keys::PrivateKey, kms::WrappedDataKey, refusal::internal,
+    sealing,
+};
+
+/// A record with the data key that opens it.
+#[derive(Clone)]
+pub(crate) struct Sealed {
+    record: Arc<Record>,
+    data_key: Arc<Secret>,
+}
+
+impl Sealed {
+    /// The key's natural key.
+    pub(crate) fn path(&self) -> KeyPath {
+        self.record.header().path()
+    }
+
+    /// The key.
+    pub(crate) fn key_id(&self) -> KeyId {
+        self.record.header().key_id
+    }
+
+    /// Opens the record and compares the public key.
+    pub(crate) fn open(&self) -> Result<(PrivateKey, PublicKey), Refusal> {
+        Ok(sealing::open(&self.record, &self.data_key)?)
+    }
+}
+
+/// A record, which must be of this deployment and under one of its KMS keys.
+pub(crate) fn ours(config: &MeasuredConfig, record: Record) -> Result<Record, Refusal> {
+    let header = record.header();
+    if header.deployment != *config.deployment() {
+        return Err(Refusal::new(
+            RefusalCode::RecordIdentity,
+            "the record of the key that was asked for, of this deployment, was expected",
+        ));
+    }
+    if !config.kms().keys.contains(&header.kms_key) {
+        return Err(Refusal::new(
+            RefusalCode::RecordKmsKey,
+            "a record under one of this deployment's KMS keys was expected",
+        ));
+    }
+    Ok(record)
+}
+
+/// What names a data key.
+type Name = (Purpose, String, Vec<u8>);
+
+/// Joins the records of the keys that are wanted with their data keys, each of which is asked of
+/// KMS once at most, all at the same time. What fails for one key fails for that key alone; records
+/// of other keys are not looked at.
+pub(crate) async fn unwrap(
+    config: &MeasuredConfig,
+    data_keys: &Arc<DataKeys>,
+    wanted: &HashSet<KeyId>,
+    records: Vec<Vec<u8>>,
+) -> HashMap<KeyId, Result<Sealed, Refusal>> {
+    // A record that is none leaves its key without one: whose it would be is unknown.
+    let records = records.iter().filter_map(|bytes| Record::parse(bytes).ok());
+    let mut found: HashMap<KeyId, Result<(Arc<Record>, Name), Refusal>> = HashMap::new();
+    let mut asking: JoinSet<(Name, Result<Arc<Secret>, Refusal>)> = JoinSet::new();
+    let mut names = HashSet::new();
+    for record in records {
+        let key_id = record.header().key_id;
+        if !wanted.contains(&key_id) || found.contains_key(&key_id) {
+            continue;
+        }
+        let record = ours(config, record).map(|record| {
+            let header = record.header();
+            let name = (header.purpose, header.kms_key.clone(), header.data_key.clone().into_vec());
+            (Arc::new(record), name)
+        });
+        if let Ok((_, name)) = &record
+            && names.insert(name.clone())
+        {
+            let (name, data_keys) = (name.clone(), data_keys.clone());
+            asking.spawn(async move {
+                let wrapped = WrappedDataKey { kms_key: name.1.clone(), blob: name.2.clone() };
+                let opened = data_keys.open(name.0, &wrapped).await.map_err(Refusal::from);
+                (name, opened)
+            });
+        }
+        found.insert(key_id, record);
+    }
+    let mut opened: HashMap<Name, Result<Arc<Secret>, Refusal>> = HashMap::new();
+    while let Some(answered) = asking.join_next().await {
+        if let Ok((name, result)) = answered {
+            opened.insert(name, result);
+        }
+    }
+    let joined = found.into_iter().map(|(key_id, record)| {
+        let sealed = record.and_then(|(record, name)| {
+            let data_key = opened.get(&name).cloned().ok_or_else(|| internal("a data key nobody asked for"));
+            Ok(Sealed { record, data_key: data_key?? })
+        });
+        (key_id, sealed)
+    });
+    joined.collect()
+}

@@ -1,0 +1,147 @@
+//! What the enclave answers, one form for each operation.
+
+use attestation::{DocumentHash, Pcr};
+use chains::Chain;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::{
+    Deployment, NewKey, OrderId, PolicyRef, Refusal,
+    message::{LogHead, LogLine},
+};
+
+/// The answers, one for each operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// To [`Operation::Describe`].
+    Description(Box<Description>),
+    /// To [`Operation::Attest`]: COSE_Sign1.
+    Document(ByteBuf),
+    /// To [`Operation::PutCredentials`].
+    CredentialsAccepted,
+    /// To [`Operation::OpenLog`]: where the log stands.
+    LogOpened(LogHead),
+    /// To [`Operation::ReadLog`]: as many lines as one frame has room for.
+    LogLines(Vec<LogLine>),
+    /// To [`Operation::Checkpoint`]: the signed checkpoint, JSON.
+    Checkpoint(String),
+    /// To [`Operation::PutPolicy`]: the policy that is in force.
+    PolicyAccepted(PolicyRef),
+    /// To [`Operation::Activate`].
+    Activated,
+    /// To [`Operation::ReplayOrders`]: which are in the enclave now.
+    OrdersReplayed(Vec<OrderId>),
+    /// To [`Operation::State`].
+    State(State),
+    /// To [`Operation::Authorize`].
+    Authorized(Authorized),
+    /// To [`Operation::CreateKeys`]: encoded [`crate::Record`]s, in the order of the request.
+    Records(Vec<ByteBuf>),
+    /// To [`Operation::CheckRecord`]: it opened, and the public key is the record's.
+    RecordOpened,
+    /// To [`Operation::SubmitOrder`]: it is in effect.
+    OrderAccepted(OrderAccepted),
+    /// To [`Operation::Sign`]: for each transaction of the request.
+    Signatures(Vec<Result<SignedTransaction, Refusal>>),
+    /// To [`Operation::Sign`] of a request that asks what would be signed: JSON.
+    Explanation(String),
+}
+
+/// Whose request it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authorized {
+    /// The client, as the policy names it.
+    pub client: String,
+    /// For the operations that carry the request out in parts; for a while.
+    pub ticket: u64,
+}
+
+/// An order that is in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderAccepted {
+    /// Its id.
+    pub order: OrderId,
+    /// Whether it was not in effect before.
+    pub new: bool,
+    /// The order's DSSE envelope, to be stored.
+    pub envelope: ByteBuf,
+    /// The key that replaces the one that the order retires, and the ticket to make it.
+    pub replacement: Option<Replacement>,
+}
+
+/// A key that replaces a retired one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replacement {
+    /// What to make.
+    pub key: NewKey,
+    /// Makes it, as position 0.
+    pub ticket: u64,
+}
+
+/// A transaction that can be broadcast.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedTransaction {
+    /// As the network takes it.
+    pub transaction: ByteBuf,
+    /// The network's name of it; empty on Solana while the fee payer has not signed.
+    pub id: String,
+    /// Which template it matches.
+    pub kind: String,
+    /// Which network it is for.
+    pub network: String,
+}
+
+/// What is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The policy, when there is one.
+    pub policy: Option<PolicyRef>,
+    /// Whether it is in its validity window, and the boot activated if the configuration asks it.
+    pub active: bool,
+    /// Whether deposits on each chain are to be credited.
+    pub crediting: Vec<(Chain, bool)>,
+    /// The orders that the policy does not lift.
+    pub orders: Vec<OrderId>,
+}
+
+/// Who the enclave is, as it says itself; proven only by the document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// The deployment's name.
+    pub deployment: Deployment,
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// PCR0 of its image.
+    pub pcr0: Pcr,
+    /// The attestation document made at boot, which binds the session key.
+    pub document: ByteBuf,
+    /// Its SHA-256: the name it is to be stored under.
+    pub document_hash: DocumentHash,
+    /// The enclave's time, in milliseconds since 1970.
+    pub time: u64,
+    /// Whether the log has begun.
+    pub log_open: bool,
+    /// The policy, when there is one.
+    pub policy: Option<PolicyRef>,
+    /// Whether it is in its validity window, and the boot activated if the configuration asks it.
+    pub active: bool,
+}
+
+/// Where in its life an enclave is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Up, but without credentials for KMS that are still valid.
+    AwaitingCredentials,
+    /// Making and opening keys.
+    Serving,
+    /// Finishing what is under way; takes nothing new.
+    Draining,
+}

@@ -1,0 +1,345 @@
+//! What a client's request asks for: the route that its method and path name, the role that it
+//! takes, and the bodies, as the enclave reads them. The parent reads the same to know what to
+//! fetch; what counts is what the enclave reads from the signed bytes.
+
+use std::str;
+
+use chains::Chain;
+use data_encoding::{BASE64, HEXLOWER};
+use serde::{Deserialize, Serialize};
+
+use crate::{Index, KeyId, Label, NewKey, Purpose, UserRef, policy::Role};
+
+/// The most addresses of one request.
+pub const MAX_ADDRESSES: usize = 1000;
+/// The most transactions of one request.
+pub const MAX_SIGNATURES: usize = 256;
+/// The most keys of one transaction.
+pub const MAX_SIGNING_KEYS: usize = 100;
+
+/// Why a body is not what its route takes. Says the place, never the content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("body: {0}")]
+pub struct BodyError(String);
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// `POST /v1/addresses`
+    CreateAddress,
+    /// `POST /v1/addresses/batch`
+    CreateAddresses,
+    /// `GET /v1/keys`
+    ListKeys,
+    /// `GET /v1/keys/{id}`
+    ReadKey(KeyId),
+    /// `POST /v1/keys/{id}/check`
+    CheckKey(KeyId),
+    /// `POST /v1/keys/{id}/replace`
+    ReplaceKey(KeyId),
+    /// `POST /v1/signatures`
+    Sign,
+    /// `POST /v1/signatures/batch`
+    SignBatch,
+    /// `POST /v1/signatures/explain`
+    Explain,
+    /// `GET /v1/policy`
+    ReadPolicy,
+    /// `POST /v1/orders`
+    SubmitOrder,
+    /// `GET /v1/orders`
+    ReadOrders,
+    /// `GET /v1/log`
+    ReadLog,
+    /// `GET /v1/log/checkpoint`
+    ReadCheckpoint,
+}
+
+impl Route {
+    /// The route of a method and a path (without its query), both as they were signed.
+    pub fn of(method: &str, path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.strip_prefix("/v1/")?.splitn(4, '/').collect();
+        let route = match (method, segments.as_slice()) {
+            ("POST", ["addresses"]) => Self::CreateAddress,
+            ("POST", ["addresses", "batch"]) => Self::CreateAddresses,
+            ("GET", ["keys"]) => Self::ListKeys,
+            ("GET", ["keys", id]) => Self::ReadKey(id.parse().ok()?),
+            ("POST", ["keys", id, "check"]) => Self::CheckKey(id.parse().ok()?),
+            ("POST", ["keys", id, "replace"]) => Self::ReplaceKey(id.parse().ok()?),
+            ("POST", ["signatures"]) => Self::Sign,
+            ("POST", ["signatures", "batch"]) => Self::SignBatch,
+            ("POST", ["signatures", "explain"]) => Self::Explain,
+            ("GET", ["policy"]) => Self::ReadPolicy,
+            ("POST", ["orders"]) => Self::SubmitOrder,
+            ("GET", ["orders"]) => Self::ReadOrders,
+            ("GET", ["log"]) => Self::ReadLog,
+            ("GET", ["log", "checkpoint"]) => Self::ReadCheckpoint,
+            _ => return None,
+        };
+        Some(route)
+    }
+
+    /// The roles that allow it; any one is enough. Signing looks at each key's purpose as well.
+    pub const fn roles(self) -> &'static [Role] {
+        match self {
+            Self::CreateAddress | Self::CreateAddresses => &[Role::AddressCreate],
+            Self::ListKeys | Self::ReadKey(_) | Self::CheckKey(_) => &[Role::KeysRead],
+            Self::Sign | Self::SignBatch | Self::Explain => &[Role::SignSweep, Role::SignApi],
+            Self::SubmitOrder | Self::ReplaceKey(_) => &[Role::OrderSubmit],
+            Self::ReadPolicy | Self::ReadOrders | Self::ReadLog | Self::ReadCheckpoint => &[Role::AuditRead],
+        }
+    }
+
+    /// What the log calls it.
+    pub const fn operation(self) -> &'static str {
+        match self {
+            Self::CreateAddress | Self::CreateAddresses => "address.create",
+            Self::ListKeys | Self::ReadKey(_) => "keys.read",
+            Self::CheckKey(_) => "key.check",
+            Self::ReplaceKey(_) => "key.replace",
+            Self::Sign | Self::SignBatch => "transaction.sign",
+            Self::Explain => "transaction.explain",
+            Self::SubmitOrder => "order.submit",
+            Self::ReadPolicy | Self::ReadOrders | Self::ReadLog | Self::ReadCheckpoint => "audit.read",
+        }
+    }
+}
+
+/// The role that signing with a key of this purpose takes.
+pub const fn signing_role(purpose: Purpose) -> Role {
+    match purpose {
+        Purpose::Sweep => Role::SignSweep,
+        Purpose::Api => Role::SignApi,
+    }
+}
+
+/// What to make an address for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressRequest {
+    /// Whose; an `api` wallet's owner.
+    pub user: UserRef,
+    /// On which family of chains.
+    pub chain: Chain,
+    /// For what use; `sweep` unless given.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// Which one; 0 unless given.
+    #[serde(default)]
+    pub index: Index,
+    /// A note. An `api` wallet must have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+}
+
+/// Many at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressesRequest {
+    /// 1 to [`MAX_ADDRESSES`].
+    pub addresses: Vec<AddressRequest>,
+}
+
+/// A transaction to sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignatureRequest {
+    /// Which family's transaction it is; the keys must be of the same.
+    pub chain: Chain,
+    /// The keys that shall sign, each once: 1, on Bitcoin up to [`MAX_SIGNING_KEYS`].
+    pub keys: Vec<KeyId>,
+    /// The unsigned transaction: see [`decode_transaction`].
+    pub transaction: String,
+}
+
+/// Many transactions at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignaturesRequest {
+    /// 1 to [`MAX_SIGNATURES`].
+    pub signatures: Vec<SignatureRequest>,
+}
+
+/// The order that retires a key, in its DSSE envelope.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceRequest {
+    /// The envelope, standard base64 of its JSON.
+    pub order: String,
+}
+
+/// The bytes of a transaction in its family's usual text: EVM `0x` and hexadecimal; Tron
+/// hexadecimal; Bitcoin (PSBT) and Solana standard base64 with padding. Lower-case digits only.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn decode_transaction(chain: Chain, text: &str) -> Result<Vec<u8>, BodyError> {
+    let expected = |what: &str| BodyError(format!("transaction: {what} was expected"));
+    match chain {
+        Chain::Evm => text
+            .strip_prefix("0x")
+            .and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok())
+            .ok_or_else(|| expected("0x and lower-case hexadecimal")),
+        Chain::Tron => HEXLOWER.decode(text.as_bytes()).map_err(|_| expected("lower-case hexadecimal")),
+        Chain::Bitcoin | Chain::Solana => {
+            BASE64.decode(text.as_bytes()).map_err(|_| expected("standard base64"))
+        }
+    }
+}
+
+/// A transaction in its family's usual text, as [`decode_transaction`] reads it.
+pub fn encode_transaction(chain: Chain, bytes: &[u8]) -> String {
+    match chain {
+        Chain::Evm => format!("0x{}", HEXLOWER.encode(bytes)),
+        // A signed Bitcoin transaction is broadcast as hexadecimal.
+        Chain::Tron | Chain::Bitcoin => HEXLOWER.encode(bytes),
+        Chain::Solana => BASE64.encode(bytes),
+    }
+}
+
+/// The keys that a body of `POST /v1/addresses` or `…/batch` names.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn new_keys(route: Route, body: &[u8]) -> Result<Vec<NewKey>, BodyError> {
+    let requests = match route {
+        Route::CreateAddress => vec![parse::<AddressRequest>(body)?],
+        _ => parse::<AddressesRequest>(body)?.addresses,
+    };
+    count("addresses", requests.len(), MAX_ADDRESSES)?;
+    requests.into_iter().map(NewKey::try_from).collect()
+}
+
+/// The transactions that a body of `POST /v1/signatures`, `…/batch` or `…/explain` names.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, BodyError> {
+    let requests = match route {
+        Route::SignBatch => parse::<SignaturesRequest>(body)?.signatures,
+        _ => vec![parse::<SignatureRequest>(body)?],
+    };
+    count("signatures", requests.len(), MAX_SIGNATURES)?;
+    for request in &requests {
+        let most = if request.chain == Chain::Bitcoin { MAX_SIGNING_KEYS } else { 1 };
+        count("keys", request.keys.len(), most)?;
+        let mut seen = std::collections::BTreeSet::new();
+        if !request.keys.iter().all(|key| seen.insert(*key)) {
+            return Err(BodyError("keys: each key once was expected".into()));
+        }
+    }
+    Ok(requests)
+}
+
+/// The order's envelope in a body of `POST /v1/keys/{id}/replace`.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn replacement_order(body: &[u8]) -> Result<Vec<u8>, BodyError> {
+    let order = parse::<ReplaceRequest>(body)?.order;
+    BASE64.decode(order.as_bytes()).map_err(|_| BodyError("order: standard base64 was expected".into()))
+}
+
+impl TryFrom<AddressRequest> for NewKey {
+    type Error = BodyError;
+
+    fn try_from(request: AddressRequest) -> Result<Self, BodyError> {
+        let AddressRequest { user, chain, purpose, index, label } = request;
+        if purpose == Purpose::Api && label.is_none() {
+            return Err(BodyError("label: an api wallet's was expected".into()));
+        }
+        Ok(Self { user, chain, purpose, index, label })
+    }
+}
+
+fn count(what: &str, found: usize, most: usize) -> Result<(), BodyError> {
+    if (1..=most).contains(&found) {
+        Ok(())
+    } else {
+        Err(BodyError(format!("{what}: 1 to {most} were expected")))
+    }
+}
+
+fn parse<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, BodyError> {
+    let text = str::from_utf8(body).map_err(|_| BodyError("UTF-8 was expected".into()))?;
+    // The texts of our own types say what was expected; serde's would repeat the value.
+    serde_json::from_str(text).map_err(|error| {
+        BodyError(format!(
+            "JSON of the documented form was expected, line {} column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
+
+    #[test]
+    fn a_route_is_a_method_and_a_path_and_nothing_near_it() {
+        assert_eq!(Route::of("POST", "/v1/addresses"), Some(Route::CreateAddress));
+        let id = KEY.parse().unwrap();
+        assert_eq!(Route::of("POST", &format!("/v1/keys/{KEY}/replace")), Some(Route::ReplaceKey(id)));
+        for (method, path) in [
+            ("GET", "/v1/addresses"),
+            ("POST", "/v1/addresses/"),
+            ("POST", "/v1//addresses"),
+            ("POST", "/v1/addresses/batch/x"),
+            ("POST", "v1/addresses"),
+            ("post", "/v1/addresses"),
+            ("GET", "/v1/keys/key_x"),
+            ("GET", ""),
+        ] {
+            assert_eq!(Route::of(method, path), None, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_read_strictly_and_their_errors_repeat_nothing() {
+        let one = br#"{"user":"alice","chain":"evm"}"#;
+        assert_eq!(new_keys(Route::CreateAddress, one).unwrap().len(), 1);
+        let api = br#"{"user":"desk","chain":"evm","purpose":"api"}"#;
+        assert!(new_keys(Route::CreateAddress, api).unwrap_err().to_string().contains("label"));
+        for bad in [
+            r#"{"user":"secret","chain":"evm","x":1}"#,
+            r#"{"user":"secret","user":"secret","chain":"evm"}"#,
+            r#"{"user":"secret\u0000","chain":"evm"}"#,
+            r#"{"user":"secret","chain":"secret"}"#,
+            r#"{"user":"secret","chain":"evm"} x"#,
+            r#"{"addresses":[]}"#,
+        ] {
+            let error = new_keys(Route::CreateAddress, bad.as_bytes()).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(new_keys(Route::CreateAddresses, br#"{"addresses":[]}"#).is_err());
+    }
+
+    #[test]
+    fn only_bitcoin_sweeps_many_keys_and_each_once() {
+        let body =
+            |chain: &str, keys: &str| format!(r#"{{"chain":"{chain}","keys":[{keys}],"transaction":""}}"#);
+        let (one, two) = (format!("\"{KEY}\""), format!("\"{KEY}\",\"{KEY}\""));
+        assert!(signatures(Route::Sign, body("evm", &one).as_bytes()).is_ok());
+        for (chain, keys) in [("evm", ""), ("evm", &two), ("bitcoin", &two)] {
+            assert!(signatures(Route::Sign, body(chain, keys).as_bytes()).is_err(), "{chain} {keys}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_has_one_text() {
+        for chain in Chain::ALL {
+            let text = encode_transaction(chain, &[0xab, 0xcd]);
+            if chain != Chain::Bitcoin {
+                assert_eq!(decode_transaction(chain, &text), Ok(vec![0xab, 0xcd]));
+            }
+        }
+        for (chain, text) in
+            [(Chain::Evm, "abcd"), (Chain::Evm, "0xABCD"), (Chain::Evm, "0xabc"), (Chain::Solana, "q80")]
+        {
+            assert!(decode_transaction(chain, text).is_err(), "{text}");
+        }
+    }
+}
