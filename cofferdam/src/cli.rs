@@ -2,13 +2,15 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{address, attest, dev, error::Error, keys, output::Screen};
+use crate::{
+    address, attest, dev, error::Error, keys, log, operator, order, output::Screen, policy, sign, transaction,
+};
 
 /// Verifies, from the outside, what a Cofferdam enclave says of itself; makes keys; asks for
 /// addresses; runs everything on a laptop.
 ///
 /// Exit code 0: everything verified. 1: something did not verify or could not be done. 2: the
-/// input could not be used.
+/// input could not be used. 3: the witness of the log found a fork or a rollback.
 #[derive(Debug, Parser)]
 #[command(name = "cofferdam", version)]
 pub(crate) struct Cli {
@@ -28,7 +30,26 @@ pub(crate) enum Command {
     /// Deposit addresses and their certificates
     #[command(subcommand)]
     Address(address::Command),
-    /// Ed25519 keys of operators and clients
+    /// Operators' keys
+    #[command(subcommand)]
+    Operator(operator::Command),
+    /// Policies: who may ask for what, and where deposits may go
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Orders: freeze, pause, retire. They restrict at once, and only a new policy lifts them
+    #[command(subcommand)]
+    Order(order::Command),
+    /// The log: verify it, watch it from outside, read it
+    #[command(subcommand)]
+    Log(log::Command),
+    /// Transactions: what they say, without any server
+    #[command(subcommand)]
+    Transaction(transaction::Command),
+    /// Ask for a transaction's signature; prints what can be broadcast
+    Sign(Box<sign::SignArgs>),
+    /// Ask whether a transaction would be signed, and why: every check of the policy
+    Explain(Box<sign::ExplainArgs>),
+    /// Ed25519 keys of operators and clients; the replacement of deposit keys
     #[command(subcommand)]
     Keys(keys::Command),
     /// The whole stack on this machine, with simulated hardware and a local KMS
@@ -44,7 +65,14 @@ impl Command {
         match self {
             Self::Attestation(command) => command.run(screen).await,
             Self::Address(command) => command.run(screen).await,
-            Self::Keys(command) => command.run(screen),
+            Self::Operator(command) => command.run(screen),
+            Self::Policy(command) => command.run(screen).await,
+            Self::Order(command) => command.run(screen).await,
+            Self::Log(command) => command.run(screen).await,
+            Self::Transaction(command) => command.run(screen),
+            Self::Sign(args) => sign::run(&args, screen).await,
+            Self::Explain(args) => sign::explain(&args, screen).await,
+            Self::Keys(command) => command.run(screen).await,
             Self::Dev(args) => dev::run(args, screen).await,
             Self::DevExec(args) => dev::exec(args),
         }

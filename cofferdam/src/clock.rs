@@ -2,12 +2,21 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use protocol::timestamp::Timestamp;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::error::Error;
 
 /// The machine's time, in milliseconds since 1970.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// This moment in whole seconds, for what operators sign.
+pub(crate) fn timestamp() -> Result<Timestamp, Error> {
+    Timestamp::from_seconds(now() / 1000)
+        .ok_or_else(|| Error::Failed("a clock that is set before the year 10000 was expected".into()))
 }
 
 /// Milliseconds since 1970 from RFC 3339 text.

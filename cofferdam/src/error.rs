@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use attestation::VerifyError;
 use serde_json::{Value, json};
 
-use crate::client::Problem;
+use crate::{client::Problem, log::Alarm};
 
 /// Exit code of what did not verify or could not be done.
 const NOT_VERIFIED: u8 = 1;
 /// Exit code of input that cannot be used; the argument parser uses the same.
 const UNUSABLE: u8 = 2;
+
+/// Exit code of the witness that found something: more than a failed check.
+const ALARM: u8 = 3;
 
 /// Everything that can end a command.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +32,26 @@ pub(crate) enum Error {
         /// How many there were.
         of: u64,
     },
+    /// The witness of the log found what must not be.
+    #[error("ALARM: {0}")]
+    Alarm(Box<Alarm>),
+    /// A transaction that the signer would not sign, whatever the policy.
+    #[error("refused: {0}")]
+    Transaction(#[from] chains::Refused),
+    /// Several were refused; each was told when it was.
+    #[error("refused: {refused} of {of} transactions")]
+    SomeUnsigned {
+        /// How many were refused.
+        refused: usize,
+        /// How many there were.
+        of: usize,
+    },
+    /// The policy, an order or the transaction itself forbids it; what was found is told before.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// The answer said it already.
+    #[error("told before")]
+    Told,
     /// The parent answered an error.
     #[error("{0}")]
     Problem(Box<Problem>),
@@ -95,10 +118,11 @@ impl Error {
         Self::Input(format!("{what}: {expected}"))
     }
 
-    /// 1 or 2.
+    /// 1, 2 or 3.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Input(_) => ExitCode::from(UNUSABLE),
+            Self::Alarm(_) => ExitCode::from(ALARM),
             _ => ExitCode::from(NOT_VERIFIED),
         }
     }
@@ -108,7 +132,14 @@ impl Error {
         let plain = |kind| json!({"kind": kind, "message": self.to_string()});
         let error = match self {
             Self::Refused(refused) => refused.to_json(),
+            Self::Alarm(alarm) => alarm.to_json(),
             Self::Problem(problem) => problem.to_json(),
+            Self::Transaction(refused) => json!({
+                "kind": "transaction", "tag": refused.tag, "found": refused.found,
+                "allowed": refused.allowed, "message": self.to_string(),
+            }),
+            Self::SomeUnsigned { .. } => plain("transaction"),
+            Self::Denied(_) | Self::Told => plain("denied"),
             Self::SomeRefused { .. } => plain("verification"),
             Self::Input(_) => plain("input"),
             Self::Parent(_) => plain("parent"),

@@ -1,9 +1,10 @@
-//! The command-line program for operators and auditors: verifies attestation documents and
-//! address certificates, makes keys, asks a parent for addresses, and runs the whole stack on a
-//! laptop.
+//! The command-line program for operators and auditors: verifies attestation documents, address
+//! certificates and logs, witnesses a running log, shows what transactions say, makes keys, asks a
+//! parent for addresses and signatures, and runs the whole stack on a laptop.
 //!
 //! It trusts nothing that it reads: not files, not the parent's answers. Exit code 0 means that
-//! everything verified, 1 that something did not, 2 that the input could not be used.
+//! everything verified, 1 that something did not, 2 that the input could not be used, 3 that the
+//! witness found a log that was forked or rolled back.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::expect_used,
@@ -32,7 +33,13 @@ mod dev;
 mod error;
 mod input;
 mod keys;
+mod log;
+mod operator;
+mod order;
 mod output;
+mod policy;
+mod sign;
+mod transaction;
 mod trust;
 
 use std::process::ExitCode;
@@ -56,6 +63,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ Error::Told) => error.exit_code(),
         Err(error) => {
             screen.error(&error);
             error.exit_code()

@@ -65,6 +65,11 @@ impl Sheet {
         self.line(Paint::Good, &format!("✓ {}", text.as_ref()));
     }
 
+    /// A verdict that does not hold.
+    pub(crate) fn bad(&mut self, text: impl AsRef<str>) {
+        self.line(Paint::Bad, &format!("✗ {}", text.as_ref()));
+    }
+
     /// Something that the reader must know before relying on the rest.
     pub(crate) fn warn(&mut self, text: impl AsRef<str>) {
         self.line(Paint::Warn, &format!("! {}", text.as_ref()));

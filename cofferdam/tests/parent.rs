@@ -3,6 +3,7 @@
 
 mod common;
 #[path = "common/parent.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
 mod parent;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use common::{NOT_VERIFIED, Said, UNUSABLE, VERIFIED, cofferdam, vector};
+use common::{ClientKey, NOT_VERIFIED, Said, UNUSABLE, VERIFIED, cofferdam, vector};
 use parent::{Answer, Parent, Request};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
@@ -62,7 +63,8 @@ fn honest(request: &Request) -> Answer {
 }
 
 fn run(command: &[&str], parent: &Parent, more: &[&str]) -> Said {
-    cofferdam(&[&["--json"], command, &["--parent", &parent.url], more].concat())
+    let client = ClientKey::new();
+    cofferdam(&[&["--json"], command, &["--url", &parent.url], &client.options(), more].concat())
 }
 
 fn create(parent: &Parent, more: &[&str]) -> Said {
@@ -173,7 +175,9 @@ fn a_problem_is_shown_whole_and_not_asked_again() {
     assert_eq!((&error["kind"], &error["code"]), (&"problem".into(), &"kms.denied".into()));
     assert_eq!((&error["status"], &error["request_id"]), (&502.into(), &"r7".into()));
     assert_eq!(parent.seen().len(), 1);
-    let said = cofferdam(&["address", "create", "--parent", &parent.url, "--user", "a", "--chain", "evm"]);
+    let client = ClientKey::new();
+    let order = ["address", "create", "--parent", &parent.url, "--user", "a", "--chain", "evm"];
+    let said = cofferdam(&[&order[..], &client.options()].concat());
     assert_eq!(
         said.err,
         "✗ the parent refused: kms.denied (HTTP 502): KMS: a grant was expected [request r7]\n"

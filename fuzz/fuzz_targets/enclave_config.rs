@@ -24,4 +24,6 @@ fuzz_target!(|bytes: &[u8]| {
     assert!((1..=1_000_000).contains(&limits.data_key_records));
     assert!((1..=86_400).contains(&limits.data_key_age_seconds));
     assert!((1..=4096).contains(&limits.in_flight) && (1..=1024).contains(&limits.connections));
+    assert!((1..=3600).contains(&limits.request_past_seconds) && limits.request_future_seconds <= 3600);
+    assert!((1..=10_000_000).contains(&limits.nonces) && (1..=100_000_000).contains(&limits.velocity_counts));
 });

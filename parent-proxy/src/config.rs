@@ -22,6 +22,18 @@ pub struct Config {
     /// (AWS_ENDPOINT_URL, AWS_ALLOW_HTTP, …) is read as the object_store crate documents it.
     #[arg(long, env = "COFFERDAM_STORE")]
     pub store: StoreUrl,
+    /// Folder of the log of everything that the enclave does, on this machine's own disk: a client
+    /// is answered once its lines are there. Closed parts of it are copied to the store.
+    #[arg(long, env = "COFFERDAM_LOG", value_name = "DIR")]
+    pub log: PathBuf,
+    /// Folder of the alerts: events that are read off the log and wait to be told. Without it there
+    /// are none.
+    #[arg(long, env = "COFFERDAM_ALERTS", value_name = "DIR")]
+    pub alerts: Option<PathBuf>,
+    /// File of the endpoints that alerts are posted to:
+    /// {"webhooks": [{"url": "https://…", "secret": "whsec_…"}]}.
+    #[arg(long, env = "COFFERDAM_WEBHOOKS", value_name = "FILE", requires = "alerts")]
+    pub webhooks: Option<PathBuf>,
     /// Where the enclave connects to reach KMS: vsock://any:PORT, or unix://PATH on a laptop.
     #[arg(long, env = "COFFERDAM_KMS_EGRESS")]
     pub kms_egress: Endpoint,
@@ -43,10 +55,10 @@ pub struct Config {
     /// Issuers of client certificates, PEM. When given, every client must show one.
     #[arg(long, env = "COFFERDAM_TLS_CLIENT_CA", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Form of the log.
+    /// Form of the program's own messages on standard error.
     #[arg(long, env = "COFFERDAM_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// Least severity that is logged: error, warn, info, debug or trace.
+    /// Least severity of them: error, warn, info, debug or trace.
     #[arg(long, env = "COFFERDAM_LOG_LEVEL", default_value = "info")]
     pub log_level: tracing::Level,
     /// Bounds.
@@ -90,6 +102,13 @@ pub struct Limits {
     /// Fresh attestation documents at once, before the rate counts.
     #[arg(long, env = "COFFERDAM_ATTESTATION_BURST", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub attestation_burst: u32,
+    /// Requests that look like no client's, per second; more are answered with 429 and do not
+    /// reach the enclave nor its log.
+    #[arg(long, env = "COFFERDAM_AUTH_FAILURE_RATE", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub auth_failure_rate: u32,
+    /// Such requests at once, before the rate counts.
+    #[arg(long, env = "COFFERDAM_AUTH_FAILURE_BURST", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub auth_failure_burst: u32,
     /// Connections of the enclave to KMS.
     #[arg(long, env = "COFFERDAM_EGRESS_CONNECTIONS", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub egress_connections: u16,
@@ -107,7 +126,7 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
-/// Form of the log.
+/// Form of the program's own messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -178,7 +197,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    const NEEDED: [&str; 10] = [
+    const NEEDED: [&str; 11] = [
         "parent-proxy",
         "--enclave",
         "unix:///e",
@@ -188,6 +207,7 @@ mod tests {
         "unix:///k",
         "--region",
         "eu-central-1",
+        "--log=/l",
         "--listen=127.0.0.1:0",
     ];
 
@@ -213,9 +233,15 @@ mod tests {
 
     #[test]
     fn a_certificate_comes_with_its_key_and_limits_are_not_zero() {
-        for bad in
-            ["--tls-cert=c", "--tls-key=k", "--tls-client-ca=a", "--enclave-in-flight=0", "--http-timeout=-1"]
-        {
+        for bad in [
+            "--tls-cert=c",
+            "--tls-key=k",
+            "--tls-client-ca=a",
+            "--webhooks=w",
+            "--auth-failure-rate=0",
+            "--enclave-in-flight=0",
+            "--http-timeout=-1",
+        ] {
             assert!(Config::try_parse_from(NEEDED.iter().chain(&[bad])).is_err(), "{bad}");
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::try_join, stream};
-use protocol::{Deployment, KeyId, KeyPath, NewKey, message::MAX_KEYS};
+use protocol::{Deployment, KeyId, KeyPath, NewKey, Purpose, message::MAX_KEYS};
 
 use crate::{
     address::{AddressError, StoredKey},
@@ -67,6 +67,14 @@ struct New {
     key: StoredKey,
 }
 
+/// A key that is wanted, and its first position among those that a ticket allows.
+#[derive(Clone)]
+struct Wanted {
+    position: u32,
+    key_id: KeyId,
+    key: NewKey,
+}
+
 /// What is there of a key before it is made.
 struct Found {
     record: Option<StoredKey>,
@@ -79,29 +87,30 @@ impl Creation {
         Self { enclave, keys: store.keys(), users: store.users(), attestations }
     }
 
-    /// The addresses of `wanted`, in order, made where there was none. Repetitions within are
-    /// made once; the note of the first counts.
+    /// The addresses of `wanted`, in order, made where there was none. `ticket` stands for the
+    /// request that names exactly these. Repetitions within are made once; the note of the first
+    /// counts.
     ///
     /// # Errors
     /// [`CreationError`]; what was stored until then stays, and is found by the next attempt.
-    pub async fn ensure(&self, wanted: Vec<NewKey>) -> Result<Vec<Made>, CreationError> {
+    pub async fn ensure(&self, ticket: u64, wanted: Vec<NewKey>) -> Result<Vec<Made>, CreationError> {
         let deployment = self.enclave.state().deployment.ok_or(CreationError::Deployment)?;
         let (unique, places) = without_repetitions(&deployment, wanted);
         let found: Vec<Found> = stream::iter(unique.clone())
-            .map(|(key_id, key)| self.find(key_id, key))
+            .map(|wanted| self.find(wanted))
             .buffered(STORE_AT_ONCE)
             .try_collect()
             .await?;
-        let missing: Vec<(KeyId, NewKey)> = unique
+        let missing: Vec<Wanted> = unique
             .iter()
             .zip(&found)
             .filter(|(_, found)| found.record.is_none())
             .map(|(wanted, _)| wanted.clone())
             .collect();
-        let mut made = self.make(missing).await?;
-        let placing = unique.into_iter().zip(found).map(|((key_id, key), found)| {
-            let new = made.remove(&key_id);
-            self.place(key_id, key, found, new)
+        let mut made = self.make(ticket, missing).await?;
+        let placing = unique.into_iter().zip(found).map(|(wanted, found)| {
+            let new = made.remove(&wanted.key_id);
+            self.place(wanted.key_id, wanted.key, found, new)
         });
         let made: Vec<Made> =
             stream::iter(placing.collect::<Vec<_>>()).buffered(STORE_AT_ONCE).try_collect().await?;
@@ -115,28 +124,35 @@ impl Creation {
             .collect())
     }
 
-    async fn find(&self, key_id: KeyId, key: NewKey) -> Result<Found, CreationError> {
+    async fn find(&self, wanted: Wanted) -> Result<Found, CreationError> {
+        let Wanted { key_id, key, .. } = wanted;
         let (record, marked) =
             try_join(self.keys.read(&key_id), self.users.is_marked(&key.user, &key_id)).await?;
         let record = record.map(|bytes| stored(&bytes, key_id)).transpose()?;
         Ok(Found { record, marked })
     }
 
-    /// Has the enclave make keys, and checks that they are those.
-    async fn make(&self, missing: Vec<(KeyId, NewKey)>) -> Result<HashMap<KeyId, New>, CreationError> {
-        let chunks: Vec<Vec<(KeyId, NewKey)>> = missing.chunks(MAX_KEYS).map(<[_]>::to_vec).collect();
+    /// Has the enclave make keys, and checks that they are those. A data key is for one purpose, so
+    /// each request is, too.
+    async fn make(&self, ticket: u64, missing: Vec<Wanted>) -> Result<HashMap<KeyId, New>, CreationError> {
+        let mut chunks: Vec<Vec<Wanted>> = Vec::new();
+        for purpose in Purpose::ALL {
+            let of_purpose: Vec<Wanted> =
+                missing.iter().filter(|wanted| wanted.key.purpose == purpose).cloned().collect();
+            chunks.extend(of_purpose.chunks(MAX_KEYS).map(<[_]>::to_vec));
+        }
         let made: Vec<Vec<New>> = stream::iter(chunks)
-            .map(|chunk| self.make_chunk(chunk))
+            .map(|chunk| self.make_chunk(ticket, chunk))
             .buffered(ENCLAVE_AT_ONCE)
             .try_collect()
             .await?;
         Ok(made.into_iter().flatten().map(|new| (new.key.key_id(), new)).collect())
     }
 
-    async fn make_chunk(&self, chunk: Vec<(KeyId, NewKey)>) -> Result<Vec<New>, CreationError> {
-        let keys = chunk.iter().map(|(_, key)| key.clone()).collect();
-        let records = self.enclave.create_keys(keys).await?;
-        let new = chunk.iter().zip(records).map(|((key_id, key), bytes)| {
+    async fn make_chunk(&self, ticket: u64, chunk: Vec<Wanted>) -> Result<Vec<New>, CreationError> {
+        let positions = chunk.iter().map(|wanted| wanted.position).collect();
+        let records = self.enclave.create_keys(ticket, positions).await?;
+        let new = chunk.iter().zip(records).map(|(Wanted { key_id, key, .. }, bytes)| {
             let made = StoredKey::parse(&bytes, key_id).ok().filter(|made| made.is_new(key));
             let key = made.ok_or(EnclaveError::Answer("the record of the key that was asked for"))?;
             Ok(New { bytes, key })
@@ -187,14 +203,14 @@ fn stored(bytes: &[u8], key_id: KeyId) -> Result<StoredKey, CreationError> {
 }
 
 /// The distinct keys, and for each wanted one where among them it is.
-fn without_repetitions(deployment: &Deployment, wanted: Vec<NewKey>) -> (Vec<(KeyId, NewKey)>, Vec<usize>) {
+fn without_repetitions(deployment: &Deployment, wanted: Vec<NewKey>) -> (Vec<Wanted>, Vec<usize>) {
     let mut unique = Vec::with_capacity(wanted.len());
     let mut seen: HashMap<KeyPath, usize> = HashMap::with_capacity(wanted.len());
-    let places = wanted
-        .into_iter()
-        .map(|key| {
+    let places = (0..)
+        .zip(wanted)
+        .map(|(position, key)| {
             *seen.entry(key.path()).or_insert_with_key(|path| {
-                unique.push((KeyId::derive(deployment, path), key));
+                unique.push(Wanted { position, key_id: KeyId::derive(deployment, path), key });
                 unique.len() - 1
             })
         })

@@ -24,13 +24,17 @@
 )]
 
 pub mod address;
+pub mod alerts;
 pub mod api;
 mod backoff;
+pub mod clients;
 pub mod config;
 pub mod creation;
 pub mod credentials;
+mod durable;
 pub mod egress;
 pub mod enclave;
+pub mod log;
 pub mod logging;
 pub mod metrics;
 mod run;

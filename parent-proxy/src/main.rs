@@ -4,11 +4,14 @@
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
-use parent_proxy::{Config, Listening, logging, run};
+use parent_proxy::{Config, Listening, alerts, logging, run};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Some(code) = alerts::command::run(std::env::args_os()) {
+        return code;
+    }
     let config = Config::parse();
     logging::start(config.log_format, config.log_level);
     match run(config, told_to_stop(), announce).await {

@@ -5,14 +5,20 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use protocol::Endpoint;
 use serde::Serialize;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::{JoinSet, spawn_blocking},
+    time::sleep,
+};
 
 use crate::{
     Config,
-    api::{self, ApiLimits, App},
+    alerts::{AlertError, AlertLimits, Alerts, Raised, WebhookConfig, WebhookError},
+    api::{self, ApiLimits, App, AppParts},
+    clients::{Clients, FailureLimits},
     credentials::{ForStore, Keeper},
     egress::{self, EgressLimits},
-    enclave::{Enclave, EnclaveLimits},
+    enclave::{Enclave, EnclaveLimits, EnclaveParts},
+    log::{Book, BookLimits, LogError, Shipping},
     metrics::Metrics,
     server::{self, Drain},
     stop::{Stop, Stopper},
@@ -41,6 +47,15 @@ pub enum RunError {
     /// The store must not be used.
     #[error("refusing to serve: {0}")]
     Probe(#[from] ProbeError),
+    /// The log cannot be kept.
+    #[error("refusing to serve: {0}")]
+    Log(#[from] LogError),
+    /// Alerts cannot be told.
+    #[error("alerts: {0}")]
+    Alerts(#[from] AlertError),
+    /// The file of webhooks is no use.
+    #[error("webhooks: {0}")]
+    Webhooks(#[from] WebhookError),
     /// HTTPS cannot be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -92,21 +107,38 @@ pub async fn run(
     let forwarding = egress::run(way_out, config.kms(), egress_limits, Arc::clone(&metrics), last.listener());
     services.spawn(named("the way out to KMS", forwarding));
 
+    let book = open_log(&config, &metrics).await?;
+    services.spawn(named("shipping the log", ship(book.clone(), &store, last.listener())));
+
+    let alerts = open_alerts(&config, &book, &metrics).await?;
+    if let Some(alerts) = alerts.clone() {
+        services.spawn(named("telling alerts", tell(alerts, last.listener())));
+    }
+
+    let clients = Arc::new(Clients::new(FailureLimits {
+        rate: limits.auth_failure_rate,
+        burst: limits.auth_failure_burst,
+    }));
     let attestations = store.attestations();
-    let enclave = Enclave::new(
-        config.enclave.clone(),
-        config.deployment.clone(),
-        EnclaveLimits {
+    let enclave = Enclave::new(EnclaveParts {
+        endpoint: config.enclave.clone(),
+        expected: config.deployment.clone(),
+        limits: EnclaveLimits {
             connections: limits.enclave_connections.into(),
             in_flight: limits.enclave_in_flight.into(),
             timeout: limits.enclave_timeout,
             heartbeat: limits.enclave_heartbeat,
         },
-        attestations.clone(),
-        credentials.clone(),
-        Arc::clone(&metrics),
-    );
+        store: store.clone(),
+        attestations: attestations.clone(),
+        credentials: credentials.clone(),
+        book: book.clone(),
+        clients: Arc::clone(&clients),
+        metrics: Arc::clone(&metrics),
+    });
+    services.spawn(named("writing the log", write(book.clone(), enclave.clone(), last.listener())));
     services.spawn(named("keeping the enclave", enclave.clone().run(last.listener())));
+    services.spawn(named("signing the log", enclave.clone().run_checkpoints(last.listener())));
 
     let tls = tls_files(&config).map(|files| files.server()).transpose()?;
     let api_limits = ApiLimits {
@@ -116,9 +148,18 @@ pub async fn run(
         attestation_burst: limits.attestation_burst,
         https: tls.is_some(),
     };
-    let app =
-        Arc::new(App::new(enclave, &store, attestations, credentials, api_limits, Arc::clone(&metrics)));
-    services.spawn(named("watching the store", watch_store(store, Arc::clone(&app), last.listener())));
+    let parts = AppParts {
+        enclave: enclave.clone(),
+        attestations,
+        credentials,
+        book,
+        clients,
+        limits: api_limits,
+        metrics: Arc::clone(&metrics),
+    };
+    let app = Arc::new(App::new(&store, parts));
+    services
+        .spawn(named("watching the store", watch_store(store, Arc::clone(&app), alerts, last.listener())));
 
     let listener = std::net::TcpListener::bind(config.listen).map_err(cannot(config.listen.to_string()))?;
     let listen = listener.local_addr().map_err(cannot(config.listen.to_string()))?;
@@ -143,6 +184,7 @@ pub async fn run(
     app.set_draining();
     first.stop();
     let _ = serving.await;
+    enclave.last_checkpoint().await;
     last.stop();
     while services.join_next().await.is_some() {}
     if let Endpoint::Unix(path) = &config.kms_egress {
@@ -155,6 +197,43 @@ pub async fn run(
 async fn named(name: &'static str, service: impl Future<Output = ()>) -> &'static str {
     service.await;
     name
+}
+
+/// Opens the log. Reading what is there may take a moment.
+async fn open_log(config: &Config, metrics: &Arc<Metrics>) -> Result<Book, LogError> {
+    let (folder, metrics) = (config.log.clone(), Arc::clone(metrics));
+    let opened = spawn_blocking(move || Book::open(&folder, BookLimits::default(), metrics)).await;
+    opened.map_err(|_| LogError::Stopped)?
+}
+
+/// Writes the log until told to stop.
+async fn write(book: Book, enclave: Enclave, mut stop: Stop) {
+    book.run(enclave, async move { stop.said().await }).await;
+}
+
+/// Copies closed segments to the store until told to stop.
+fn ship(book: Book, store: &Store, mut stop: Stop) -> impl Future<Output = ()> + use<> {
+    let shipping = Shipping::new(book, store);
+    async move { shipping.run(async move { stop.said().await }).await }
+}
+
+/// Opens the alerts, if there are to be any.
+async fn open_alerts(
+    config: &Config,
+    book: &Book,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Alerts>, RunError> {
+    let Some(folder) = config.alerts.clone() else { return Ok(None) };
+    let webhooks = config.webhooks.as_deref().map(WebhookConfig::read).transpose()?.unwrap_or_default();
+    let (book, metrics) = (book.clone(), Arc::clone(metrics));
+    let limits = AlertLimits::default();
+    let opened = spawn_blocking(move || Alerts::open(&folder, webhooks, limits, book, metrics)).await;
+    Ok(Some(opened.map_err(|_| LogError::Stopped)??))
+}
+
+/// Tells alerts until told to stop.
+async fn tell(alerts: Alerts, mut stop: Stop) {
+    alerts.run(async move { stop.said().await }).await;
 }
 
 fn open_store(
@@ -180,7 +259,8 @@ fn tls_files(config: &Config) -> Option<TlsFiles> {
 }
 
 /// Keeps what `/readyz` says of the store up to date.
-async fn watch_store(store: Store, app: Arc<App>, mut stop: Stop) {
+async fn watch_store(store: Store, app: Arc<App>, alerts: Option<Alerts>, mut stop: Stop) {
+    let raise = |raised| alerts.iter().for_each(|alerts| alerts.raise(raised));
     let mut was_ok = true;
     loop {
         tokio::select! {
@@ -193,8 +273,10 @@ async fn watch_store(store: Store, app: Arc<App>, mut stop: Stop) {
             && was_ok
         {
             tracing::warn!(%error, "the store no longer answers");
+            raise(Raised::StoreFailing);
         } else if ok && !was_ok {
             tracing::info!("the store answers again");
+            raise(Raised::StoreRecovered);
         }
         was_ok = ok;
         app.set_store_ok(ok);

@@ -48,8 +48,8 @@ fn formats(c: &mut Criterion) {
     c.bench_function("derive a key id", |b| {
         b.iter(|| KeyId::derive(black_box(&deployment), black_box(&path)))
     });
-    let keys = (0..256).map(|index| new_key("alice", Chain::Evm, index)).collect();
-    let request = Request { id: 1, operation: Operation::CreateKeys { keys } };
+    let positions = (0..256).collect();
+    let request = Request { id: 1, operation: Operation::CreateKeys { ticket: 1, positions } };
     let bytes = request.encode().expect("a request");
     c.bench_function("encode a request for 256 keys", |b| b.iter(|| black_box(&request).encode()));
     c.bench_function("decode a request for 256 keys", |b| b.iter(|| Request::decode(black_box(&bytes))));

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use ed25519_dalek::SigningKey;
+use protocol::operators::OperatorKey;
+
 /// An operator's key: that of RFC 8032, test 1.
 const OPERATOR: &str = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 
@@ -13,6 +16,12 @@ pub struct Config {
     pub trust_anchors: String,
     /// Lines of the `[limits]` table.
     pub limits: String,
+    /// `policy` or `quorum`.
+    pub activation: &'static str,
+    /// Who signs policies: how many, of which keys.
+    pub policy: (usize, Vec<String>),
+    /// Who freezes.
+    pub freeze: (usize, Vec<String>),
 }
 
 impl Config {
@@ -22,17 +31,21 @@ impl Config {
             kms_keys: vec![kms_key.into()],
             trust_anchors: trust_anchors.into(),
             limits: String::new(),
+            activation: "policy",
+            policy: (1, vec![OPERATOR.into()]),
+            freeze: (1, vec![OPERATOR.into()]),
         }
     }
 
     /// The file, with both sockets in `folder`.
     pub fn toml(&self, folder: &Path) -> String {
-        let Self { deployment, kms_keys, trust_anchors, limits } = self;
+        let Self { deployment, kms_keys, trust_anchors, limits, activation, .. } = self;
+        let ((policy, signers), (freeze, freezers)) = (&self.policy, &self.freeze);
         let folder = folder.display();
         format!(
             r#"version = 1
 deployment = "{deployment}"
-activation = "policy"
+activation = "{activation}"
 
 [network]
 listen = "unix://{folder}/enclave.sock"
@@ -45,12 +58,12 @@ trust_anchors = """
 {trust_anchors}"""
 
 [operators.policy]
-threshold = 1
-keys = ["{OPERATOR}"]
+threshold = {policy}
+keys = {signers:?}
 
 [operators.freeze]
-threshold = 1
-keys = ["{OPERATOR}"]
+threshold = {freeze}
+keys = {freezers:?}
 
 [bitcoin]
 network = "mainnet"
@@ -60,4 +73,9 @@ network = "mainnet"
 "#
         )
     }
+}
+
+/// So many of these keys.
+pub fn quorum(threshold: usize, keys: &[SigningKey]) -> (usize, Vec<String>) {
+    (threshold, keys.iter().map(|key| OperatorKey::from(key.verifying_key()).to_string()).collect())
 }

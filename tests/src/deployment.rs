@@ -109,9 +109,10 @@ impl Deployment {
         credentials(self.path())
     }
 
-    /// A connection to an enclave that has its credentials.
+    /// A connection to an enclave that has its credentials, a log and a policy.
     pub async fn wire(&self, enclave: &TestEnclave) -> Wire {
         let mut wire = enclave.wire().await;
+        wire.govern(&self.config.deployment).await;
         let accepted = wire.ask(Operation::PutCredentials(self.credentials())).await;
         assert_eq!(accepted, Ok(Answer::CredentialsAccepted));
         wire

@@ -8,14 +8,19 @@
     reason = "helpers of tests: what fails here fails the test"
 )]
 
+pub mod authority;
 pub mod certificates;
 pub mod config;
 pub mod deployment;
 pub mod enclave;
+pub mod machines;
 pub mod ministack;
 pub mod process;
 pub mod programs;
 pub mod raw;
+pub mod scene;
 pub mod stack;
+pub mod sweeps;
 pub mod tools;
+pub mod transactions;
 pub mod wire;

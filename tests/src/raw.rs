@@ -2,10 +2,11 @@
 
 use aes_gcm::{Aes256Gcm, KeyInit, aead::AeadInOut};
 use chains::{BitcoinNetwork, Chain, Curve, PublicKey};
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
 use rand::{TryRng, rngs::SysRng};
-use sha2::{Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha512};
+use sha3::Keccak256;
 
 /// About as long as the header of a sealed record.
 const AAD: [u8; 640] = [7; 640];
@@ -32,4 +33,45 @@ pub fn address(chain: Chain, data_key: &[u8; 32], session: &SigningKey) -> usize
     Aes256Gcm::new(&seal.into()).encrypt_in_place(&nonce.into(), &AAD, &mut buffer).unwrap();
     let signature = session.sign(&CERTIFICATE);
     addresses.address.len() + buffer.len() + signature.to_bytes().len()
+}
+
+/// What one sweep cannot do without: the request's signature verified, the key unsealed and made
+/// ready, the transaction hashed and signed.
+pub fn sweep(request: &RawRequest, data_key: &[u8; 32], transaction: &[u8]) -> usize {
+    request.verify() + sweep_alone(data_key, transaction)
+}
+
+/// The same without a request: what each further sweep of a batch costs.
+pub fn sweep_alone(data_key: &[u8; 32], transaction: &[u8]) -> usize {
+    let mut seal = [0; 32];
+    Hkdf::<Sha256>::new(None, data_key).expand(b"one key", &mut seal).unwrap();
+    let cipher = Aes256Gcm::new(&seal.into());
+    let mut buffer = vec![7; 32];
+    cipher.encrypt_in_place(&[1; 12].into(), &AAD, &mut buffer).unwrap();
+    cipher.decrypt_in_place(&[1; 12].into(), &AAD, &mut buffer).unwrap();
+    let key = k256::ecdsa::SigningKey::from_slice(&buffer).unwrap();
+    let (signature, recovery) = key.sign_prehash_recoverable(&Keccak256::digest(transaction));
+    signature.to_bytes().len() + usize::from(recovery.to_byte())
+}
+
+/// A signed request, as its verifier sees it.
+pub struct RawRequest {
+    body: Vec<u8>,
+    base: Vec<u8>,
+    signature: Signature,
+    key: VerifyingKey,
+}
+
+impl RawRequest {
+    /// A request with this body.
+    pub fn new(body: &[u8]) -> Self {
+        let key = SigningKey::from_bytes(&[5; 32]);
+        let base = vec![b'b'; 320];
+        Self { body: body.to_vec(), signature: key.sign(&base), key: key.verifying_key(), base }
+    }
+
+    fn verify(&self) -> usize {
+        self.key.verify_strict(&self.base, &self.signature).unwrap();
+        usize::from(Sha256::digest(&self.body)[0])
+    }
 }

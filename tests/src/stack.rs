@@ -8,11 +8,12 @@ use std::{
 };
 
 use attestation::{ExpectedPcrs, TrustAnchor};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    authority::{self, AUDITOR, BACKEND, DESK},
     config::Config,
     deployment::credentials,
     process::{Process, run},
@@ -29,6 +30,8 @@ pub struct Stack {
     pub pcrs: Value,
     key: String,
     store: String,
+    /// What all nodes are governed by, as the operator signed it.
+    pub policy: Vec<u8>,
     /// What the parents find in their environment beside credentials.
     store_env: Vec<(String, String)>,
 }
@@ -51,7 +54,8 @@ impl Stack {
         let key = kms.ready["keyArn"].as_str().unwrap().to_owned();
         let roots = std::fs::read_to_string(dir.join("tls-root.pem")).unwrap();
         let config = Config::new(&key, &roots);
-        let mut stack = Self { config, kms, pcrs: Value::Null, key, store, store_env, folder };
+        let policy = authority::signed_policy(&authority::policy(&config.deployment, 1));
+        let mut stack = Self { config, kms, pcrs: Value::Null, key, store, policy, store_env, folder };
         stack.pcrs = stack.measure(&stack.config);
         stack.pin(&[stack.pcrs.clone()]);
         stack
@@ -93,7 +97,8 @@ impl Stack {
         std::fs::write(folder.join("enclave.toml"), config.toml(Path::new("."))).unwrap();
         let enclave = self.enclave(&folder);
         let parent = self.parent(&folder);
-        Node { url: url(&parent), folder, enclave: Some(enclave), parent: Some(parent) }
+        let (deployment, policy) = (config.deployment.clone(), self.policy.clone());
+        Node { url: url(&parent), folder, deployment, policy, enclave: Some(enclave), parent: Some(parent) }
     }
 
     pub fn enclave(&self, folder: &Path) -> Process {
@@ -114,6 +119,7 @@ impl Stack {
             .current_dir(folder)
             .args(["--listen", "127.0.0.1:0", "--region", REGION, "--store", &self.store])
             .args(["--enclave", "unix://./enclave.sock", "--kms-egress", "unix://./egress.sock"])
+            .args(["--log", "log"])
             .args(["--kms-endpoint", self.kms.ready["kms"].as_str().unwrap()])
             .env("AWS_ACCESS_KEY_ID", &credentials.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key)
@@ -163,13 +169,24 @@ pub fn http() -> reqwest::Client {
 pub struct Node {
     pub folder: PathBuf,
     pub url: String,
+    pub deployment: String,
+    policy: Vec<u8>,
     pub enclave: Option<Process>,
     pub parent: Option<Process>,
 }
 
 impl Node {
-    /// Waits until it serves.
+    /// Waits until it serves, and puts the stack's policy.
     pub async fn ready(self) -> Self {
+        let node = self.serving().await;
+        let put = http().put(format!("{}/v1/policy", node.url)).header("content-type", "application/json");
+        let (status, body) = answer(put.body(node.policy.clone()).send().await.unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        node
+    }
+
+    /// Waits until it serves.
+    pub async fn serving(self) -> Self {
         let deadline = Instant::now() + Duration::from_secs(30);
         let http = http();
         while Instant::now() < deadline {
@@ -194,23 +211,45 @@ impl Node {
         self.ready().await
     }
 
-    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
-        answer(http().get(format!("{}{path}", self.url)).send().await.unwrap()).await
+    /// A request as the client sends it that has the role for it.
+    pub fn request(&self, method: Method, target: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let client = match path {
+            "/v1/policy" | "/v1/log" | "/v1/log/checkpoint" => AUDITOR,
+            "/v1/orders" if method == Method::GET => AUDITOR,
+            "/v1/orders" => DESK,
+            path if path.ends_with("/replace") => DESK,
+            _ => BACKEND,
+        };
+        let headers = client.headers(&self.deployment, method.as_str(), path, query, &body);
+        http()
+            .request(method, format!("{}{target}", self.url))
+            .header("signature-input", headers.signature_input)
+            .header("signature", headers.signature)
+            .header("content-digest", headers.content_digest)
+            .header("content-type", "application/json")
+            .body(body)
     }
 
-    pub async fn get_bytes(&self, path: &str) -> Vec<u8> {
-        let response = http().get(format!("{}{path}", self.url)).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
+    pub async fn get(&self, target: &str) -> (StatusCode, Value) {
+        answer(self.request(Method::GET, target, Vec::new()).send().await.unwrap()).await
+    }
+
+    pub async fn get_bytes(&self, target: &str) -> Vec<u8> {
+        let response = self.request(Method::GET, target, Vec::new()).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{target}");
         response.bytes().await.unwrap().to_vec()
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        self.post_raw(path, body.to_string()).await
+    pub async fn post(&self, target: &str, body: &Value) -> (StatusCode, Value) {
+        self.post_raw(target, body.to_string()).await
     }
 
-    pub async fn post_raw(&self, path: &str, body: String) -> (StatusCode, Value) {
-        let request = http().post(format!("{}{path}", self.url)).header("content-type", "application/json");
-        answer(request.body(body).send().await.unwrap()).await
+    pub async fn post_raw(&self, target: &str, body: String) -> (StatusCode, Value) {
+        answer(self.request(Method::POST, target, body.into_bytes()).send().await.unwrap()).await
     }
 }
 

@@ -17,3 +17,11 @@ pub fn python_venv(arguments: &[&str]) -> PathBuf {
     assert!(output.status.success(), "{arguments:?} were expected to be installed");
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
+
+/// A folder with these pinned packages of npm; the first argument names it.
+pub fn node_tool(arguments: &[&str]) -> PathBuf {
+    let output =
+        Command::new(script("node-tool.sh")).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?} were expected to be installed");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}

@@ -4,10 +4,16 @@ use std::{path::Path, time::Duration};
 
 use chains::Chain;
 use protocol::{
-    Answer, Index, NewKey, Operation, Purpose, Refusal, Request, Response,
+    Answer, Index, KeyId, LogLine, NewKey, Operation, Purpose, Record, Refusal, Request, Response,
+    SignedTransaction,
     frame::{self, Deadlines},
+    order::Restriction,
 };
+use serde_bytes::ByteBuf;
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::UnixStream};
+
+use crate::authority::{self, BACKEND, DESK};
 
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), frame: Duration::from_secs(60) };
 
@@ -15,11 +21,13 @@ const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), frame: D
 pub struct Wire {
     stream: UnixStream,
     next: u64,
+    /// The lines of the log that came with the answers, in their order.
+    pub log: Vec<LogLine>,
 }
 
 impl Wire {
     pub async fn connect(socket: &Path) -> Self {
-        Self { stream: UnixStream::connect(socket).await.unwrap(), next: 1 }
+        Self { stream: UnixStream::connect(socket).await.unwrap(), next: 1, log: Vec::new() }
     }
 
     /// Asks and waits for the answer.
@@ -28,6 +36,94 @@ impl Wire {
         let response = self.receive().await.expect("an answer");
         assert_eq!(response.id, id);
         response.result
+    }
+
+    /// Begins the log and puts the policy that all tests share.
+    pub async fn govern(&mut self, deployment: &str) {
+        self.ask(Operation::OpenLog { previous: None }).await.unwrap();
+        self.put_policy(&authority::policy(deployment, 1)).await.unwrap();
+    }
+
+    /// Puts a policy that the operator signed.
+    pub async fn put_policy(&mut self, policy: &Value) -> Result<Answer, Refusal> {
+        let envelope = ByteBuf::from(authority::signed_policy(policy));
+        self.ask(Operation::PutPolicy { envelope }).await
+    }
+
+    /// Has keys made as the parent does: the client's request is authorised, then carried out.
+    pub async fn create(&mut self, deployment: &str, keys: &[NewKey]) -> Result<Vec<Vec<u8>>, Refusal> {
+        let operation = self.authorized_creation(deployment, keys).await?;
+        match self.ask(operation).await? {
+            Answer::Records(records) => Ok(records.into_iter().map(ByteBuf::into_vec).collect()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The operation that makes keys, authorised.
+    pub async fn authorized_creation(
+        &mut self,
+        deployment: &str,
+        keys: &[NewKey],
+    ) -> Result<Operation, Refusal> {
+        let addresses: Vec<Value> = keys
+            .iter()
+            .map(|key| {
+                let mut address = json!({
+                    "user": key.user, "chain": key.chain, "purpose": key.purpose, "index": key.index.get(),
+                });
+                if let Some(label) = &key.label {
+                    address["label"] = json!(label);
+                }
+                address
+            })
+            .collect();
+        let body = json!({ "addresses": addresses }).to_string();
+        let request = BACKEND.request(deployment, "POST", "/v1/addresses/batch", body.as_bytes());
+        match self.ask(Operation::Authorize { request }).await? {
+            Answer::Authorized(authorized) => {
+                let positions = (0..u32::try_from(keys.len()).unwrap()).collect();
+                Ok(Operation::CreateKeys { ticket: authorized.ticket, positions })
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has a record opened, as the parent does.
+    pub async fn check(&mut self, deployment: &str, key_id: KeyId, record: &[u8]) -> Result<(), Refusal> {
+        let path = format!("/v1/keys/{key_id}/check");
+        let request = BACKEND.request(deployment, "POST", &path, b"");
+        let ticket = match self.ask(Operation::Authorize { request }).await? {
+            Answer::Authorized(authorized) => authorized.ticket,
+            other => panic!("{other:?}"),
+        };
+        match self.ask(Operation::CheckRecord { ticket, record: ByteBuf::from(record) }).await? {
+            Answer::RecordOpened => Ok(()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has one transaction signed, as the parent does.
+    pub async fn sign(
+        &mut self,
+        deployment: &str,
+        chain: Chain,
+        records: &[Vec<u8>],
+        transaction: &[u8],
+    ) -> Result<SignedTransaction, Refusal> {
+        let body = signature_body(chain, records, transaction);
+        let request = BACKEND.request(deployment, "POST", "/v1/signatures", body.to_string().as_bytes());
+        let records = records.iter().map(|record| ByteBuf::from(record.clone())).collect();
+        match self.ask(Operation::Sign { request, records }).await? {
+            Answer::Signatures(mut signed) => signed.remove(0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Submits an order that the operator signed.
+    pub async fn order(&mut self, deployment: &str, restriction: &Restriction) -> Result<Answer, Refusal> {
+        let order = authority::signed_order(deployment, restriction);
+        let request = DESK.request(deployment, "POST", "/v1/orders", &order);
+        self.ask(Operation::SubmitOrder { request }).await
     }
 
     /// Asks without waiting; returns the request's id.
@@ -42,13 +138,27 @@ impl Wire {
     /// The next answer, in whatever order they come; `None` when the enclave closed.
     pub async fn receive(&mut self) -> Option<Response> {
         let body = frame::read(&mut self.stream, DEADLINES).await.ok()??;
-        Some(Response::decode(&body).unwrap())
+        let response = Response::decode(&body).unwrap();
+        self.log.extend(response.log.iter().cloned());
+        Some(response)
     }
 
     /// Sends bytes that may be no frame at all.
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
+}
+
+/// The body of `POST /v1/signatures` for the keys of these records.
+pub fn signature_body(chain: Chain, records: &[Vec<u8>], transaction: &[u8]) -> Value {
+    let text = match chain {
+        // What is signed is base64, what comes back hexadecimal.
+        Chain::Bitcoin => data_encoding::BASE64.encode(transaction),
+        _ => protocol::api::encode_transaction(chain, transaction),
+    };
+    let keys: Vec<String> =
+        records.iter().map(|record| Record::parse(record).unwrap().header().key_id.to_string()).collect();
+    json!({ "chain": chain, "keys": keys, "transaction": text })
 }
 
 /// A key to ask for.

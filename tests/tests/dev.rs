@@ -62,7 +62,14 @@ impl Dev {
         let output = Command::new(program("cofferdam"))
             .arg("--json")
             .args(args)
-            .args(["--parent", &text("parent"), "--image", &text("image"), "--root", &text("root")])
+            .args(["--image", &text("image"), "--root", &text("root")])
+            .envs(
+                self.ready["env"]
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .map(|(name, value)| (name, value.as_str().unwrap())),
+            )
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");

@@ -12,22 +12,16 @@ use protocol::{AddressClaims, Answer, KeyId, Operation, Record, RefusalCode, Ses
 use serde_bytes::ByteBuf;
 use simulator::kms::{Fault, FaultRule};
 
+const DEPLOYMENT: &str = "laptop";
+
 async fn create(wire: &mut Wire, count: usize) -> Result<Vec<Vec<u8>>, RefusalCode> {
-    let keys = (0..count).map(|index| new_key("alice", Chain::ALL[index % 4], index as u64)).collect();
-    match wire.ask(Operation::CreateKeys { keys }).await {
-        Ok(Answer::Records(records)) => Ok(records.into_iter().map(ByteBuf::into_vec).collect()),
-        Ok(other) => panic!("{other:?}"),
-        Err(refusal) => Err(refusal.code),
-    }
+    let keys: Vec<_> =
+        (0..count).map(|index| new_key("alice", Chain::ALL[index % 4], index as u64)).collect();
+    wire.create(DEPLOYMENT, &keys).await.map_err(|refusal| refusal.code)
 }
 
 async fn check(wire: &mut Wire, key_id: KeyId, record: &[u8]) -> Result<(), RefusalCode> {
-    let record = ByteBuf::from(record);
-    match wire.ask(Operation::CheckRecord { key_id, record }).await {
-        Ok(Answer::RecordOpened) => Ok(()),
-        Ok(other) => panic!("{other:?}"),
-        Err(refusal) => Err(refusal.code),
-    }
+    wire.check(DEPLOYMENT, key_id, record).await.map_err(|refusal| refusal.code)
 }
 
 fn id_of(record: &[u8]) -> KeyId {
@@ -248,7 +242,8 @@ async fn a_record_of_another_deployment_is_refused() {
     let theirs = Deployment::with(|config| config.deployment = "other".into());
     let (our_enclave, their_enclave) = (ours.boot(), theirs.boot());
     let mut wire = ours.wire(&our_enclave).await;
-    let record = create(&mut theirs.wire(&their_enclave).await, 1).await.unwrap().remove(0);
+    let key = new_key("alice", Chain::Evm, 0);
+    let record = theirs.wire(&their_enclave).await.create("other", &[key]).await.unwrap().remove(0);
     assert_eq!(check(&mut wire, id_of(&record), &record).await, Err(RefusalCode::RecordIdentity));
 }
 

@@ -4,7 +4,11 @@
 
 use std::{path::Path, time::Duration};
 
-use cofferdam_tests::{config::Config, enclave::TestEnclave, wire::new_key};
+use cofferdam_tests::{
+    config::Config,
+    enclave::TestEnclave,
+    wire::{Wire, new_key},
+};
 use protocol::{Answer, Credentials, Operation, Phase, RefusalCode, Request, Response};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_bytes::ByteBuf;
@@ -32,9 +36,14 @@ fn credentials() -> Operation {
     })
 }
 
-fn create(count: usize) -> Operation {
-    let key = |index: usize| new_key("alice", chains::Chain::Evm, index as u64);
-    Operation::CreateKeys { keys: (0..count).map(key).collect() }
+/// A creation that no client authorised.
+fn create(count: u32) -> Operation {
+    Operation::CreateKeys { ticket: 1, positions: (0..count).collect() }
+}
+
+/// A creation that is authorised, and so asks KMS.
+async fn authorized(wire: &mut Wire) -> Operation {
+    wire.authorized_creation("laptop", &[new_key("alice", chains::Chain::Evm, 0)]).await.unwrap()
 }
 
 async fn assert_serving(enclave: &TestEnclave) {
@@ -91,7 +100,7 @@ async fn many_requests_on_one_connection_each_get_their_own_answer() {
         waiting.insert(wire.send(Operation::Attest { nonce: nonce.clone() }).await, nonce);
     }
     while !waiting.is_empty() {
-        let Response { id, result } = wire.receive().await.unwrap();
+        let Response { id, result, .. } = wire.receive().await.unwrap();
         let Ok(Answer::Document(document)) = result else { panic!("{result:?}") };
         let doc = attestation::AttestationDoc::parse(&document).unwrap();
         assert_eq!(doc.nonce(), waiting.remove(&id).as_ref().map(|nonce| nonce.as_slice()));
@@ -137,7 +146,9 @@ async fn requests_beyond_the_limit_are_refused_at_once_and_questions_are_still_a
     let enclave = TestEnclave::boot(folder.path(), &Config { limits, ..config(folder.path()) });
     let mut wire = enclave.wire().await;
     wire.ask(credentials()).await.unwrap();
-    let stuck = [wire.send(create(1)).await, wire.send(create(1)).await];
+    wire.govern("laptop").await;
+    let (first, second) = (authorized(&mut wire).await, authorized(&mut wire).await);
+    let stuck = [wire.send(first).await, wire.send(second).await];
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut other = enclave.wire().await;
     let refusal = timeout(Duration::from_secs(1), other.ask(create(1))).await.unwrap().unwrap_err();
@@ -160,7 +171,9 @@ async fn a_draining_enclave_says_so_and_finishes_what_is_under_way() {
     let enclave = TestEnclave::boot(folder.path(), &Config { limits, ..config(folder.path()) });
     let (mut wire, mut other) = (enclave.wire().await, enclave.wire().await);
     wire.ask(credentials()).await.unwrap();
-    let stuck = wire.send(create(1)).await;
+    wire.govern("laptop").await;
+    let creation = authorized(&mut wire).await;
+    let stuck = wire.send(creation).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let stopping = tokio::spawn(enclave.stop());
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -268,7 +281,9 @@ async fn an_egress_that_ends_tls_itself_gets_no_request() {
     let enclave = TestEnclave::boot(ours.path(), &config);
     let mut wire = enclave.wire().await;
     wire.ask(credentials()).await.unwrap();
-    assert_eq!(wire.ask(create(1)).await.unwrap_err().code, RefusalCode::KmsUnavailable);
+    wire.govern("laptop").await;
+    let creation = authorized(&mut wire).await;
+    assert_eq!(wire.ask(creation).await.unwrap_err().code, RefusalCode::KmsUnavailable);
     assert_eq!(outcomes.recv().await, Some(0), "the handshake failed and no byte of a request was sent");
 }
 

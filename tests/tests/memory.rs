@@ -23,7 +23,7 @@ use cofferdam_tests::{
     wire::{Wire, new_key},
 };
 use enclave_app::{Entropy, Secret, entropy::EntropyError};
-use protocol::{Answer, Operation, Record};
+use protocol::{Operation, Record};
 use sha2::{Digest, Sha256, Sha512};
 
 const FOLDER: &str = "COFFERDAM_TEST_ENCLAVE_FOLDER";
@@ -169,13 +169,13 @@ async fn no_private_key_stays_in_memory() {
     let enclave = Enclave::start(&deployment);
     let mut wire = Wire::connect(&deployment.path().join("enclave.sock")).await;
     wire.ask(Operation::PutCredentials(deployment.credentials())).await.unwrap();
+    wire.govern("laptop").await;
 
     let mut records = Vec::new();
     for batch in 0..4 {
-        let keys =
+        let keys: Vec<_> =
             (0..KEYS / 4).map(|n| new_key("alice", Chain::ALL[n % 4], (batch * 100 + n) as u64)).collect();
-        let Ok(Answer::Records(made)) = wire.ask(Operation::CreateKeys { keys }).await else { panic!() };
-        records.extend(made);
+        records.extend(wire.create("laptop", &keys).await.unwrap());
     }
     // The test knows the secrets: the first public keys are theirs.
     let mut first = [0; 32];
@@ -190,8 +190,7 @@ async fn no_private_key_stays_in_memory() {
 
     for record in &records {
         let key_id = Record::parse(record).unwrap().header().key_id;
-        let opened = wire.ask(Operation::CheckRecord { key_id, record: record.clone() }).await;
-        assert_eq!(opened, Ok(Answer::RecordOpened));
+        wire.check("laptop", key_id, record).await.unwrap();
     }
     assert_eq!(found(&enclave.memory(), 1..KEYS as u64 + 1), [], "a private key after opening it");
 }

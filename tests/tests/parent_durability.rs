@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cofferdam_tests::{process::Process, stack::Stack};
+use cofferdam_tests::{authority::BACKEND, process::Process, stack::Stack};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -27,9 +27,21 @@ async fn every_address_that_was_acknowledged_is_there_after_kill_9() {
                     let http = reqwest::Client::new();
                     for number in 0.. {
                         let index = round * 1_000_000 + client * 10_000 + number;
-                        let body = json!({"user": "alice", "chain": "evm", "index": index});
+                        let body = json!({"user": "alice", "chain": "evm", "index": index}).to_string();
+                        let signed =
+                            BACKEND.headers("laptop", "POST", "/v1/addresses", None, body.as_bytes());
+                        let request = http
+                            .post(&url)
+                            .header("content-type", "application/json")
+                            .header("signature-input", signed.signature_input)
+                            .header("signature", signed.signature)
+                            .header("content-digest", signed.content_digest);
                         // Until it is killed.
-                        let Ok(answer) = http.post(&url).json(&body).send().await else { return };
+                        let Ok(answer) = request.body(body).send().await else { return };
+                        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+                            // The enclave was killed first.
+                            return;
+                        }
                         assert_eq!(answer.status(), StatusCode::CREATED);
                         let Ok(address) = answer.json().await else { return };
                         acknowledged.lock().unwrap().insert(index, address);

@@ -35,7 +35,7 @@ fi
 
 echo "fuzz: seeding from tests/vectors"
 python3 - << 'PYTHON'
-import hashlib, json, pathlib
+import base64, hashlib, json, pathlib
 
 vectors = pathlib.Path("tests/vectors")
 formats = json.loads((vectors / "formats.json").read_text())
@@ -69,6 +69,88 @@ for kind, member in [("c", "certificate"), ("p", "certificate_claims"), ("h", "c
     seed("certificate", [(kind + case[member]).encode() for case in formats["records"]])
 seed("enclave_config", [config["text"].encode()])
 seed("enclave_config", [(config["text"] + "[limits]\n" + line + "\n").encode() for line in lines])
+
+
+def load(path):
+    """The cases of a file of vectors, one JSON document or a line for each."""
+    text = (vectors / path).read_text()
+    if path.endswith(".jsonl"):
+        return [json.loads(line) for line in text.splitlines()]
+    return json.loads(text)
+
+
+def unsigned(path, field, decode, member=None):
+    cases = load(path)
+    return [decode(case[field]) for case in (cases[member] if member else cases) if case.get(field)]
+
+
+read = bytes.fromhex
+transactions = {
+    "evm": unsigned("evm/eth-account.jsonl", "unsigned", read)
+    + unsigned("evm/ethers.jsonl", "unsigned", read)
+    + unsigned("evm/refused.jsonl", "bytes", read),
+    "bitcoin": unsigned("bitcoin/psbt-embit.json", "psbt", read)
+    + unsigned("bitcoin/psbt-bitcoinjs.json", "psbt", read)
+    + unsigned("bitcoin/psbt-bips.json", "psbt", base64.b64decode, "bip174")
+    + unsigned("bitcoin/psbt-bips.json", "psbt", base64.b64decode, "bip370")
+    + unsigned("bitcoin/psbt-bips.json", "psbt", base64.b64decode, "bip371"),
+    "solana": unsigned("solana/sweeps.json", "unsigned", base64.b64decode)
+    + unsigned("solana/refused.json", "unsigned", base64.b64decode),
+    "tron": unsigned("tron/tronpy.json", "raw", read)
+    + unsigned("tron/tronweb.json", "raw", read, "sweeps")
+    + unsigned("tron/tronweb.json", "raw", read, "refused"),
+}
+for chain, inputs in transactions.items():
+    seed("transaction", [chain[0].encode() + data for data in inputs])
+
+# Signed requests: as lines, and as the parent forwards them, which is where such a message ends.
+requests = [case["request"] for case in load("requests/refused.json")]
+for name in ("python", "node"):
+    for case, headers in zip(load("requests/cases.json"), load(f"requests/{name}.json"), strict=True):
+        path, mark, query = case["url"].partition("?")
+        request = {"method": case["method"], "path": path, "body": case["body"], **({"query": query} if mark else {})}
+        names = {"signature_input": "Signature-Input", "signature": "Signature", "content_digest": "Content-Digest"}
+        requests.append({**request, **{field: headers[name] for field, name in names.items()}})
+fields = ["method", "path", "query", "signature_input", "signature", "content_digest"]
+for request in requests:
+    lines = [{"query": "-", **request}[field] for field in fields]
+    seed("signed_request", [b"h" + "\n".join(lines + [""]).encode() + base64.b64decode(request["body"])])
+forwarded = [read(case["frame"]) for case in formats["requests"] if case["name"].startswith("authorize")]
+seed("signed_request", [b"c" + frame.partition(b"\x67request")[2] for frame in forwarded])
+
+key = formats["key_ids"][0]["key_id"]
+texts = {
+    "evm": lambda data: "0x" + data.hex(),
+    "tron": bytes.hex,
+    "bitcoin": lambda data: base64.b64encode(data).decode(),
+    "solana": lambda data: base64.b64encode(data).decode(),
+}
+asked = [{"chain": chain, "keys": [key], "transaction": texts[chain](data[0])} for chain, data in transactions.items()]
+wallet = {"user": "desk", "chain": "evm", "purpose": "api", "index": 7, "label": "x"}
+bodies = [
+    ("POST /v1/addresses", {"user": "alice", "chain": "evm"}),
+    ("POST /v1/addresses", wallet),
+    ("POST /v1/addresses/batch", {"addresses": [wallet, {"user": "é", "chain": "bitcoin", "label": None}]}),
+    *(("POST /v1/signatures", request) for request in asked),
+    ("POST /v1/signatures/explain", asked[0]),
+    ("POST /v1/signatures/batch", {"signatures": asked}),
+    (f"POST /v1/keys/{key}/replace", {"order": "e30="}),
+    (f"POST /v1/keys/{key}/check", {}),
+    (f"GET /v1/keys/{key}", {}),
+    *((f"GET /v1/{what}", {}) for what in ("keys", "policy", "orders", "log", "log/checkpoint")),
+    ("POST /v1/orders", {}),
+]
+seed("request_body", [f"{target}\n{json.dumps(body)}".encode() for target, body in bodies])
+
+seed("policy", [b"p" + (vectors / "policy/example.json").read_bytes()])
+for case in load("policy/envelopes.json")["envelopes"]:
+    payload = base64.b64decode(json.loads(case["envelope"])["payload"])
+    seed("policy", [b"e" + case["envelope"].encode(), case["kind"][0].encode() + payload, b"s" + payload])
+
+segments = [path.read_bytes() for path in vectors.glob("log/log/*/*.jsonl")]
+lines = [line for segment in segments for line in segment.splitlines()]
+# Lines alone, beginnings of a log, and the whole of it.
+seed("log_line", lines + segments + [segment.rstrip(b"\n") for segment in segments])
 PYTHON
 
 echo "fuzz: building"

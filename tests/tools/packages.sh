@@ -13,6 +13,7 @@ need jq jq
 need flock util-linux
 need node nodejs
 need npm npm
+need promtool prometheus
 python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
 
 if [ ${#missing[@]} -eq 0 ]; then

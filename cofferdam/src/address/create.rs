@@ -6,7 +6,7 @@ use chains::Chain;
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use protocol::{Index, Label, UserRef};
+use protocol::{Index, Label, Purpose, UserRef};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -38,6 +38,9 @@ pub(crate) struct CreateArgs {
     /// evm, bitcoin, solana or tron
     #[arg(long, required_unless_present = "file")]
     chain: Option<Chain>,
+    /// sweep, or api for a wallet with rules of its own, whose owner is the user; it takes a label
+    #[arg(long, default_value = "sweep")]
+    purpose: Purpose,
     /// Which of the user's addresses on the chain; the first of several
     #[arg(long, default_value = "0", value_parser = index)]
     index: Index,
@@ -47,8 +50,12 @@ pub(crate) struct CreateArgs {
     /// A note that is kept with the address
     #[arg(long)]
     label: Option<Label>,
-    /// A JSON Lines file of {"user", "chain", "index"?, "label"?}; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "chain", "index", "count", "label"])]
+    /// A JSON Lines file of {"user", "chain", "purpose"?, "index"?, "label"?}; - is standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["user", "chain", "purpose", "index", "count", "label"]
+    )]
     file: Option<PathBuf>,
     /// Verify every certificate as it comes
     #[arg(long)]
@@ -87,7 +94,7 @@ pub(super) async fn run(args: &CreateArgs, screen: &Screen) -> Result<(), Error>
 }
 
 /// A verifier when one is asked for.
-pub(super) fn checker(verify: bool, trust: &TrustArgs) -> Result<Option<Checker>, Error> {
+pub(crate) fn checker(verify: bool, trust: &TrustArgs) -> Result<Option<Checker>, Error> {
     match (verify, trust.is_given()) {
         (true, _) => Ok(Some(Checker::new(trust.load()?))),
         (false, true) => Err(Error::input("--pcr and --image", "--verify was expected beside them")),
@@ -117,7 +124,12 @@ fn orders(args: &CreateArgs) -> Result<Vec<Order>, Error> {
         };
     }
     match (&args.user, args.chain) {
-        (Some(user), Some(chain)) => orders::series(user, chain, args.index, args.count, args.label.as_ref()),
+        (Some(user), Some(chain)) => {
+            let (user, label) = (user.clone(), args.label.clone());
+            let first = Order { user, chain, purpose: args.purpose, index: args.index, label };
+            orders::check(&first).map_err(|expected| Error::input("--label", expected))?;
+            orders::series(&first, args.count)
+        }
         _ => Err(Error::input("--user and --chain", "both were expected, or --file")),
     }
 }

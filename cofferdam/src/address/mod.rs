@@ -14,7 +14,10 @@ use clap::Subcommand;
 use crate::{error::Error, output::Screen};
 
 pub(crate) use check::Checker;
+pub(crate) use create::checker;
 pub(crate) use object::Address;
+#[cfg(test)]
+pub(crate) use object::tests;
 pub(crate) use rows::Rows;
 
 /// What to do with addresses.

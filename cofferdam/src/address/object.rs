@@ -58,7 +58,7 @@ impl Address {
 pub(crate) mod tests {
     use super::*;
 
-    fn pair() -> (Address, AddressClaims) {
+    pub(crate) fn pair() -> (Address, AddressClaims) {
         let path = protocol::KeyPath {
             user: "alice".parse().unwrap(),
             chain: Chain::Evm,

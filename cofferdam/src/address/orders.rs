@@ -43,23 +43,17 @@ impl Order {
         } else {
             Err(Refused::new(
                 "answer",
-                "the address of the user, chain and index that were asked for was expected",
+                "the address of the user, chain, purpose and index that were asked for was expected",
             ))
         }
     }
 }
 
-/// `count` addresses of one user, beginning at `index`.
-pub(super) fn series(
-    user: &UserRef,
-    chain: Chain,
-    index: Index,
-    count: u32,
-    label: Option<&Label>,
-) -> Result<Vec<Order>, Error> {
+/// `count` addresses like the first, with the indices from its own on.
+pub(super) fn series(first: &Order, count: u32) -> Result<Vec<Order>, Error> {
     let order = |offset: u32| {
-        let index = Index::try_from(u64::from(index.get()) + u64::from(offset))?;
-        Ok(Order { user: user.clone(), chain, purpose: Purpose::default(), index, label: label.cloned() })
+        let index = Index::try_from(u64::from(first.index.get()) + u64::from(offset))?;
+        Ok(Order { index, ..first.clone() })
     };
     // The last first: a series that does not fit is refused before it is made.
     count
@@ -87,12 +81,21 @@ pub(super) fn from_file(file: &Path) -> Result<Vec<Order>, Error> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let order = serde_json::from_slice(&line).map_err(|error| {
+        let order: Order = serde_json::from_slice(&line).map_err(|error| {
             at(format!("JSON with user, chain, and maybe purpose, index and label was expected: {error}"))
         })?;
+        check(&order).map_err(|expected| at(expected.to_owned()))?;
         orders.push(order);
     }
     Ok(orders)
+}
+
+/// What the API would refuse, said before anything is sent.
+pub(super) fn check(order: &Order) -> Result<(), &'static str> {
+    if order.purpose == Purpose::Api && order.label.is_none() {
+        return Err("label: an api wallet's was expected");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -101,13 +104,18 @@ mod tests {
 
     #[test]
     fn a_series_counts_up_and_stays_within_the_indices() {
-        let user = "alice".parse().unwrap();
-        let at = |index: u64| Index::try_from(index).unwrap();
-        let orders = series(&user, Chain::Evm, at(7), 3, None).unwrap();
+        let at = |index: u64| Order {
+            user: "alice".parse().unwrap(),
+            chain: Chain::Evm,
+            purpose: Purpose::Sweep,
+            index: Index::try_from(index).unwrap(),
+            label: None,
+        };
+        let orders = series(&at(7), 3).unwrap();
         let indices: Vec<u32> = orders.iter().map(|order| order.index.get()).collect();
         assert_eq!(indices, [7, 8, 9]);
-        assert!(series(&user, Chain::Evm, at(0x7fff_ffff), 1, None).is_ok());
-        assert!(series(&user, Chain::Evm, at(0x7fff_ffff), 2, None).is_err());
+        assert!(series(&at(0x7fff_ffff), 1).is_ok());
+        assert!(series(&at(0x7fff_ffff), 2).is_err());
     }
 
     #[test]
@@ -125,6 +133,7 @@ mod tests {
             "[]",
             "{\"user\":\"a\",\"chain\":\"dogecoin\"}",
             "{\"user\":\"a\",\"chain\":\"evm\",\"x\":1}",
+            "{\"user\":\"a\",\"chain\":\"evm\",\"purpose\":\"api\"}",
         ] {
             std::fs::write(&file, format!("{{\"user\":\"a\",\"chain\":\"evm\"}}\n{bad}\n")).unwrap();
             assert!(from_file(&file).unwrap_err().to_string().contains("line 2"), "{bad}");

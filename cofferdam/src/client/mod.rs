@@ -1,12 +1,15 @@
 //! The parent's HTTP API, `/v1`. Nothing that it answers is believed: bodies are bounded and
-//! parsed strictly, and what has to be proven is verified by whoever asks.
+//! parsed strictly, and what has to be proven is verified by whoever asks. What takes a role is
+//! signed by the client.
 
+mod identity;
 mod problem;
 mod retry;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
+use protocol::{Deployment, api::Route};
 use reqwest::{Method, Response, Url};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -15,6 +18,8 @@ use crate::{
     input::{self, MAX_TEXT},
 };
 
+pub(crate) use identity::IdentityArgs;
+use identity::{Identity, nobody};
 pub(crate) use problem::Problem;
 
 /// The most bytes of a JSON answer: a batch of 1,000 addresses is about 1.5 MB.
@@ -23,21 +28,33 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A batch of 1,000 keys takes seconds, not minutes.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the parent is.
+/// Where the parent is, and who asks it.
 #[derive(Debug, Args)]
 pub(crate) struct ParentArgs {
     /// The parent's address, such as https://parent.internal:8080
-    #[arg(long = "parent", value_name = "URL", env = "COFFERDAM_PARENT")]
+    #[arg(long, visible_alias = "parent", value_name = "URL", env = "COFFERDAM_URL")]
     url: Url,
     /// The authority of the parent's TLS certificate in PEM, in place of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    #[command(flatten)]
+    identity: IdentityArgs,
 }
 
 impl ParentArgs {
+    /// From options of a command's own.
+    pub(crate) const fn new(url: Url, ca: Option<PathBuf>, identity: IdentityArgs) -> Self {
+        Self { url, ca, identity }
+    }
+
     /// A parent on this machine, without TLS.
-    pub(crate) const fn local(url: Url) -> Self {
-        Self { url, ca: None }
+    pub(crate) const fn local(url: Url, identity: IdentityArgs) -> Self {
+        Self { url, ca: None, identity }
+    }
+
+    /// The deployment that is asked.
+    pub(crate) fn deployment(&self) -> Result<&Deployment, Error> {
+        self.identity.deployment()
     }
 }
 
@@ -46,14 +63,20 @@ impl ParentArgs {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
+    identity: Option<Arc<Identity>>,
 }
 
 impl Client {
     /// Asks the parent at this address.
     pub(crate) fn new(args: &ParentArgs) -> Result<Self, Error> {
         if !matches!(args.url.scheme(), "http" | "https") || args.url.cannot_be_a_base() {
-            return Err(Error::input("--parent", "a URL of http or https was expected"));
+            return Err(Error::input("--url", "a URL of http or https was expected"));
         }
+        // The path is signed, and the enclave reads it: nothing on the way may change it.
+        if args.url.path() != "/" || args.url.query().is_some() || args.url.fragment().is_some() {
+            return Err(Error::input("--url", "a URL without a path was expected"));
+        }
+        let identity = args.identity.load()?.map(Arc::new);
         // Fails only where a provider is installed already, which is then this one.
         let _ =
             rustls::crypto::CryptoProvider::install_default(rustls::crypto::aws_lc_rs::default_provider());
@@ -76,7 +99,7 @@ impl Client {
             None => builder,
         };
         let http = builder.build().map_err(|error| Error::Failed(told(&error)))?;
-        Ok(Self { http, base: args.url.clone() })
+        Ok(Self { http, base: args.url.clone(), identity })
     }
 
     /// GET of bytes.
@@ -105,8 +128,26 @@ impl Client {
         path: &[&str],
         value: &impl Serialize,
     ) -> Result<T, Error> {
-        let body_bytes = serde_json::to_vec(value).map_err(|error| Error::Failed(error.to_string()))?;
-        let response = self.send(Method::POST, self.url(path, &[])?, Some(body_bytes.into())).await?;
+        self.post_bytes(path, encode(value)?).await
+    }
+
+    /// POST of JSON that is written already, such as an envelope.
+    pub(crate) async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        json: Vec<u8>,
+    ) -> Result<T, Error> {
+        let response = self.send(Method::POST, self.url(path, &[])?, Some(json.into())).await?;
+        decode(&body(response, MAX_JSON).await?)
+    }
+
+    /// PUT of JSON that is written already.
+    pub(crate) async fn put_bytes<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        json: Vec<u8>,
+    ) -> Result<T, Error> {
+        let response = self.send(Method::PUT, self.url(path, &[])?, Some(json.into())).await?;
         decode(&body(response, MAX_JSON).await?)
     }
 
@@ -119,7 +160,7 @@ impl Client {
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Error> {
         let mut url = self.base.clone();
         url.path_segments_mut()
-            .map_err(|()| Error::input("--parent", "a URL of http or https was expected"))?
+            .map_err(|()| Error::input("--url", "a URL of http or https was expected"))?
             .pop_if_empty()
             .push("v1")
             .extend(path);
@@ -130,14 +171,25 @@ impl Client {
     }
 
     async fn send(&self, method: Method, url: Url, json: Option<Arc<[u8]>>) -> Result<Response, Error> {
+        // Attestation documents are everyone's, and a policy's signatures are its own.
+        let takes_a_role = Route::of(method.as_str(), url.path()).is_some();
+        let signer = takes_a_role.then(|| self.identity.as_deref().ok_or_else(nobody)).transpose()?;
+        let content = json.as_deref().unwrap_or_default();
         let attempt = || {
-            let request = self.http.request(method.clone(), url.clone());
-            match &json {
+            let mut request = self.http.request(method.clone(), url.clone());
+            if let Some(signer) = signer {
+                let headers = signer.sign(&method, &url, content)?;
+                request = request
+                    .header("signature-input", headers.signature_input)
+                    .header("signature", headers.signature)
+                    .header("content-digest", headers.content_digest);
+            }
+            Ok(match &json {
                 None => request.send(),
                 Some(json) => request.header("content-type", "application/json").body(json.to_vec()).send(),
-            }
+            })
         };
-        let response = retry::retry(attempt).await.map_err(|error| Error::Parent(told(&error)))?;
+        let response = retry::retry(attempt).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -159,6 +211,11 @@ async fn body(mut response: Response, limit: u64) -> Result<Vec<u8>, Error> {
         }
     }
     Ok(bytes)
+}
+
+/// JSON of something that this program made.
+pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|error| Error::Failed(error.to_string()))
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {

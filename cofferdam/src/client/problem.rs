@@ -18,6 +18,9 @@ pub(crate) struct Problem {
     pub(crate) detail: Option<String>,
     #[serde(default)]
     pub(crate) field: Option<String>,
+    /// The order that forbids it.
+    #[serde(default)]
+    pub(crate) order_id: Option<String>,
     #[serde(default)]
     pub(crate) request_id: Option<String>,
 }
@@ -28,6 +31,11 @@ impl Problem {
     pub(super) fn read(status: u16, body: &[u8]) -> Self {
         let problem: Self = serde_json::from_slice(body).unwrap_or_default();
         Self { status, ..problem }
+    }
+
+    /// Whether the code is this one.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
     }
 
     /// For JSON output.
@@ -50,6 +58,9 @@ impl fmt::Display for Problem {
         }
         if let Some(text) = self.detail.as_ref().or(self.title.as_ref()) {
             write!(f, ": {text}")?;
+        }
+        if let Some(order) = &self.order_id {
+            write!(f, " [{order}]")?;
         }
         if let Some(field) = &self.field {
             write!(f, " [field {field}]")?;
@@ -75,6 +86,18 @@ mod tests {
             "the parent refused: request.invalid (HTTP 400): 1 to 128 bytes were expected [field user] [request r1]"
         );
         assert_eq!(problem.to_json()["field"], "user");
+    }
+
+    #[test]
+    fn what_an_order_forbids_names_the_order() {
+        let body = br#"{"code":"order.frozen","detail":"a key that is not frozen was expected","order_id":"order_abc"}"#;
+        let problem = Problem::read(423, body);
+        assert_eq!(
+            problem.to_string(),
+            "the parent refused: order.frozen (HTTP 423): a key that is not frozen was expected [order_abc]"
+        );
+        assert_eq!(problem.to_json()["order_id"], "order_abc");
+        assert!(problem.is("order.frozen") && !problem.is("policy.denied"));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! When to ask again: the parent is overloaded or restarting (429, 503, 504), or did not
 //! answer at all. Waits as long as `Retry-After` says, else twice as long each time.
 
-use std::{error::Error, future::Future, io, time::Duration};
+use std::{error, future::Future, io, time::Duration};
 
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{Response, StatusCode, header::RETRY_AFTER};
+
+use super::told;
+use crate::error::Error;
 
 /// Attempts in all.
 const ATTEMPTS: u32 = 6;
@@ -12,16 +15,17 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// No wait is longer, whatever the parent asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Sends until there is an answer worth giving back. The last answer is given back as it is.
-pub(super) async fn retry<F>(mut send: impl FnMut() -> F) -> Result<Response, reqwest::Error>
+/// Sends until there is an answer worth giving back. The last answer is given back as it is. Each
+/// attempt is a request of its own, which `send` makes, and signs, anew.
+pub(super) async fn retry<F>(mut send: impl FnMut() -> Result<F, Error>) -> Result<Response, Error>
 where
     F: Future<Output = Result<Response, reqwest::Error>>,
 {
     let mut attempt = 1;
     loop {
-        let result = send().await;
+        let result = send()?.await;
         let Some(wait) = wait(&result, attempt).filter(|_| attempt < ATTEMPTS) else {
-            return result;
+            return result.map_err(|error| Error::Parent(told(&error)));
         };
         tokio::time::sleep(wait).await;
         attempt += 1;
@@ -44,7 +48,7 @@ fn wait(result: &Result<Response, reqwest::Error>, attempt: u32) -> Option<Durat
 }
 
 /// Whether TLS failed: I/O errors of the connector have rustls's inside, which their sources skip.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
+fn is_tls(error: &(dyn error::Error + 'static)) -> bool {
     let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     error.is::<rustls::Error>()
         || inside.is_some_and(|inside| is_tls(inside))

@@ -9,7 +9,13 @@ use chains::Chain;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Folder, Logs, Stack, Stop, programs::Programs, story::Story};
+use super::{
+    Folder, Logs, Stack, Stop, audit,
+    authority::BACKEND,
+    programs::Programs,
+    signing::{freeze, is_frozen, may_sweep, sweeps},
+    story::Story,
+};
 use crate::{
     address::{Address, Checker, Rows},
     attest,
@@ -53,8 +59,9 @@ async fn tell(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
     stack.start_enclave().await?;
     stack.start_parent().await?;
     story.holds("local KMS, simulated enclave and parent run as three processes")?;
+    story.holds("the policy that the operator signed is in force")?;
 
-    let client = stack.client()?;
+    let client = stack.client(BACKEND)?;
     let config = stack.folder().config();
     attest::fresh(&trust(stack)?, &client, &config).await?;
     story.holds("the enclave's attestation verifies under the simulator's root, with a fresh nonce")?;
@@ -75,13 +82,20 @@ async fn tell(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
     forged(&checker, &first)?;
     story.holds("a certificate with another address does not verify")?;
 
+    story.chapter("Sweeps, and nothing else")?;
+    let (alice, bob) = (on_evm(&first, "alice")?, on_evm(&first, "bob")?);
+    sweeps(stack, &mut story, alice).await?;
+
+    story.chapter("One order freezes")?;
+    let freezing = freeze(stack, &mut story, alice, bob).await?;
+
     story.chapter("kill -9 of enclave and parent")?;
     let before: Vec<DocumentHash> = first.iter().map(|address| address.attestation).collect();
     stack.kill_enclave().await;
     stack.kill_parent().await;
     stack.start_enclave().await?;
     stack.start_parent().await?;
-    let client = stack.client()?;
+    let client = stack.client(BACKEND)?;
     story.holds("both are started again")?;
     same(&first, &listed(&client).await?)?;
     same(&first, &create(&client, false).await?)?;
@@ -98,6 +112,17 @@ async fn tell(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
     checker.fetch_for(&client, std::slice::from_ref(&new)).await?;
     checker.address(&new)?;
     story.holds("a new address is certified by the new session key")?;
+
+    is_frozen(stack, alice, &freezing).await?;
+    story.holds("the order is still in effect")?;
+    let version = stack.folder().policy_version()?.saturating_add(1);
+    stack.folder().write_policy(version, &[freezing])?;
+    stack.put_policy().await?;
+    may_sweep(stack, alice).await?;
+    story.holds("only the operators' next policy lifts it: alice is swept again")?;
+
+    story.chapter("The log")?;
+    audit::show(stack, &mut story).await?;
 
     story.chapter("An enclave with another PCR0")?;
     stack.stop_enclave().await;
@@ -118,6 +143,8 @@ async fn tell(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
         denied(check(&client, address).await)?;
     }
     story.holds("KMS refuses to unwrap for it: it opens no stored record")?;
+    audit::names_another_image(stack.folder())?;
+    story.holds("log verify names its boot: no log of another image passes for the pinned one's")?;
     stack.stop_enclave().await;
     stack.start_enclave().await?;
     stack.ready().await?;
@@ -128,6 +155,12 @@ async fn tell(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
         &text,
         &json!({"addresses": first.len() + 1, "chains": Chain::ALL.len(), "users": USERS.len() + 1}),
     )
+}
+
+/// A user's EVM address.
+fn on_evm<'a>(addresses: &'a [Address], user: &str) -> Result<&'a Address, Error> {
+    let found = addresses.iter().find(|a| a.chain == Chain::Evm && a.user.as_str() == user);
+    found.ok_or_else(|| Error::Failed(format!("an EVM address of {user} was expected")))
 }
 
 fn trust(stack: &Stack) -> Result<Trust, Error> {
@@ -199,6 +232,7 @@ fn denied<T>(result: Result<T, Error>) -> Result<(), Error> {
     }
 }
 
-fn expect(holds: bool, what: &str) -> Result<(), Error> {
+/// Ends the demo when something does not hold.
+pub(super) fn expect(holds: bool, what: &str) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::Failed(format!("{what} was expected"))) }
 }

@@ -6,8 +6,11 @@
 //! | `operator`, `operator.pub` | the operator's key, named in the measured configuration |
 //! | `enclave.toml` | the measured configuration |
 //! | `image.json` | the registers that this program and configuration measure to |
-//! | `store/` | sealed records, as the parent keeps them |
+//! | `store/` | sealed records, policies and orders, as the parent keeps them |
+//! | `log/` | the log, as the parent keeps it |
 //! | `run/` | sockets |
+//!
+//! and what [`super::authority`], [`super::wallets`] and [`super::policy`] keep.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -72,7 +75,7 @@ impl Folder {
         }
         // Keys and records of a laptop are nothing for a repository.
         fs::write(path.join(".gitignore"), "*\n").map_err(unusable)?;
-        for folder in ["run", "store"] {
+        for folder in ["clients", "log", "run", "store"] {
             fs::create_dir_all(path.join(folder)).map_err(unusable)?;
         }
         let folder = Self { path, _lock: lock };
@@ -85,7 +88,7 @@ impl Folder {
         Ok(folder)
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -119,6 +122,11 @@ impl Folder {
         self.at("store")
     }
 
+    /// Where the log is kept.
+    pub(super) fn log(&self) -> PathBuf {
+        self.at("log")
+    }
+
     /// Where the enclave listens.
     pub(super) fn enclave_socket(&self) -> PathBuf {
         self.at("run/enclave.sock")
@@ -130,7 +138,7 @@ impl Folder {
     }
 
     /// Makes what is not there yet: the PKI, the operator's key, a KMS key that is pinned to the
-    /// registers of this very configuration. Answers PCR0.
+    /// registers of this very configuration, clients and a policy. Answers PCR0.
     ///
     /// The configuration names the KMS key, and the key's policy names the configuration's
     /// measurement: so the key is made first, for registers that no image has.
@@ -145,11 +153,12 @@ impl Folder {
         programs.simulate(&self.command("init", &["--region", REGION]))?;
         let image = self.image().to_string_lossy().into_owned();
         let pinned = if first.is_empty() { vec!["--pcrs", image.as_str()] } else { first };
-        let arn = programs.simulate(&self.policy(&pinned))?;
+        let arn = programs.simulate(&self.policy_of_kms(&pinned))?;
         let arn = arn.get("keyArn").and_then(Value::as_str).unwrap_or_default();
-        let config = self.enclave_toml(arn, "mainnet")?;
+        let config = self.enclave_toml(arn)?;
         let pcr0 = self.measure(programs, &self.config(), &config, &self.image())?;
-        programs.simulate(&self.policy(&["--pcrs", &image]))?;
+        programs.simulate(&self.policy_of_kms(&["--pcrs", &image]))?;
+        self.prepare_authority()?;
         Ok(pcr0)
     }
 
@@ -157,7 +166,8 @@ impl Folder {
     pub(super) fn another(&self, programs: &Programs) -> Result<(PathBuf, String), Error> {
         let (file, image) = (self.at("another.toml"), self.at("another.json"));
         let config = input::read_text(&self.config(), MAX_TEXT)?;
-        let changed = config.replace("network = \"mainnet\"", "network = \"testnet\"");
+        // Requests of an hour ago would do: the policy stays one that this enclave takes.
+        let changed = config + "\n[limits]\nrequest_past_seconds = 3600\n";
         let pcr0 = self.measure(programs, &file, &changed, &image)?;
         Ok((file, pcr0))
     }
@@ -181,13 +191,13 @@ impl Folder {
         args
     }
 
-    fn policy(&self, more: &[&str]) -> Vec<std::ffi::OsString> {
+    fn policy_of_kms(&self, more: &[&str]) -> Vec<std::ffi::OsString> {
         self.command("policy", &[&["--region", REGION, "--deployment", DEPLOYMENT], more].concat())
     }
 
-    fn enclave_toml(&self, arn: &str, network: &str) -> Result<String, Error> {
+    fn enclave_toml(&self, arn: &str) -> Result<String, Error> {
         let anchors = input::read_text(&self.at("simulator/tls-root.pem"), MAX_TEXT)?;
-        let operator = self.at("operator");
+        let operator = self.operator();
         let key = if operator.exists() {
             keys::read(&operator)?.key
         } else {
@@ -220,7 +230,7 @@ threshold = 1
 keys = ["ed25519:{key}"]
 
 [bitcoin]
-network = "{network}"
+network = "mainnet"
 "#,
             listen.display(),
             egress.display()
@@ -242,7 +252,8 @@ network = "{network}"
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Error> {
+/// Writes a file whole.
+pub(super) fn write(file: &Path, text: &str) -> Result<(), Error> {
     fs::write(file, text)
         .map_err(|error| Error::input(file.display(), format_args!("a writable file was expected: {error}")))
 }

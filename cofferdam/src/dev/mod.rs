@@ -3,16 +3,25 @@
 //!
 //! The programs are found beside this one. Nothing is restarted silently: when one ends, all end.
 
+mod audit;
+mod authority;
 mod demo;
+mod evm;
 mod exec;
 mod folder;
 mod logs;
+mod policy;
 mod process;
 mod programs;
+mod signing;
 mod stack;
 mod story;
+mod wallets;
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde_json::json;
@@ -23,8 +32,9 @@ use crate::{
     output::{Screen, Sheet},
 };
 
+use authority::{AUDITOR, BACKEND, DESK, environment};
 pub(crate) use exec::{ExecArgs, exec};
-use folder::Folder;
+use folder::{DEPLOYMENT, Folder};
 use logs::Logs;
 use stack::Stack;
 
@@ -81,22 +91,51 @@ fn tell(stack: &Stack, screen: &Screen) -> Result<(), Error> {
     let (url, image, root) = (stack.url()?, folder.image(), folder.nsm_root());
     let url = url.as_str().trim_end_matches('/');
     let pcr0 = stack.pcr0();
+    let environment = environment(folder, url, BACKEND);
     if screen.json() {
-        let ready = json!({"ready": true, "parent": url, "pcr0": pcr0, "image": image, "root": root});
+        let client = |name: &str| (name.to_owned(), folder.client_key(name));
+        let clients: BTreeMap<String, PathBuf> = [BACKEND, AUDITOR, DESK].map(client).into();
+        let ready = json!({
+            "ready": true, "parent": url, "pcr0": pcr0, "image": image, "root": root,
+            "deployment": DEPLOYMENT, "operator": folder.operator(), "clients": clients,
+            "policy": folder.envelope(), "log": folder.log(), "env": BTreeMap::from(environment),
+        });
         return screen.json_line(&ready);
     }
     let mut sheet = Sheet::default();
     sheet.plain("");
     sheet.good(format!("ready at {url}"));
     sheet.row("PCR0", pcr0);
+    sheet.row("operator's key", folder.operator().display().to_string());
+    sheet.row("policy", format!("version {}, {}", folder.policy_version()?, folder.envelope().display()));
+    sheet.row("log", folder.log().display().to_string());
     sheet.plain("");
     sheet.note("in another terminal:");
-    let verify = format!("--verify --image {} --root {}", image.display(), root.display());
-    sheet.plain(format!("  cofferdam address create --parent {url} --user alice --chain evm {verify}"));
-    sheet.plain(format!("  cofferdam address list --parent {url} --user alice {verify}"));
+    for (name, value) in &environment {
+        sheet.plain(format!("  export {name}={}", quoted(value)));
+    }
+    let trust = format!("--image {} --root {}", quoted_path(&image), quoted_path(&root));
+    sheet.plain(format!("  cofferdam address create --user alice --chain evm --verify {trust}"));
+    sheet.plain(format!("  cofferdam address list --user alice --verify {trust}"));
+    sheet.plain(format!("  cofferdam log verify {} {trust}", quoted_path(&folder.log())));
+    sheet.note("as one of the other clients:");
+    for name in [AUDITOR, DESK] {
+        let key = quoted_path(&folder.client_key(name));
+        sheet.plain(format!("  export COFFERDAM_CLIENT_ID={name} COFFERDAM_CLIENT_KEY={key}"));
+    }
     sheet.note("Ctrl-C stops everything");
     sheet.plain("");
     screen.sheet(&sheet)
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 /// Ctrl-C, the word to stop from a supervisor, or a closed terminal.

@@ -52,7 +52,7 @@ pub(super) fn shim(program: &Path, args: &[OsString]) -> Result<Command, Error> 
 }
 
 /// What a developer has set for AWS, or for another parent, is not meant for these programs.
-fn without_settings(command: &mut Command) {
+pub(super) fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("AWS_") || name.starts_with("COFFERDAM_")) {
             command.env_remove(name);
@@ -63,7 +63,8 @@ fn without_settings(command: &mut Command) {
     command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
 }
 
-fn own() -> Result<PathBuf, Error> {
+/// This program.
+pub(super) fn own() -> Result<PathBuf, Error> {
     std::env::current_exe()
         .map_err(|error| Error::Failed(format!("this program's own path was expected: {error}")))
 }

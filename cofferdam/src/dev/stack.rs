@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    authority::BACKEND,
     folder::{Folder, REGION},
     logs::Logs,
     process::{Name, Process},
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     client::{Client, ParentArgs},
     error::Error,
+    input::{self, MAX_TEXT},
 };
 
 /// How long all of it together may take until the parent says that it is ready.
@@ -59,9 +61,22 @@ impl Stack {
         self.url.clone().ok_or_else(|| Error::Failed("the parent was expected to run".to_owned()))
     }
 
-    /// Asks the parent.
-    pub(super) fn client(&self) -> Result<Client, Error> {
-        Client::new(&ParentArgs::local(self.url()?))
+    /// Asks the parent, as one of the clients.
+    pub(super) fn client(&self, name: &str) -> Result<Client, Error> {
+        Client::new(&ParentArgs::local(self.url()?, self.folder.identity(name)?))
+    }
+
+    /// Puts the folder's policy into the enclave, unless a later one is there.
+    pub(super) async fn put_policy(&self) -> Result<(), Error> {
+        let envelope = input::read(&self.folder.envelope(), MAX_TEXT)?;
+        let put = self.client(BACKEND)?.put_bytes::<Value>(&["policy"], envelope).await;
+        match put {
+            Err(Error::Problem(problem)) if problem.is("policy.version") => {
+                self.logs.say("a later policy than the folder's is in force");
+                Ok(())
+            }
+            put => put.map(|_| ()),
+        }
     }
 
     /// Prepares the folder and starts everything.
@@ -110,7 +125,7 @@ impl Stack {
         text(ready.get("pcrs").unwrap_or(&Value::Null), "PCR0")
     }
 
-    /// Starts the parent and waits until the whole stack serves.
+    /// Starts the parent, waits until the whole stack serves, and puts the policy.
     pub(super) async fn start_parent(&mut self) -> Result<(), Error> {
         let key = self.folder.access_key()?;
         let env = [
@@ -121,6 +136,7 @@ impl Stack {
             format!("--listen=127.0.0.1:{}", self.port),
             format!("--enclave=unix://{}", self.folder.enclave_socket().display()),
             format!("--store=file://{}", self.folder.store().display()),
+            format!("--log={}", self.folder.log().display()),
             format!("--kms-egress=unix://{}", self.folder.egress_socket().display()),
             format!("--kms-endpoint={}", self.kms_address),
             format!("--region={REGION}"),
@@ -132,12 +148,13 @@ impl Stack {
         let url = format!("http://{}", text(&ready, "listen")?);
         self.url =
             Some(url.parse().map_err(|_| Error::Failed("the parent was expected to listen".to_owned()))?);
-        self.ready().await
+        self.ready().await?;
+        self.put_policy().await
     }
 
     /// Waits until the parent says that it, the enclave and the store are ready.
     pub(super) async fn ready(&mut self) -> Result<(), Error> {
-        let client = self.client()?;
+        let client = self.client(BACKEND)?;
         let until = Instant::now() + READY;
         let poll = async {
             // Not at once: the parent has yet to find the enclave.

@@ -30,6 +30,13 @@ pub(crate) struct CreateArgs {
     out: PathBuf,
 }
 
+impl CreateArgs {
+    /// As given elsewhere than to `keys create`.
+    pub(crate) const fn new(role: Role, out: PathBuf) -> Self {
+        Self { role, out }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Answer {
     #[serde(flatten)]
@@ -38,7 +45,7 @@ struct Answer {
     public_key_file: PathBuf,
 }
 
-pub(super) fn run(args: &CreateArgs, screen: &Screen) -> Result<(), Error> {
+pub(crate) fn run(args: &CreateArgs, screen: &Screen) -> Result<(), Error> {
     let key = create(args.role, &args.out)?;
     screen.show(&Answer {
         key: PublicHalf::of(&key, Some(args.role)),

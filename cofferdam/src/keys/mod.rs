@@ -1,9 +1,12 @@
 //! `cofferdam keys`: Ed25519 key pairs of operators, who sign policies, and of clients, who sign
-//! requests. Private keys are files of their owner; nothing here sends one anywhere.
+//! requests; and the replacement of a deposit key. Private keys are files of their owner; nothing
+//! here sends one anywhere.
 
-mod create;
+pub(crate) mod create;
 mod pem;
-mod show;
+mod private;
+mod replace;
+pub(crate) mod show;
 
 use clap::{Subcommand, ValueEnum};
 use ed25519_dalek::VerifyingKey;
@@ -16,7 +19,9 @@ use crate::{
 };
 
 pub(crate) use create::create;
-pub(crate) use show::read;
+pub(crate) use private::signing_key;
+pub(crate) use replace::signed_order;
+pub(crate) use show::{is_exposed, read};
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -25,13 +30,16 @@ pub(crate) enum Command {
     Create(create::CreateArgs),
     /// Show the public half of a key file
     Show(show::ShowArgs),
+    /// Retire a deposit key and make the next one in its place, by an order that operators sign
+    Replace(Box<replace::ReplaceArgs>),
 }
 
 impl Command {
-    pub(super) fn run(self, screen: &Screen) -> Result<(), Error> {
+    pub(super) async fn run(self, screen: &Screen) -> Result<(), Error> {
         match self {
             Self::Create(args) => create::run(&args, screen),
             Self::Show(args) => show::run(&args, screen),
+            Self::Replace(args) => replace::run(&args, screen).await,
         }
     }
 }
@@ -53,6 +61,13 @@ impl Role {
         match self {
             Self::Operator => "operator",
             Self::Client => "client",
+        }
+    }
+
+    const fn article(self) -> &'static str {
+        match self {
+            Self::Operator => "an",
+            Self::Client => "a",
         }
     }
 }

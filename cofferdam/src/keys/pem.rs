@@ -57,15 +57,27 @@ pub(crate) struct KeyFile {
 
 /// Reads a private or a public key.
 pub(super) fn read(text: &str) -> Option<KeyFile> {
-    let role = Role::ALL.into_iter().find(|role| text.lines().next() == Some(heading(*role).as_str()));
     if let Some(der) = body(text, PRIVATE) {
-        // Version 2 (RFC 5958) may have the public key behind; it follows from the private one.
-        let secret = der.strip_prefix(&PKCS8_PREFIX).and_then(|secret| secret.try_into().ok())?;
-        let key = SigningKey::from_bytes(secret).verifying_key();
-        return Some(KeyFile { role, private: true, key });
+        let key = private_key(&der)?.verifying_key();
+        return Some(KeyFile { role: role(text), private: true, key });
     }
     let session = SessionKey::from_spki(&body(text, PUBLIC)?).ok()?;
-    Some(KeyFile { role, private: false, key: *session.verifying_key() })
+    Some(KeyFile { role: role(text), private: false, key: *session.verifying_key() })
+}
+
+/// Reads a private key, and whose it says that it is.
+pub(super) fn read_private(text: &str) -> Option<(Option<Role>, SigningKey)> {
+    Some((role(text), private_key(&body(text, PRIVATE)?)?))
+}
+
+fn role(text: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|role| text.lines().next() == Some(heading(*role).as_str()))
+}
+
+fn private_key(der: &[u8]) -> Option<SigningKey> {
+    // Version 2 (RFC 5958) may have the public key behind; it follows from the private one.
+    let secret = der.strip_prefix(&PKCS8_PREFIX).and_then(|secret| secret.try_into().ok())?;
+    Some(SigningKey::from_bytes(secret))
 }
 
 /// The DER between the lines of the first block with this label.

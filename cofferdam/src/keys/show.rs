@@ -42,14 +42,18 @@ pub(crate) fn read(file: &Path) -> Result<pem::KeyFile, Error> {
     pem::read(text).ok_or_else(expected)
 }
 
-pub(super) fn run(args: &ShowArgs, screen: &Screen) -> Result<(), Error> {
+/// Whether others than its owner may read a file.
+pub(crate) fn is_exposed(file: &Path) -> bool {
+    let mode = (file.as_os_str() != STDIN).then(|| fs::metadata(file));
+    matches!(mode, Some(Ok(metadata)) if metadata.permissions().mode() & 0o077 != 0)
+}
+
+pub(crate) fn run(args: &ShowArgs, screen: &Screen) -> Result<(), Error> {
     let file = read(&args.file)?;
-    let mode = (args.file.as_os_str() != STDIN).then(|| fs::metadata(&args.file));
-    let readable = matches!(mode, Some(Ok(metadata)) if metadata.permissions().mode() & 0o077 != 0);
     screen.show(&Answer {
         key: PublicHalf::of(&file.key, file.role),
         private: file.private,
-        exposed: file.private && readable,
+        exposed: file.private && is_exposed(&args.file),
     })
 }
 

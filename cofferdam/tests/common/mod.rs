@@ -63,6 +63,38 @@ impl Said {
     }
 }
 
+/// The deployment that clients ask in tests.
+pub(crate) const DEPLOYMENT: &str = "vectors";
+/// Their name in the policy.
+pub(crate) const CLIENT: &str = "backend";
+
+/// A client's private key, in a folder of its own.
+pub(crate) struct ClientKey {
+    _folder: tempfile::TempDir,
+    pub(crate) file: String,
+    pub(crate) key: ed25519_dalek::VerifyingKey,
+}
+
+impl ClientKey {
+    /// RFC 8410's example: a key that openssl wrote.
+    pub(crate) fn new() -> Self {
+        let private = "-----BEGIN PRIVATE KEY-----\n\
+            MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+        let public = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("client").to_str().unwrap().to_owned();
+        std::fs::write(&file, private).unwrap();
+        let public = data_encoding::HEXLOWER.decode(public.as_bytes()).unwrap();
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&public.try_into().unwrap()).unwrap();
+        Self { _folder: folder, file, key }
+    }
+
+    /// The options that say who asks.
+    pub(crate) fn options(&self) -> [&str; 6] {
+        ["--client-key", &self.file, "--client-id", CLIENT, "--deployment", DEPLOYMENT]
+    }
+}
+
 /// Runs `cofferdam` with these arguments.
 pub(crate) fn cofferdam(args: &[&str]) -> Said {
     with_input(args, b"")
@@ -70,7 +102,12 @@ pub(crate) fn cofferdam(args: &[&str]) -> Said {
 
 /// Runs `cofferdam` with these arguments and this standard input.
 pub(crate) fn with_input(args: &[&str], input: &[u8]) -> Said {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_cofferdam"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
+    // Settings of whoever runs the tests.
+    for name in ["URL", "CLIENT_KEY", "CLIENT_ID", "DEPLOYMENT"] {
+        command.env_remove(format!("COFFERDAM_{name}"));
+    }
+    let mut child = command
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

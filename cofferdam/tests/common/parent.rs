@@ -1,12 +1,14 @@
 //! A parent that answers whatever a test wants, to see what the program makes of it.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
 };
 
+use protocol::request::SignedRequest;
 use serde_json::Value;
 
 /// A request as it arrived.
@@ -14,10 +16,30 @@ use serde_json::Value;
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,
+    /// By their names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Request {
+    /// As a parent forwards it: byte for byte what came over the wire.
+    pub(crate) fn signed(&self) -> SignedRequest {
+        let header = |name: &str| self.headers.get(name).cloned().unwrap_or_default();
+        let (path, query) = match self.target.split_once('?') {
+            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+            None => (self.target.clone(), None),
+        };
+        SignedRequest {
+            method: self.method.clone(),
+            path,
+            query,
+            signature_input: header("signature-input"),
+            signature: header("signature"),
+            content_digest: header("content-digest"),
+            body: self.body.clone().into(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -101,20 +123,21 @@ fn serve(stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Request>>
     stream.read_line(&mut line).ok()?;
     let mut words = line.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
+    let mut headers = BTreeMap::new();
     loop {
         let mut header = String::new();
         stream.read_line(&mut header).ok()?;
         if header.trim().is_empty() {
             break;
         }
-        if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
+        let (name, value) = header.split_once(':')?;
+        let before = headers.insert(name.to_lowercase(), value.trim().to_owned());
+        assert_eq!(before, None, "each header once");
     }
+    let length = headers.get("content-length").map_or(Some(0), |length| length.parse().ok())?;
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
-    let request = Request { method, target, body };
+    let request = Request { method, target, headers, body };
     let answer = handler(&request);
     log.lock().unwrap().push(request);
     let head = format!(

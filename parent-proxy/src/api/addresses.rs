@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Body,
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    extract::{Request, State},
+    http::StatusCode,
 };
-use protocol::{Label, NameError, NewKey, Purpose, UserRef};
+use protocol::{
+    Label, NameError, NewKey, Purpose, UserRef,
+    api::{self, MAX_ADDRESSES, Route},
+    request::{MAX_BODY, SignedRequest},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     App, Problem,
     input::{self, Fields},
-    openapi::{BodyProblems, EnclaveProblems, ServiceProblems},
+    openapi::{AuthProblems, BodyProblems, EnclaveProblems, ServiceProblems},
+    signed::{self, Content},
 };
 use crate::{address::Address, creation::Made};
 
 /// The longest body that asks for one address.
-const MAX_BODY: usize = 16 * 1024;
-/// The longest body that asks for a batch: room for every name at its longest, fully escaped.
-const MAX_BATCH_BODY: usize = 2 * 1024 * 1024;
-/// The most addresses of a batch.
-const MAX_BATCH: usize = 1000;
+const MAX_SINGLE: usize = 16 * 1024;
 
 /// What to make an address for. The same user, chain, purpose and index have the same address for ever.
 #[derive(Deserialize, ToSchema)]
@@ -51,6 +51,7 @@ pub(super) struct AddressRequest {
     #[schema(default = 0, minimum = 0, maximum = 2147483647, example = 0)]
     index: u32,
     /// A note of at most 128 bytes, as the user; an existing address keeps the one it was made with.
+    /// An `api` wallet must have one.
     #[schema(
         nullable = false,
         min_length = 1,
@@ -65,20 +66,22 @@ pub(super) struct AddressRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Chain, example = "evm")]
-enum ChainName {
+pub(super) enum ChainName {
     Evm,
     Bitcoin,
     Solana,
     Tron,
 }
 
-/// What a key may be used for.
+/// What a key may be used for: `sweep` for deposits, `api` for a secondary wallet with
+/// destinations and limits of its own.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Purpose, example = "sweep")]
-enum PurposeName {
+pub(super) enum PurposeName {
     #[default]
     Sweep,
+    Api,
 }
 
 /// Many at once.
@@ -108,70 +111,92 @@ pub(super) struct BatchAnswer {
     addresses: Vec<BatchAddress>,
 }
 
-/// Makes an address, or finds it.
+/// Makes an address, or finds it. Role `address.create`.
 #[utoipa::path(
     post, path = "/v1/addresses", operation_id = "createAddress", tag = "addresses",
+    security(("messageSignature" = [])),
     request_body(content = AddressRequest, content_type = "application/json"),
     responses(
         (status = 201, description = "The address was made.", body = Address),
         (status = 200, description = "The address was there.", body = Address),
-        BodyProblems, EnclaveProblems, ServiceProblems,
+        BodyProblems, AuthProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<(StatusCode, Json<Address>), Problem> {
-    let wanted = wanted(Fields::of(input::body(&headers, body, MAX_BODY).await?, "")?)?;
-    let mut made = app.creation.ensure(vec![wanted]).await?;
+    let request = signed::read(request, Content::Json, MAX_SINGLE).await?;
+    let wanted = wanted(Fields::of(input::json(&request.body)?, "")?)?;
+    let mut made = ensure(&app, Route::CreateAddress, request, vec![wanted]).await?;
     let Made { created, key } = made.pop().ok_or_else(Problem::internal)?;
-    app.metrics.addresses(created.into(), (!created).into());
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(key.to_address())))
 }
 
-/// Makes up to 1,000 addresses, or finds them.
+/// Makes up to 1,000 addresses, or finds them. Role `address.create`.
 #[utoipa::path(
     post, path = "/v1/addresses/batch", operation_id = "createAddresses", tag = "addresses",
+    security(("messageSignature" = [])),
     request_body(content = BatchRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "All addresses, in order.", body = BatchAnswer),
-        BodyProblems, EnclaveProblems, ServiceProblems,
+        BodyProblems, AuthProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
 pub(super) async fn create_batch(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Json<BatchAnswer>, Problem> {
-    let mut fields = Fields::of(input::body(&headers, body, MAX_BATCH_BODY).await?, "")?;
+    let request = signed::read(request, Content::Json, MAX_BODY).await?;
+    let mut fields = Fields::of(input::json(&request.body)?, "")?;
     let items = fields.array("addresses")?;
     fields.finish()?;
-    if !(1..=MAX_BATCH).contains(&items.len()) {
-        let expected = format!("addresses: 1 to {MAX_BATCH} items were expected");
+    if !(1..=MAX_ADDRESSES).contains(&items.len()) {
+        let expected = format!("addresses: 1 to {MAX_ADDRESSES} items were expected");
         return Err(Problem::field("addresses", expected));
     }
     let all = items.into_iter().enumerate();
     let all = all.map(|(at, item)| wanted(Fields::of(item, &format!("addresses[{at}]"))?));
-    let made = app.creation.ensure(all.collect::<Result<_, _>>()?).await?;
-    let created = made.iter().filter(|made| made.created).count();
-    app.metrics.addresses(created as u64, made.len().saturating_sub(created) as u64);
+    let wanted = all.collect::<Result<_, _>>()?;
+    let made = ensure(&app, Route::CreateAddresses, request, wanted).await?;
     let addresses =
         made.iter().map(|made| BatchAddress { created: made.created, address: made.key.to_address() });
     Ok(Json(BatchAnswer { addresses: addresses.collect() }))
 }
 
+/// Has the enclave authorise the request, and makes what it names.
+async fn ensure(
+    app: &App,
+    route: Route,
+    request: SignedRequest,
+    wanted: Vec<NewKey>,
+) -> Result<Vec<Made>, Problem> {
+    // The enclave reads the body by this; what it would read otherwise is not asked of it.
+    let read = api::new_keys(route, &request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    if read != wanted {
+        return Err(Problem::internal());
+    }
+    let ticket = signed::authorize(app, request).await?.ticket;
+    let made = app.creation.ensure(ticket, wanted).await?;
+    let created = made.iter().filter(|made| made.created).count();
+    app.metrics.addresses(created as u64, made.len().saturating_sub(created) as u64);
+    Ok(made)
+}
+
 fn wanted(mut fields: Fields) -> Result<NewKey, Problem> {
     let user = fields.text("user", UserRef::try_from)?;
     let chain = fields.text("chain", |text| text.parse().map_err(NameError::Chain))?;
-    let purpose = fields.text("purpose", |text| text.parse::<Purpose>())?;
+    let purpose = fields.text("purpose", |text| text.parse::<Purpose>())?.unwrap_or_default();
     let index = fields.number("index", TryFrom::try_from)?;
     let label = fields.text("label", Label::try_from)?;
+    if purpose == Purpose::Api && label.is_none() {
+        return Err(fields.missing("label"));
+    }
     let key = NewKey {
         user: user.ok_or_else(|| fields.missing("user"))?,
         chain: chain.ok_or_else(|| fields.missing("chain"))?,
-        purpose: purpose.unwrap_or_default(),
+        purpose,
         index: index.unwrap_or_default(),
         label,
     };

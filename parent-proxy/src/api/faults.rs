@@ -5,7 +5,12 @@ use axum::http::StatusCode;
 use protocol::{Refusal, RefusalCode};
 
 use super::problem::{Problem, SOON};
-use crate::{creation::CreationError, enclave::EnclaveError, store::StoreError};
+use crate::{creation::CreationError, enclave::EnclaveError, log::LogError, store::StoreError};
+
+/// The tag of a client whose nonces fill its share.
+const BUSY: &str = "auth.busy";
+/// The tag of a policy whose version is not above that of the one in the enclave.
+const OLD_POLICY: &str = "policy.version";
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -25,6 +30,12 @@ impl From<StoreError> for Problem {
                 "repeating the request later is safe",
             )
             .retry_after(SOON),
+            StoreError::Occupied => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "store.occupied",
+                "The store has something else under the name",
+                "what was asked for is in effect, and is not stored; somebody must look at the store",
+            ),
             StoreError::Open(_) => Self::internal(),
         }
     }
@@ -57,6 +68,13 @@ impl From<EnclaveError> for Problem {
                 error.to_string(),
             ),
             EnclaveError::Refused(refusal) => refusal.into(),
+            EnclaveError::Log(error) => error.into(),
+            EnclaveError::TooLarge => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "request.too_large",
+                "The request is too large",
+                "a request that fits 1 MiB together with the stored records of its keys was expected",
+            ),
             EnclaveError::Answer(expected) => {
                 tracing::error!(expected, "the enclave answered something else");
                 Self::new(
@@ -70,12 +88,30 @@ impl From<EnclaveError> for Problem {
     }
 }
 
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        tracing::warn!(%error, "the log is not written");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "log.unavailable",
+            "The log cannot be written",
+            "the request may have been carried out; repeating it later is safe",
+        )
+        .retry_after(SOON)
+    }
+}
+
 impl From<Refusal> for Problem {
-    fn from(Refusal { code, message }: Refusal) -> Self {
+    fn from(refusal: Refusal) -> Self {
         use RefusalCode as C;
+        let tag = refusal.tag().to_owned();
+        let Refusal { code, message, order, .. } = refusal;
         let (status, title) = match code {
             C::NotReady | C::Draining => (StatusCode::SERVICE_UNAVAILABLE, "The enclave is not ready"),
             C::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The enclave has too much to do"),
+            C::Ticket => (StatusCode::SERVICE_UNAVAILABLE, "The request must be made again"),
+            C::LogUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "The log cannot be written"),
+            C::PolicyInactive => (StatusCode::SERVICE_UNAVAILABLE, "No policy is in force"),
             C::KmsUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "KMS does not answer"),
             C::KmsDenied => (StatusCode::BAD_GATEWAY, "KMS refused"),
             C::KmsAnswer => (StatusCode::BAD_GATEWAY, "KMS answered something that must not be used"),
@@ -84,11 +120,35 @@ impl From<Refusal> for Problem {
             | C::RecordIdentity
             | C::RecordKmsKey
             | C::RecordTampered => (StatusCode::UNPROCESSABLE_ENTITY, "The stored record does not open"),
+            C::Unauthenticated if tag == BUSY => {
+                (StatusCode::TOO_MANY_REQUESTS, "The client asks too much at once")
+            }
+            C::Unauthenticated => (StatusCode::UNAUTHORIZED, "The request is no client's"),
+            C::Forbidden => (StatusCode::FORBIDDEN, "The client may not do this"),
+            C::PolicyRefused if tag == OLD_POLICY => (StatusCode::CONFLICT, "There is a newer policy"),
+            C::PolicyRefused => (StatusCode::UNPROCESSABLE_ENTITY, "The policy is not taken"),
+            C::Denied => (StatusCode::FORBIDDEN, "The policy does not allow it"),
+            C::Frozen => (StatusCode::LOCKED, "It is frozen"),
+            C::OrderRefused => (StatusCode::UNPROCESSABLE_ENTITY, "The order is not taken"),
+            C::TransactionRefused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "The transaction is not one that is signed")
+            }
+            C::RequestMalformed if tag != code.as_str() => {
+                (StatusCode::BAD_REQUEST, "The request cannot be read")
+            }
             C::RequestMalformed | C::Nsm | C::Internal => (StatusCode::BAD_GATEWAY, "The enclave failed"),
         };
-        tracing::warn!(code = code.as_str(), "the enclave refused");
-        let problem = Self::new(status, code.as_str(), title, message);
-        if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(SOON) } else { problem }
+        // Clients' own faults are on the enclave's log.
+        if status.is_server_error() {
+            tracing::warn!(code = tag, "the enclave refused");
+        } else {
+            tracing::debug!(code = tag, "the enclave refused");
+        }
+        let problem = Self::new(status, tag, title, message).by_order(order);
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => problem.retry_after(SOON),
+            _ => problem,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, Problem};
+use super::{App, Problem, policy::PolicyTaken};
 use crate::metrics::CONTENT_TYPE;
 
 /// The process lives.
@@ -28,12 +28,17 @@ pub(super) struct Readiness {
     /// All parts are.
     #[schema(example = true)]
     ready: bool,
-    /// `serving`, or `disconnected`, `awaiting_credentials`, `draining`.
+    /// `serving`, or `disconnected`, `opening_log`, `awaiting_credentials`, `draining`.
     #[schema(example = "serving")]
     enclave: &'static str,
     /// `ok`, or `failing`.
     #[schema(example = "ok")]
     store: &'static str,
+    /// `open`; `closed` while it has not begun; `failing` while it cannot be written.
+    #[schema(example = "open")]
+    log: &'static str,
+    /// The policy that is in the enclave; null before there is one, and while no enclave is there.
+    policy: Option<PolicyTaken>,
     /// `ok`, or `missing`: whether the AWS chain gave credentials for the enclave.
     #[schema(example = "ok")]
     credentials: &'static str,
@@ -57,18 +62,26 @@ pub(super) async fn alive() -> Json<Alive> {
     responses(
         (status = 200, description = "They will.", body = Readiness),
         (status = 503, description = "Some part is not ready.", body = Readiness,
-            example = json!({"ready": false, "enclave": "disconnected", "store": "ok", "credentials": "ok", "draining": false})),
+            example = json!({"ready": false, "enclave": "disconnected", "store": "ok", "log": "closed", "policy": null, "credentials": "ok", "draining": false})),
     ),
 )]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
     let enclave = app.enclave.state();
     let store_ok = app.store_ok.load(Ordering::Relaxed);
     let draining = app.draining.load(Ordering::Relaxed);
-    let ready = enclave.is_serving() && store_ok && !draining;
+    let log_failing = app.book.progress().borrow().fault.is_some();
+    let ready = enclave.is_serving() && store_ok && !log_failing && !draining;
+    let here = enclave.connections > 0;
     let readiness = Readiness {
         ready,
         enclave: enclave.as_str(),
         store: if store_ok { "ok" } else { "failing" },
+        log: match (log_failing, here && enclave.log_open) {
+            (true, _) => "failing",
+            (false, true) => "open",
+            (false, false) => "closed",
+        },
+        policy: enclave.policy.filter(|_| here).map(|policy| PolicyTaken::of(&policy, enclave.active)),
         credentials: if app.credentials.borrow().is_some() { "ok" } else { "missing" },
         draining,
     };

@@ -32,22 +32,28 @@ pub(super) enum Json {
     Other,
 }
 
-/// The body of a request as JSON.
-pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Json, Problem> {
+/// Whether the body says that it is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
-        return Err(Problem::media_type());
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        Ok(())
+    } else {
+        Err(Problem::media_type())
     }
-    let bytes = bytes(headers, body, limit).await?;
-    // Syntax errors carry a position, and nothing of the content.
-    serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("JSON: {error}")))
 }
 
-/// Refuses a body over the limit. What a client writes beyond it is read and thrown away, up to
-/// [`DISCARDED`]: a connection that ends while the client still writes takes the answer with it. A
-/// client that waits for leave to write, or announces more than that, is answered at once.
-async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// A body as JSON.
+pub(super) fn json(bytes: &[u8]) -> Result<Json, Problem> {
+    // Syntax errors carry a position, and nothing of the content.
+    serde_json::from_slice(bytes).map_err(|error| Problem::malformed(format!("JSON: {error}")))
+}
+
+/// The body of a request. One over the limit is refused. What a client writes beyond it is read and
+/// thrown away, up to [`DISCARDED`]: a connection that ends while the client still writes takes the
+/// answer with it. A client that waits for leave to write, or announces more than that, is answered
+/// at once.
+pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let most = limit.saturating_add(DISCARDED);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let allowed = if headers.contains_key(header::EXPECT) { limit } else { most };

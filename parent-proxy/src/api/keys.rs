@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::StatusCode,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -14,8 +14,12 @@ use utoipa::ToSchema;
 
 use super::{
     App, Problem,
-    openapi::{EnclaveProblems, InputProblems, KeyProblems, RecordProblems, ServiceProblems},
+    openapi::{
+        AuthProblems, EnclaveProblems, InputProblems, KeyProblems, RecordProblems, ServiceProblems,
+        UnreadableProblems,
+    },
     query::Query,
+    signed::{self, Content, NO_BODY},
 };
 use crate::{
     address::{Address, AddressError, StoredKey},
@@ -51,9 +55,10 @@ pub(super) struct Checked {
     opened: bool,
 }
 
-/// Lists a user's keys.
+/// Lists a user's keys. Role `keys.read`.
 #[utoipa::path(
     get, path = "/v1/keys", operation_id = "listKeys", tag = "keys",
+    security(("messageSignature" = [])),
     params(
         ("user" = String, Query, description = "The exchange's reference of the user: at most 128 bytes of UTF-8.", min_length = 1, max_length = 128, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+$", example = "alice"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", min_length = 55, max_length = 55, pattern = "^[A-Za-z0-9_-]{55}$"),
@@ -61,19 +66,18 @@ pub(super) struct Checked {
     ),
     responses(
         (status = 200, description = "A page of keys; keys made meanwhile may be on any page.", body = KeyPage),
-        InputProblems, RecordProblems, ServiceProblems,
+        InputProblems, AuthProblems, RecordProblems, ServiceProblems,
     ),
 )]
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    RawQuery(raw): RawQuery,
-) -> Result<Json<KeyPage>, Problem> {
-    let mut query = Query::parse(raw.as_deref())?;
+pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<KeyPage>, Problem> {
+    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let mut query = Query::parse(request.query.as_deref())?;
     let user = query.take("user")?.ok_or_else(|| Problem::field("user", "user: a value was expected"))?;
     let user = UserRef::try_from(user).map_err(|error| Problem::name("user", &error))?;
     let cursor = query.take("cursor")?.map(|text| Cursor::parse(&text, &user)).transpose()?;
     let limit = query.take("limit")?.map_or(Ok(PAGE), |text| limit(&text))?;
     query.finish()?;
+    signed::authorize(&app, request).await?;
     let page = app.users.page(&user, cursor.as_ref(), limit).await?;
     let found: Vec<Option<StoredKey>> = stream::iter(page.keys)
         .map(|key_id| find(Arc::clone(&app), key_id))
@@ -100,42 +104,48 @@ fn limit(text: &str) -> Result<usize, Problem> {
         .ok_or_else(|| Problem::field("limit", expected()))
 }
 
-/// Reads one key.
+/// Reads one key. Role `keys.read`.
 #[utoipa::path(
     get, path = "/v1/keys/{key_id}", operation_id = "readKey", tag = "keys",
+    security(("messageSignature" = [])),
     params(("key_id" = String, Path, description = "`key_` and 52 characters.", min_length = 56, max_length = 56, pattern = "^key_[a-z2-7]{51}[aq]$", example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")),
     responses(
         (status = 200, description = "The key's address.", body = Address),
-        InputProblems, KeyProblems, RecordProblems, ServiceProblems,
+        InputProblems, AuthProblems, KeyProblems, RecordProblems, ServiceProblems,
     ),
 )]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
     key_id: Result<Path<String>, PathRejection>,
+    request: Request,
 ) -> Result<Json<Address>, Problem> {
-    let found = find(app, parse(key_id)?).await?.ok_or_else(Problem::no_key)?;
+    let key_id = parse(key_id)?;
+    signed::authorize(&app, signed::read(request, Content::Any, NO_BODY).await?).await?;
+    let found = find(app, key_id).await?.ok_or_else(Problem::no_key)?;
     Ok(Json(found.to_address()))
 }
 
-/// Has the enclave open the stored record, as signing would.
+/// Has the enclave open the stored record, as signing would. Role `keys.read`.
 #[utoipa::path(
     post, path = "/v1/keys/{key_id}/check", operation_id = "checkKey", tag = "keys",
+    security(("messageSignature" = [])),
     params(("key_id" = String, Path, description = "`key_` and 52 characters.", min_length = 56, max_length = 56, pattern = "^key_[a-z2-7]{51}[aq]$", example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")),
     responses(
         (status = 200, description = "The record opened, and the private key is that of the address.", body = Checked),
-        (status = 422, description = "The record does not open.", body = super::problem::ProblemBody, content_type = "application/problem+json",
-            example = json!({"type": "urn:cofferdam:problem:record.tampered", "title": "The stored record does not open", "status": 422, "detail": "a record that nobody changed was expected", "code": "record.tampered", "request_id": "4f1c8a52e0b94e0e8f6f3c1d2a7b9e05"})),
-        InputProblems, KeyProblems, EnclaveProblems, ServiceProblems,
+        InputProblems, AuthProblems, KeyProblems, UnreadableProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
 pub(super) async fn check(
     State(app): State<Arc<App>>,
     key_id: Result<Path<String>, PathRejection>,
+    request: Request,
 ) -> Result<Json<Checked>, Problem> {
     let key_id = parse(key_id)?;
+    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let ticket = signed::authorize(&app, request).await?.ticket;
     // As it is stored: what is wrong with it is for the enclave to say.
     let record = app.keys.read(&key_id).await?.ok_or_else(Problem::no_key)?;
-    app.enclave.check_record(key_id, &record).await?;
+    app.enclave.check_record(ticket, &record).await?;
     Ok(Json(Checked { key_id: key_id.to_string(), opened: true }))
 }
 
@@ -147,7 +157,7 @@ async fn find(app: Arc<App>, key_id: KeyId) -> Result<Option<StoredKey>, Problem
     })
 }
 
-fn parse(key_id: Result<Path<String>, PathRejection>) -> Result<KeyId, Problem> {
+pub(super) fn parse(key_id: Result<Path<String>, PathRejection>) -> Result<KeyId, Problem> {
     let parsed = key_id.ok().and_then(|Path(text)| text.parse().ok());
     parsed.ok_or_else(|| Problem::name("key_id", &protocol::NameError::KeyId))
 }

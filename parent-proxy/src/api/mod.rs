@@ -8,10 +8,15 @@ mod gate;
 mod health;
 mod input;
 mod keys;
+mod log;
 mod observe;
 mod openapi;
+mod orders;
+mod policy;
 mod problem;
 mod query;
+mod signatures;
+mod signed;
 
 use std::{
     sync::{
@@ -24,17 +29,19 @@ use std::{
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, get, post, put},
 };
 
 pub use openapi::document;
 
 use crate::{
+    clients::Clients,
     creation::Creation,
     credentials::Current,
     enclave::Enclave,
+    log::Book,
     metrics::Metrics,
-    store::{Attestations, Keys, Store, Users},
+    store::{Attestations, Keys, Orders, Policies, Store, Users},
 };
 use gate::Gates;
 use problem::Problem;
@@ -72,8 +79,12 @@ pub struct App {
     creation: Creation,
     keys: Keys,
     users: Users,
+    orders: Orders,
+    policies: Policies,
     attestations: Attestations,
     credentials: Current,
+    book: Book,
+    clients: Arc<Clients>,
     metrics: Arc<Metrics>,
     limits: ApiLimits,
     gates: Gates,
@@ -81,23 +92,39 @@ pub struct App {
     draining: AtomicBool,
 }
 
+/// What an [`App`] is made of, beside its store.
+pub struct AppParts {
+    /// The enclave.
+    pub enclave: Enclave,
+    /// Boot documents, with what is known of them.
+    pub attestations: Attestations,
+    /// Credentials for the enclave, whose presence is told.
+    pub credentials: Current,
+    /// The log.
+    pub book: Book,
+    /// What is known of the clients.
+    pub clients: Arc<Clients>,
+    /// Bounds.
+    pub limits: ApiLimits,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
 impl App {
     /// Over an enclave and a store that passed its probe.
-    pub fn new(
-        enclave: Enclave,
-        store: &Store,
-        attestations: Attestations,
-        credentials: Current,
-        limits: ApiLimits,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(store: &Store, parts: AppParts) -> Self {
+        let AppParts { enclave, attestations, credentials, book, clients, limits, metrics } = parts;
         Self {
             creation: Creation::new(enclave.clone(), store, attestations.clone()),
             enclave,
             keys: store.keys(),
             users: store.users(),
+            orders: store.orders(),
+            policies: store.policies(),
             attestations,
             credentials,
+            book,
+            clients,
             metrics,
             gates: Gates::new(&limits),
             limits,
@@ -120,12 +147,21 @@ impl App {
 type Route = (&'static str, fn() -> MethodRouter<Arc<App>>);
 
 /// What clients ask for: behind the gate.
-const SERVICE: [Route; 7] = [
+const SERVICE: [Route; 16] = [
     ("/v1/addresses", || post(addresses::create)),
     ("/v1/addresses/batch", || post(addresses::create_batch)),
     ("/v1/keys", || get(keys::list)),
     ("/v1/keys/{key_id}", || get(keys::read)),
     ("/v1/keys/{key_id}/check", || post(keys::check)),
+    ("/v1/keys/{key_id}/replace", || post(orders::replace)),
+    ("/v1/signatures", || post(signatures::sign)),
+    ("/v1/signatures/batch", || post(signatures::sign_batch)),
+    ("/v1/signatures/explain", || post(signatures::explain)),
+    ("/v1/orders", || post(orders::submit).get(orders::list)),
+    ("/v1/policy", || put(policy::put).get(policy::read)),
+    ("/v1/activation", || put(policy::activate)),
+    ("/v1/log", || get(log::read)),
+    ("/v1/log/checkpoint", || get(log::checkpoint)),
     ("/v1/attestation", || get(attestation::fresh)),
     ("/v1/attestations/{sha256}", || get(attestation::stored)),
 ];

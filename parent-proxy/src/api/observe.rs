@@ -39,9 +39,9 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     // A fault in a handler ends one request, with an answer.
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| Problem::internal().into_response());
-    let mut code = "";
+    let mut code = String::new();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        code = problem.code();
+        code = problem.code().to_owned();
         response = written(&problem, &id, response);
     }
     let headers = response.headers_mut();
@@ -70,7 +70,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
 fn written(problem: &Problem, id: &str, bare: Response) -> Response {
     let mut response = (bare.status(), Json(problem.body(id))).into_response();
     let headers = response.headers_mut();
-    for name in [header::RETRY_AFTER, header::ALLOW] {
+    for name in [header::RETRY_AFTER, header::ALLOW, header::WWW_AUTHENTICATE] {
         if let Some(value) = bare.headers().get(&name) {
             headers.insert(name, value.clone());
         }

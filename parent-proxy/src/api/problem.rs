@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use protocol::NameError;
+use protocol::{KeyId, NameError, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,6 +17,8 @@ use crate::{address::AddressError, store::CursorError};
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// When to try again, where nothing says better.
 pub(super) const SOON: Duration = Duration::from_secs(1);
+/// What a request without a client's signature lacks (RFC 9110 §11.6.1 wants it said).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Signature realm=\"cofferdam\"");
 /// The longest name of a field that is repeated.
 const MAX_FIELD: usize = 100;
 
@@ -39,7 +41,11 @@ pub(crate) struct ProblemBody {
     detail: String,
     /// Stable, for programs.
     #[schema(example = "request.invalid")]
-    code: &'static str,
+    code: String,
+    /// The order that forbids it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
+    order_id: Option<String>,
     /// The field of the request that was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "index")]
@@ -49,33 +55,67 @@ pub(crate) struct ProblemBody {
     request_id: String,
 }
 
+/// What went wrong with one part of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = PartProblem)]
+pub(crate) struct PartBody {
+    /// `urn:cofferdam:problem:` and the code.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:cofferdam:problem:order.frozen")]
+    kind: String,
+    /// The code in words.
+    #[schema(example = "It is frozen")]
+    title: &'static str,
+    /// The HTTP status that it would have by itself.
+    #[schema(example = 423, minimum = 400, maximum = 599)]
+    status: u16,
+    /// What was expected, for people.
+    #[schema(example = "a key that is not frozen was expected")]
+    detail: String,
+    /// Stable, for programs.
+    #[schema(example = "order.frozen")]
+    code: String,
+    /// The order that forbids it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
+    order_id: Option<String>,
+}
+
 /// A problem on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     title: &'static str,
     detail: Cow<'static, str>,
     field: Option<String>,
+    /// Boxed, so that a problem is not too large to be passed about.
+    order: Option<Box<OrderId>>,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub(super) fn new(
         status: StatusCode,
-        code: &'static str,
+        code: impl Into<Cow<'static, str>>,
         title: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, title, detail: detail.into(), field: None, retry_after: None }
+        let (code, detail) = (code.into(), detail.into());
+        Self { status, code, title, detail, field: None, order: None, retry_after: None }
+    }
+
+    /// Names the order that forbids it.
+    pub(super) fn by_order(self, order: Option<OrderId>) -> Self {
+        Self { order: order.map(Box::new), ..self }
     }
 
     pub(super) fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
     }
 
-    pub(super) const fn code(&self) -> &'static str {
-        self.code
+    pub(super) fn code(&self) -> &str {
+        &self.code
     }
 
     /// A field is wrong. `expected` must not repeat its content.
@@ -131,6 +171,47 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "key.not_found", "There is no such key", "no key has this id")
     }
 
+    /// One of the keys that a request names.
+    pub(super) fn no_such_key(key_id: &KeyId) -> Self {
+        let detail = format!("no key has the id {key_id}");
+        Self::new(StatusCode::NOT_FOUND, "key.not_found", "There is no such key", detail)
+    }
+
+    pub(super) fn no_policy() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "policy.not_found",
+            "There is no such policy",
+            "the policy that is in the enclave was expected to be stored",
+        )
+    }
+
+    pub(super) fn no_log() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "log.not_found",
+            "There is no such log",
+            "the SHA-256 of the attestation document of a boot whose log is kept here was expected",
+        )
+    }
+
+    /// A header of the signature that cannot be passed on as it is.
+    pub(super) fn unsigned(detail: &'static str) -> Self {
+        let title = "The request is no client's";
+        Self::new(StatusCode::UNAUTHORIZED, "auth.malformed", title, detail)
+    }
+
+    /// Too many that look like no client's.
+    pub(super) fn too_many_failures(after: Duration) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "auth.rate_limited",
+            "Too many requests were no client's",
+            "fewer requests without a client's signature were expected",
+        )
+        .retry_after(after)
+    }
+
     pub(super) fn no_attestation() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -183,6 +264,18 @@ impl Problem {
         Self::new(status, error.code(), "The stored record is not usable", error.to_string())
     }
 
+    /// As the problem of one part of a request.
+    pub(super) fn part(self) -> PartBody {
+        PartBody {
+            kind: format!("urn:cofferdam:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail.into_owned(),
+            code: self.code.into_owned(),
+            order_id: self.order.as_ref().map(|order| order.to_string()),
+        }
+    }
+
     /// The body, for a request of this id.
     pub(super) fn body(&self, request_id: &str) -> ProblemBody {
         ProblemBody {
@@ -190,20 +283,24 @@ impl Problem {
             title: self.title,
             status: self.status.as_u16(),
             detail: self.detail.clone().into_owned(),
-            code: self.code,
+            code: self.code.clone().into_owned(),
+            order_id: self.order.as_ref().map(|order| order.to_string()),
             field: self.field.clone(),
             request_id: request_id.to_owned(),
         }
     }
 }
 
-/// Only the status and `Retry-After`: the body is written where the request id is known.
+/// Only the status and the headers that belong to it: the body is written where the request id is known.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         response.extensions_mut().insert(self);
         response

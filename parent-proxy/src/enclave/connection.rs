@@ -22,6 +22,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use super::lines::Lines;
+use crate::log::Book;
+
 /// Frames that wait to be written. Requests are bounded before they come here.
 const OUTBOX: usize = 64;
 
@@ -42,6 +45,12 @@ pub(super) enum Broken {
 /// What a request holds until its answer is here, so that bounds count what the enclave has.
 pub(super) type Held = Arc<dyn Send + Sync>;
 
+/// What the enclave answered, and what that put on the log.
+pub(super) struct Reply {
+    pub(super) result: Result<Answer, Refusal>,
+    pub(super) log: Lines,
+}
+
 /// A connection.
 pub(super) struct Connection {
     calls: Arc<Calls>,
@@ -50,7 +59,7 @@ pub(super) struct Connection {
 }
 
 struct Call {
-    answer: oneshot::Sender<Result<Answer, Refusal>>,
+    answer: oneshot::Sender<Reply>,
     _held: Option<Held>,
 }
 
@@ -68,13 +77,13 @@ struct Open {
 
 impl Connection {
     /// Takes over a stream. `idle` is the longest silence: whoever keeps a connection asks
-    /// something at least as often.
-    pub(super) fn new(stream: Stream, deadlines: Deadlines) -> Self {
+    /// something at least as often. What comes with answers goes into the `book`.
+    pub(super) fn new(stream: Stream, deadlines: Deadlines, book: Book) -> Self {
         let (reader, writer) = split(stream);
         let (outbox, queue) = mpsc::channel(OUTBOX);
         let calls =
             Arc::new(Calls { open: Mutex::new(Some(Open::default())), ended: watch::Sender::new(None) });
-        let reading = tokio::spawn(read(reader, Arc::clone(&calls), deadlines));
+        let reading = tokio::spawn(read(reader, Arc::clone(&calls), deadlines, book));
         let writing = tokio::spawn(write(writer, queue, Arc::clone(&calls), deadlines));
         Self { calls, outbox, tasks: [reading.abort_handle(), writing.abort_handle()] }
     }
@@ -85,7 +94,7 @@ impl Connection {
         operation: Operation,
         held: Option<Held>,
         deadline: Instant,
-    ) -> Result<Result<Answer, Refusal>, (Broken, Operation)> {
+    ) -> Result<Reply, (Broken, Operation)> {
         let (answer, answered) = oneshot::channel();
         let Some(id) = self.calls.begin(Call { answer, _held: held }) else {
             return Err((Broken::Lost, operation));
@@ -102,7 +111,7 @@ impl Connection {
             answered.await.map_err(|_| Broken::Lost)
         };
         match timeout_at(deadline, asked).await {
-            Ok(Ok(result)) => Ok(result),
+            Ok(Ok(reply)) => Ok(reply),
             Ok(Err(broken)) => Err((broken, operation)),
             Err(_) => Err((Broken::Deadline, operation)),
         }
@@ -170,7 +179,7 @@ impl Calls {
     }
 }
 
-async fn read(mut reader: ReadHalf<Stream>, calls: Arc<Calls>, deadlines: Deadlines) {
+async fn read(mut reader: ReadHalf<Stream>, calls: Arc<Calls>, deadlines: Deadlines, book: Book) {
     let why = loop {
         let bytes = match frame::read(&mut reader, deadlines).await {
             Ok(Some(bytes)) => bytes,
@@ -182,9 +191,10 @@ async fn read(mut reader: ReadHalf<Stream>, calls: Arc<Calls>, deadlines: Deadli
         let Ok(response) = Response::decode(&bytes) else {
             break "a response of this protocol was expected";
         };
+        let log = Lines::new(book.clone(), response.log);
         match calls.take(response.id) {
-            // Whoever gave up waiting does not hear it.
-            Some(call) => drop(call.answer.send(response.result)),
+            // Whoever gave up waiting does not hear it; the log does.
+            Some(call) => drop(call.answer.send(Reply { result: response.result, log })),
             None => break "a response to a request under way was expected",
         }
     };

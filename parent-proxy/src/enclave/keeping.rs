@@ -1,15 +1,15 @@
-//! Keeping connections: connect, ask who is there, store its boot document, pass on credentials;
-//! then ask again and again, and start over when the connection is lost.
+//! Keeping connections: connect, ask who is there, store its boot document, prepare its boot, pass
+//! on credentials; then ask again and again, and start over when the connection is lost.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use protocol::{Answer, Credentials, Description, Operation, Phase};
+use protocol::{Answer, Credentials, Description, Operation, Phase, Refusal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::{
-    Enclave,
-    connection::{Connection, deadlines},
+    Enclave, boot,
+    connection::{Connection, Reply, deadlines},
     pool::Inner,
 };
 use crate::{backoff::backoff, stop::Stop};
@@ -19,21 +19,23 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 
 /// Why a connection is not, or no longer, used.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+pub(super) enum Unusable {
     #[error("connecting: {0}")]
     Connect(#[from] std::io::Error),
     #[error("{0}")]
     Ended(&'static str),
     #[error("an answer was expected before the deadline")]
     Silent,
-    #[error("the enclave refused to describe itself: {0}")]
-    Refused(&'static str),
-    #[error("a description was expected")]
-    Answer,
+    #[error("the enclave refused to {0}: {1}")]
+    Refused(&'static str, String),
+    #[error("{0} was expected of the enclave")]
+    Answer(&'static str),
     #[error("a boot document under the SHA-256 of its bytes was expected")]
     Document,
-    #[error("the boot document is not stored: {0}")]
+    #[error("what the boot needs of the store: {0}")]
     Store(#[from] crate::store::StoreError),
+    #[error("{0}")]
+    Log(#[from] crate::log::LogError),
     #[error("an enclave of the deployment that this parent serves was expected")]
     Deployment,
 }
@@ -43,6 +45,16 @@ impl Enclave {
     pub(crate) async fn run(self, stop: Stop) {
         let keeping = |number| keep(number, Arc::clone(&self.inner), stop.clone());
         join_all((0..self.inner.limits.connections).map(keeping)).await;
+    }
+
+    /// Asks what has just changed.
+    ///
+    /// # Errors
+    /// [`super::EnclaveError`]
+    pub(crate) async fn refresh(&self) -> Result<Description, super::EnclaveError> {
+        let description = self.describe().await?;
+        self.inner.described(&description);
+        Ok(description)
     }
 
     /// Stores the boot document of the enclave that is there now.
@@ -87,9 +99,9 @@ async fn keep(number: usize, inner: Arc<Inner>, mut stop: Stop) {
 /// From connecting to losing the connection.
 async fn connected(inner: &Inner) -> Unusable {
     match introduced(inner).await {
-        Ok(connection) => {
+        Ok((connection, description)) => {
             let connection = Arc::new(connection);
-            inner.join(Arc::clone(&connection));
+            inner.join(Arc::clone(&connection), description.document_hash);
             // Also when this future is dropped.
             let _member = Member { inner, connection: Arc::clone(&connection) };
             let _count = inner.metrics.enclave_connection();
@@ -111,22 +123,33 @@ impl Drop for Member<'_> {
     }
 }
 
-/// Connects and gets to know the enclave; its boot document is stored before anyone can ask it
-/// for an address.
-async fn introduced(inner: &Inner) -> Result<Connection, Unusable> {
+/// Connects and gets to know the enclave. Before anyone can ask it for anything its boot document
+/// is stored, its log has begun, and the orders that are stored are in effect.
+async fn introduced(inner: &Inner) -> Result<(Connection, Description), Unusable> {
     let limits = &inner.limits;
     let stream = inner.endpoint.connect(limits.timeout).await?;
-    let connection = Connection::new(stream, deadlines(limits.heartbeat, limits.timeout));
-    describe(inner, &connection).await?;
-    Ok(connection)
+    let deadlines = deadlines(limits.heartbeat, limits.timeout);
+    let connection = Connection::new(stream, deadlines, inner.book.clone());
+    let description = known(inner, &connection, false).await?;
+    Ok((connection, description))
+}
+
+/// Asks who is there, and does what its boot needs.
+async fn known(inner: &Inner, connection: &Connection, in_use: bool) -> Result<Description, Unusable> {
+    let description = describe(inner, connection).await?;
+    if boot::prepare(inner, connection, &description, in_use).await? {
+        describe(inner, connection).await
+    } else {
+        Ok(description)
+    }
 }
 
 /// Asks who is there, and stores the boot document if it is new.
 async fn describe(inner: &Inner, connection: &Connection) -> Result<Description, Unusable> {
     let description = match ask(inner, connection, "describe", Operation::Describe).await? {
-        Ok(Answer::Description(description)) => description,
-        Ok(_) => return Err(Unusable::Answer),
-        Err(refused) => return Err(Unusable::Refused(refused)),
+        Ok(Answer::Description(description)) => *description,
+        Ok(_) => return Err(Unusable::Answer("a description")),
+        Err(refusal) => return Err(refused("describe itself", &refusal)),
     };
     let known = inner.state.borrow().deployment.clone().or_else(|| inner.expected.clone());
     if known.is_some_and(|known| known != description.deployment) {
@@ -166,7 +189,7 @@ async fn tend(inner: &Inner, connection: &Connection) -> Unusable {
             // Without a keeper of credentials there are no new ones: the beat goes on.
             changed = credentials.changed() => if changed.is_ok() { continue } else { beat.tick().await; },
         }
-        match describe(inner, connection).await {
+        match known(inner, connection, true).await {
             Ok(description) if description.phase == Phase::AwaitingCredentials => passed_on = None,
             Ok(_) => {}
             Err(why) => return why,
@@ -187,26 +210,32 @@ async fn pass_on(
             describe(inner, connection).await?;
             Ok(true)
         }
-        Ok(_) => Err(Unusable::Answer),
-        Err(refused) => {
-            tracing::warn!(code = refused, "the enclave refused credentials; trying again");
+        Ok(_) => Err(Unusable::Answer("word that it has the credentials")),
+        Err(refusal) => {
+            tracing::warn!(code = refusal.code.as_str(), "the enclave refused credentials; trying again");
             Ok(false)
         }
     }
 }
 
-/// One question beside those of clients: it is not counted against their bound.
-async fn ask(
+/// A refusal without which the connection is of no use.
+pub(super) fn refused(to: &'static str, refusal: &Refusal) -> Unusable {
+    Unusable::Refused(to, refusal.tag().to_owned())
+}
+
+/// One question beside those of clients: it is not counted against their bound. What it put on the
+/// log is handed over.
+pub(super) async fn ask(
     inner: &Inner,
     connection: &Connection,
     name: &'static str,
     operation: Operation,
-) -> Result<Result<Answer, &'static str>, Unusable> {
+) -> Result<Result<Answer, Refusal>, Unusable> {
     let started = Instant::now();
     let result = connection.call(operation, None, started + inner.limits.timeout).await;
     let (outcome, result) = match result {
-        Ok(Ok(answer)) => ("ok", Ok(Ok(answer))),
-        Ok(Err(refusal)) => (refusal.code.as_str(), Ok(Err(refusal.code.as_str()))),
+        Ok(Reply { result: Ok(answer), .. }) => ("ok", Ok(Ok(answer))),
+        Ok(Reply { result: Err(refusal), .. }) => (refusal.code.as_str(), Ok(Err(refusal))),
         Err((super::connection::Broken::Deadline, _)) => ("deadline", Err(Unusable::Silent)),
         Err(_) => ("unavailable", Err(Unusable::Ended(connection.ended().await))),
     };

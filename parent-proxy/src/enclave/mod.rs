@@ -1,10 +1,15 @@
 //! The parent's side of the line to the enclave. It forwards and counts; it believes nothing
 //! that it does not need to answer consistently.
 
+mod boot;
+mod checkpoints;
 mod connection;
 mod keeping;
+mod lines;
+mod operations;
 mod pool;
+mod replay;
 mod state;
 
-pub use pool::{Enclave, EnclaveError, EnclaveLimits};
+pub use pool::{Enclave, EnclaveError, EnclaveLimits, EnclaveParts};
 pub use state::EnclaveState;

@@ -6,29 +6,35 @@ use std::{
     time::Duration,
 };
 
-use attestation::document::MAX_DOCUMENT;
-use bytes::Bytes;
-use protocol::{
-    Answer, Deployment, Description, Endpoint, KeyId, NewKey, Operation, Refusal, message::MAX_KEYS,
-    record::MAX_RECORD,
-};
-use serde_bytes::ByteBuf;
+use attestation::DocumentHash;
+use protocol::{Answer, Deployment, Description, Endpoint, Operation, Refusal};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, timeout},
 };
 
 use super::{
     EnclaveState,
-    connection::{Broken, Connection},
+    boot::Boot,
+    connection::{Broken, Connection, Reply},
 };
-use crate::{credentials, metrics, metrics::Metrics, store::Attestations};
+use crate::{
+    clients::Clients,
+    credentials,
+    log::{Book, LogError},
+    metrics,
+    metrics::Metrics,
+    store::{Attestations, Orders, Policies, Store},
+};
 
 /// How long a second try waits for a connection: about as long as an enclave takes to come back.
 const RETRY_WAIT: Duration = Duration::from_secs(2);
 
+/// The tag of a request that the enclave took before.
+const REPLAYED: &str = "auth.replayed";
+
 /// Why the enclave did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum EnclaveError {
     /// As much is under way as the bound allows.
     #[error("at most {0} requests under way in the enclave were expected")]
@@ -45,6 +51,12 @@ pub enum EnclaveError {
     /// It answered something else than was asked.
     #[error("{0} was expected of the enclave")]
     Answer(&'static str),
+    /// What it is asked does not fit a frame.
+    #[error("a request that fits a frame of 1 MiB was expected")]
+    TooLarge,
+    /// What it put on the log is not stored, so nobody hears its answer.
+    #[error("the log: {0}")]
+    Log(#[source] LogError),
 }
 
 /// Bounds of the pool.
@@ -71,6 +83,28 @@ impl Default for EnclaveLimits {
     }
 }
 
+/// What a pool works with.
+pub struct EnclaveParts {
+    /// Where the enclave listens.
+    pub endpoint: Endpoint,
+    /// The only deployment that is accepted; without it, that of the first answer.
+    pub expected: Option<Deployment>,
+    /// Bounds.
+    pub limits: EnclaveLimits,
+    /// Where boot documents, policies and orders are.
+    pub store: Store,
+    /// Boot documents, with what is known of them.
+    pub attestations: Attestations,
+    /// For the enclave to reach KMS with.
+    pub credentials: credentials::Current,
+    /// Where the enclave's lines go.
+    pub book: Book,
+    /// Who hears of policies that are in force.
+    pub clients: Arc<Clients>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
 /// The enclave, as the parent reaches it.
 #[derive(Clone)]
 pub struct Enclave {
@@ -82,11 +116,23 @@ pub(super) struct Inner {
     pub(super) expected: Option<Deployment>,
     pub(super) limits: EnclaveLimits,
     pub(super) attestations: Attestations,
+    pub(super) orders: Orders,
+    pub(super) policies: Policies,
     pub(super) credentials: credentials::Current,
+    pub(super) book: Book,
+    pub(super) clients: Arc<Clients>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) state: watch::Sender<EnclaveState>,
+    /// What was done for the boot that is there, by whichever connection came first.
+    pub(super) boot: AsyncMutex<Boot>,
     permits: Arc<Semaphore>,
-    live: RwLock<Vec<Arc<Connection>>>,
+    live: RwLock<Vec<Live>>,
+}
+
+/// A connection that is in use, and the boot at its other end.
+struct Live {
+    connection: Arc<Connection>,
+    boot: DocumentHash,
 }
 
 /// What a request holds until it is answered.
@@ -96,16 +142,19 @@ struct Admitted {
 }
 
 impl Enclave {
-    /// A pool that connects once it is run. `expected` is the only deployment that is accepted;
-    /// without it, that of the first answer.
-    pub fn new(
-        endpoint: Endpoint,
-        expected: Option<Deployment>,
-        limits: EnclaveLimits,
-        attestations: Attestations,
-        credentials: credentials::Current,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    /// A pool that connects once it is run.
+    pub fn new(parts: EnclaveParts) -> Self {
+        let EnclaveParts {
+            endpoint,
+            expected,
+            limits,
+            store,
+            attestations,
+            credentials,
+            book,
+            clients,
+            metrics,
+        } = parts;
         let state = EnclaveState { deployment: expected.clone(), ..EnclaveState::default() };
         Self {
             inner: Arc::new(Inner {
@@ -114,9 +163,14 @@ impl Enclave {
                 permits: Arc::new(Semaphore::new(limits.in_flight)),
                 limits,
                 attestations,
+                orders: store.orders(),
+                policies: store.policies(),
                 credentials,
+                book,
+                clients,
                 metrics,
                 state: watch::Sender::new(state),
+                boot: AsyncMutex::default(),
                 live: RwLock::default(),
             }),
         }
@@ -132,74 +186,54 @@ impl Enclave {
         self.inner.state.subscribe()
     }
 
-    /// Makes 1 to [`MAX_KEYS`] keys: their encoded records, in order.
-    ///
-    /// # Errors
-    /// [`EnclaveError`]
-    pub async fn create_keys(&self, keys: Vec<NewKey>) -> Result<Vec<Bytes>, EnclaveError> {
-        let count = keys.len();
-        if !(1..=MAX_KEYS).contains(&count) {
-            return Err(EnclaveError::Answer("1 to 256 keys to be asked"));
-        }
-        match self.call("create_keys", Operation::CreateKeys { keys }).await? {
-            Answer::Records(records)
-                if records.len() == count && records.iter().all(|record| record.len() <= MAX_RECORD) =>
-            {
-                Ok(records.into_iter().map(|record| Bytes::from(record.into_vec())).collect())
-            }
-            _ => Err(EnclaveError::Answer("one record for each key")),
-        }
-    }
-
-    /// A fresh attestation document with this nonce.
-    ///
-    /// # Errors
-    /// [`EnclaveError`]
-    pub async fn attest(&self, nonce: Vec<u8>) -> Result<Vec<u8>, EnclaveError> {
-        match self.call("attest", Operation::Attest { nonce: ByteBuf::from(nonce) }).await? {
-            Answer::Document(document) if (1..=MAX_DOCUMENT).contains(&document.len()) => {
-                Ok(document.into_vec())
-            }
-            _ => Err(EnclaveError::Answer("an attestation document")),
-        }
-    }
-
-    /// Has a stored record opened.
-    ///
-    /// # Errors
-    /// [`EnclaveError`]; the enclave's refusal says what is wrong with the record.
-    pub async fn check_record(&self, key_id: KeyId, record: &[u8]) -> Result<(), EnclaveError> {
-        let record = ByteBuf::from(record);
-        match self.call("check_record", Operation::CheckRecord { key_id, record }).await? {
-            Answer::RecordOpened => Ok(()),
-            _ => Err(EnclaveError::Answer("word that the record opened")),
-        }
-    }
-
-    /// Who the enclave is now.
-    ///
-    /// # Errors
-    /// [`EnclaveError`]
-    pub async fn describe(&self) -> Result<Description, EnclaveError> {
-        match self.call("describe", Operation::Describe).await? {
-            Answer::Description(description) => Ok(description),
-            _ => Err(EnclaveError::Answer("a description")),
-        }
-    }
-
-    async fn call(&self, name: &'static str, operation: Operation) -> Result<Answer, EnclaveError> {
+    /// Asks for a client. The answer is passed on once all that it put on the log is on disk.
+    pub(super) async fn call(
+        &self,
+        name: &'static str,
+        operation: Operation,
+    ) -> Result<Answer, EnclaveError> {
         let started = Instant::now();
         let result = self.admitted_call(operation, started).await;
-        let outcome = match &result {
+        self.count(name, &result, started);
+        result
+    }
+
+    /// Asks beside what clients ask: not counted against their bound, and without waiting for the
+    /// log. Only of the boot whose log is being written.
+    pub(super) async fn ask_aside(
+        &self,
+        name: &'static str,
+        operation: Operation,
+    ) -> Result<Answer, EnclaveError> {
+        let started = Instant::now();
+        let boot = self.inner.book.progress().borrow().boot;
+        let limit = self.inner.limits.timeout;
+        let asked = async {
+            let connection = self.pick(boot).ok_or(EnclaveError::Unavailable)?;
+            match connection.call(operation, None, started + limit).await {
+                Ok(Reply { result, .. }) => Ok(result?),
+                Err((Broken::Lost, _)) => Err(EnclaveError::Unavailable),
+                Err((Broken::Deadline, _)) => Err(EnclaveError::Deadline(limit)),
+                Err((Broken::Request, _)) => Err(EnclaveError::TooLarge),
+            }
+        };
+        let result = asked.await;
+        self.count(name, &result, started);
+        result
+    }
+
+    fn count(&self, name: &'static str, result: &Result<Answer, EnclaveError>, started: Instant) {
+        let outcome = match result {
             Ok(_) => "ok",
             Err(EnclaveError::Overloaded(_)) => "overloaded",
             Err(EnclaveError::Unavailable) => "unavailable",
             Err(EnclaveError::Deadline(_)) => "deadline",
             Err(EnclaveError::Refused(refusal)) => refusal.code.as_str(),
             Err(EnclaveError::Answer(_)) => "unexpected",
+            Err(EnclaveError::TooLarge) => "too_large",
+            Err(EnclaveError::Log(_)) => "log",
         };
         self.inner.metrics.enclave_call(name, outcome, started.elapsed());
-        result
     }
 
     async fn admitted_call(
@@ -215,25 +249,38 @@ impl Enclave {
             Arc::new(Admitted { _permit: permit, _count: self.inner.metrics.enclave_call_in_flight() });
         let deadline = started + limits.timeout;
         for second in [false, true] {
-            let connection = if second { self.pick_soon().await } else { self.pick() };
+            let connection = if second { self.pick_soon().await } else { self.pick(None) };
             let connection = connection.ok_or(EnclaveError::Unavailable)?;
             let held = Arc::clone(&admitted);
             match connection.call(operation, Some(held), deadline).await {
-                Ok(result) => return Ok(result?),
+                Ok(Reply { result, log }) => {
+                    if let Err(error) = log.stored().await {
+                        if matches!(error, LogError::OtherBoot) {
+                            // The enclave is another one now: get to know it.
+                            connection.end("lines of the boot that was introduced were expected");
+                        }
+                        return Err(EnclaveError::Log(error));
+                    }
+                    return match result {
+                        // It was our first try that the enclave took; its answer is lost.
+                        Err(refusal) if second && refusal.tag() == REPLAYED => Err(EnclaveError::Unavailable),
+                        result => Ok(result?),
+                    };
+                }
                 Err((Broken::Lost, unanswered)) => operation = unanswered,
                 Err((Broken::Deadline, _)) => return Err(EnclaveError::Deadline(limits.timeout)),
-                Err((Broken::Request, _)) => {
-                    return Err(EnclaveError::Answer("a request that fits a frame"));
-                }
+                Err((Broken::Request, _)) => return Err(EnclaveError::TooLarge),
             }
         }
         Err(EnclaveError::Unavailable)
     }
 
-    /// The live connection with the least under way.
-    fn pick(&self) -> Option<Arc<Connection>> {
+    /// The live connection with the least under way; to this boot, where one is named.
+    fn pick(&self, boot: Option<DocumentHash>) -> Option<Arc<Connection>> {
         let live = self.inner.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.iter().filter(|connection| connection.is_open()).min_by_key(|c| c.under_way()).cloned()
+        let usable = live.iter().filter(|live| boot.is_none_or(|boot| boot == live.boot));
+        let open = usable.map(|live| &live.connection).filter(|connection| connection.is_open());
+        open.min_by_key(|connection| connection.under_way()).cloned()
     }
 
     /// As [`Self::pick`], waiting a little for one.
@@ -242,7 +289,7 @@ impl Enclave {
             loop {
                 // Connections of one enclave end together: time to notice that of the others.
                 sleep(Duration::from_millis(20)).await;
-                if let Some(connection) = self.pick() {
+                if let Some(connection) = self.pick(None) {
                     return connection;
                 }
             }
@@ -252,15 +299,15 @@ impl Enclave {
 }
 
 impl Inner {
-    pub(super) fn join(&self, connection: Arc<Connection>) {
-        self.live.write().unwrap_or_else(PoisonError::into_inner).push(connection);
+    pub(super) fn join(&self, connection: Arc<Connection>, boot: DocumentHash) {
+        self.live.write().unwrap_or_else(PoisonError::into_inner).push(Live { connection, boot });
         self.state.send_modify(EnclaveState::connected);
         self.publish();
     }
 
     pub(super) fn leave(&self, connection: &Arc<Connection>) {
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|other| !Arc::ptr_eq(other, connection));
+        live.retain(|live| !Arc::ptr_eq(&live.connection, connection));
         drop(live);
         self.state.send_modify(EnclaveState::disconnected);
         self.publish();

@@ -1,7 +1,7 @@
 //! What is known of the enclave: what it last said of itself.
 
 use attestation::DocumentHash;
-use protocol::{Deployment, Description, Phase};
+use protocol::{Deployment, Description, Phase, PolicyRef};
 
 /// What is known of the enclave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,18 +14,25 @@ pub struct EnclaveState {
     pub document: Option<DocumentHash>,
     /// How many connections live.
     pub connections: usize,
+    /// Whether its log has begun.
+    pub log_open: bool,
+    /// The policy that it has.
+    pub policy: Option<PolicyRef>,
+    /// Whether that policy is in force.
+    pub active: bool,
 }
 
 impl EnclaveState {
-    /// Whether keys are made and opened.
+    /// Whether keys are made and opened, and what is done is on the log.
     pub fn is_serving(&self) -> bool {
-        self.connections > 0 && self.phase == Some(Phase::Serving)
+        self.connections > 0 && self.phase == Some(Phase::Serving) && self.log_open
     }
 
     /// One word for people and monitors.
     pub fn as_str(&self) -> &'static str {
         match self.phase {
             Some(_) if self.connections == 0 => "disconnected",
+            Some(Phase::Serving) if !self.log_open => "opening_log",
             Some(Phase::Serving) => "serving",
             Some(Phase::AwaitingCredentials) => "awaiting_credentials",
             Some(Phase::Draining) => "draining",
@@ -37,6 +44,9 @@ impl EnclaveState {
         self.deployment.get_or_insert_with(|| description.deployment.clone());
         self.phase = Some(description.phase);
         self.document = Some(description.document_hash);
+        self.log_open = description.log_open;
+        self.policy = description.policy.clone();
+        self.active = description.active;
     }
 
     pub(super) fn connected(&mut self) {

@@ -36,3 +36,8 @@ pub(super) struct OutcomeLabel {
 pub(super) struct DirectionLabel {
     pub(super) direction: &'static str,
 }
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct KindLabel {
+    pub(super) kind: &'static str,
+}

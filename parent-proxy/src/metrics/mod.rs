@@ -1,7 +1,9 @@
 //! What operators see of the parent in Prometheus. Labels come from fixed sets only: never a
 //! user, a key id, an address or anything else that a request carries.
 
+mod alerts;
 mod labels;
+mod log;
 
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use prometheus_client::{
 };
 
 use labels::{DirectionLabel, OperationLabel, OperationLabels, OutcomeLabel, RequestLabels, RouteLabels};
+
+pub use alerts::AlertMetrics;
+pub use log::LogMetrics;
 
 /// From 1 ms to 30 s.
 const LATENCIES: [f64; 14] =
@@ -24,6 +29,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    log: LogMetrics,
+    alerts: AlertMetrics,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram>,
     requests_in_flight: Gauge,
@@ -79,8 +86,11 @@ impl Metrics {
     /// All at zero.
     pub fn new() -> Self {
         let latency = || Histogram::new(LATENCIES);
+        let mut registry = Registry::with_prefix("cofferdam_parent");
         let mut metrics = Self {
-            registry: Registry::with_prefix("cofferdam_parent"),
+            log: LogMetrics::new(&mut registry),
+            alerts: AlertMetrics::new(&mut registry),
+            registry,
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(latency),
             requests_in_flight: Gauge::default(),
@@ -175,6 +185,16 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+
+    /// Those of the log.
+    pub fn log(&self) -> &LogMetrics {
+        &self.log
+    }
+
+    /// Those of alerts.
+    pub fn alerts(&self) -> &AlertMetrics {
+        &self.alerts
     }
 
     /// An HTTP request was answered.

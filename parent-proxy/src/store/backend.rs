@@ -1,8 +1,7 @@
 //! The two kinds of store behind `object_store`: a folder that outlasts a power cut, and S3.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path as FsPath, PathBuf},
     time::Duration,
 };
@@ -15,6 +14,7 @@ use object_store::{
 };
 
 use super::StoreError;
+use crate::durable::{make_folder, sync_folder};
 
 /// A folder, by its real path.
 #[derive(Debug, Clone)]
@@ -27,10 +27,12 @@ impl Folder {
     /// on disk beforehand, only users' own folders come into being later.
     pub(super) fn open(root: &FsPath) -> Result<(LocalFileSystem, Self), StoreError> {
         let opened = || -> io::Result<PathBuf> {
-            make_durably(root)?;
+            make_folder(root)?;
             let root = root.canonicalize()?;
-            for fixed in ["attestations/v1", "keys/v1", "probe/v1", "users/v1"] {
-                make_durably(&root.join(fixed))?;
+            for fixed in
+                ["attestations/v1", "keys/v1", "log/v1", "orders/v1", "policies/v1", "probe/v1", "users/v1"]
+            {
+                make_folder(&root.join(fixed))?;
             }
             let keys = root.join("keys/v1");
             for first in 0..=u8::MAX {
@@ -39,7 +41,7 @@ impl Folder {
                     _ => {}
                 }
             }
-            sync(&keys)?;
+            sync_folder(&keys)?;
             Ok(root)
         };
         let root = opened().map_err(|error| StoreError::Open(error.to_string()))?;
@@ -53,28 +55,13 @@ impl Folder {
     pub(super) async fn settle(&self, path: &Path) -> Result<(), StoreError> {
         let object = self.root.join(path.as_ref());
         let settled =
-            tokio::task::spawn_blocking(move || object.ancestors().skip(1).take(2).try_for_each(sync));
+            tokio::task::spawn_blocking(move || object.ancestors().skip(1).take(2).try_for_each(sync_folder));
         let failed = |error: io::Error| StoreError::Failed {
             operation: "settle",
             source: object_store::Error::Generic { store: "folder", source: Box::new(error) },
         };
         settled.await.map_err(io::Error::other).map_err(failed)?.map_err(failed)
     }
-}
-
-/// Makes a folder and those above it, and flushes each one's entry to disk.
-fn make_durably(folder: &FsPath) -> io::Result<()> {
-    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(folder)?;
-    for made in missing {
-        sync(made)?;
-        made.parent().map_or(Ok(()), sync)?;
-    }
-    Ok(())
-}
-
-fn sync(folder: &FsPath) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// A bucket, as the environment describes it, with bounds where the environment names none.

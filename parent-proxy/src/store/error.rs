@@ -34,4 +34,7 @@ pub enum StoreError {
     /// It says that an object exists, and that there is none.
     #[error("the store refuses a creation because of an object that it does not have")]
     Conflict,
+    /// Something else is stored under the name of what was to be stored.
+    #[error("nothing else was expected to be stored under this name")]
+    Occupied,
 }

@@ -1,5 +1,6 @@
-//! The blob store: sealed records, markers for listing by user, boot documents. Untrusted like
-//! all of the parent: what is read is bounded, parsed and compared, never believed.
+//! The blob store: sealed records, markers for listing by user, boot documents, policies, orders,
+//! the log. Untrusted like all of the parent: what is read is bounded, parsed and compared, never
+//! believed.
 //!
 //! Everything is made by conditional creation and never changed: nothing here overwrites.
 
@@ -7,6 +8,10 @@ mod attestations;
 mod backend;
 mod error;
 mod keys;
+mod list;
+mod log;
+mod orders;
+mod policies;
 mod probe;
 mod url;
 mod users;
@@ -26,6 +31,9 @@ use tokio::{
 pub use attestations::Attestations;
 pub use error::StoreError;
 pub use keys::{Keys, Placed};
+pub use log::{LogObjects, Shipped};
+pub use orders::Orders;
+pub use policies::Policies;
 pub use probe::{ProbeError, probe};
 pub use url::{StoreUrl, StoreUrlError};
 pub use users::{Cursor, CursorError, Page, Users};
@@ -132,6 +140,21 @@ impl Store {
     /// Which keys a user has.
     pub fn users(&self) -> Users {
         Users::new(self.clone())
+    }
+
+    /// The log's segments.
+    pub fn log(&self) -> LogObjects {
+        LogObjects::new(self.clone())
+    }
+
+    /// Orders.
+    pub fn orders(&self) -> Orders {
+        Orders::new(self.clone())
+    }
+
+    /// Policies.
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.clone())
     }
 
     /// Boot documents.

@@ -1,12 +1,9 @@
 //! Which keys a user has: an empty marker `users/v1/<SHA-256 of the user>/<key id>` for each. A
 //! marker proves nothing; whoever lists reads the records.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use futures::StreamExt;
-use object_store::{ObjectStore, path::Path};
+use object_store::path::Path;
 use protocol::{KeyId, UserRef};
 use sha2::{Digest, Sha256};
 
@@ -106,51 +103,12 @@ impl Users {
     ) -> Result<Page, StoreError> {
         let after = cursor.map(|cursor| cursor.after.to_string());
         let one_more = limit.saturating_add(1);
-        let names = self.names(&folder(user), after.as_deref(), one_more).await?;
+        let names = self.store.names(&folder(user), after.as_deref(), one_more).await?;
         let more = names.len() > limit;
         let mut keys: Vec<KeyId> = names.iter().take(limit).filter_map(|name| name.parse().ok()).collect();
         keys.dedup();
         let next = keys.last().filter(|_| more).map(|after| Cursor { user: hash(user), after: *after });
         Ok(Page { keys, next })
-    }
-
-    /// The first `limit` names under `prefix` that come after `after`, in order.
-    async fn names(
-        &self,
-        prefix: &Path,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        let failed = |source| StoreError::Failed { operation: "list", source };
-        self.store
-            .operation("list", "missing", async {
-                let mut objects = match after {
-                    Some(name) => {
-                        self.store.inner.objects.list_with_offset(Some(prefix), &prefix.clone().join(name))
-                    }
-                    None => self.store.inner.objects.list(Some(prefix)),
-                };
-                let mut first = BTreeSet::new();
-                while let Some(object) = objects.next().await {
-                    let location = object.map_err(failed)?.location;
-                    let Some(name) =
-                        location.filename().filter(|name| after.is_none_or(|after| *name > after))
-                    else {
-                        continue;
-                    };
-                    first.insert(name.to_owned());
-                    if first.len() > limit {
-                        first.pop_last();
-                    }
-                    // S3 lists in order; a folder in any, so there all of it must be seen.
-                    if first.len() == limit && self.store.inner.folder.is_none() {
-                        break;
-                    }
-                }
-                Ok(Some(first.into_iter().collect()))
-            })
-            .await
-            .map(Option::unwrap_or_default)
     }
 }
 

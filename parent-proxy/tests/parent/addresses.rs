@@ -62,7 +62,9 @@ async fn many_at_once_on_many_parents_answer_one_address() {
     let mut parents = Vec::new();
     for number in 0..3 {
         let egress = format!("unix://{}", site.path(&format!("egress-{number}")).display());
-        parents.push(site.parent(&["--kms-egress", &egress]).await.ready().await);
+        let log = site.path(&format!("book-{number}"));
+        let arguments = ["--kms-egress", &egress, "--log", log.to_str().unwrap()];
+        parents.push(site.parent(&arguments).await.ready().await);
     }
     let body = alice("evm");
     let requests = (0..48).map(|number| parents[number % 3].post("/v1/addresses", &body));

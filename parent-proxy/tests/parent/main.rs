@@ -10,12 +10,19 @@
 #![allow(unreachable_pub, missing_docs, reason = "a program of tests")]
 
 mod addresses;
+mod alerts;
+mod alerts_https;
 mod bad_input;
 mod credentials;
 mod egress;
 mod enclave_line;
+mod log;
+mod logged;
 mod openapi;
 mod operation;
+mod orders;
+mod signatures;
+mod signed;
 mod store;
 mod support;
 mod tls;

@@ -4,8 +4,19 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{double::Reply, eventually, process::Site};
+use crate::support::{
+    client,
+    double::Reply,
+    eventually,
+    process::{Parent, Site},
+};
 use protocol::Operation;
+
+fn alice(parent: &Parent) -> reqwest::RequestBuilder {
+    let body = json!({"user": "alice", "chain": "evm"});
+    let headers = client::sign("POST", "/v1/addresses", body.to_string().as_bytes());
+    client::with(parent.request(reqwest::Method::POST, "/v1/addresses"), headers).json(&body)
+}
 
 #[tokio::test]
 async fn readiness_says_which_part_is_not_ready() {
@@ -14,7 +25,7 @@ async fn readiness_says_which_part_is_not_ready() {
     eventually("credentials are there", async || parent.get("/readyz").await.json()["credentials"] == "ok")
         .await;
     let waiting = parent.get("/readyz").await;
-    let expected = json!({"ready": false, "enclave": "disconnected", "store": "ok", "credentials": "ok", "draining": false});
+    let expected = json!({"ready": false, "enclave": "disconnected", "store": "ok", "log": "closed", "policy": null, "credentials": "ok", "draining": false});
     assert_eq!((waiting.status.as_u16(), waiting.json()), (503, expected));
     assert_eq!(parent.get("/healthz").await.json(), json!({"status": "alive"}));
     let _double = site.double();
@@ -49,8 +60,7 @@ async fn what_is_under_way_is_finished_before_the_end() {
         Operation::CreateKeys { .. } => Reply::After(Duration::from_millis(1500)),
         _ => Reply::Usual,
     });
-    let request = parent.request(reqwest::Method::POST, "/v1/addresses");
-    let slow = tokio::spawn(request.json(&json!({"user": "alice", "chain": "evm"})).send());
+    let slow = tokio::spawn(alice(&parent).send());
     eventually("it is under way", async || double.count("create_keys") == 1).await;
     parent.signal("TERM");
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -74,8 +84,7 @@ async fn the_end_does_not_wait_for_ever() {
         Operation::CreateKeys { .. } => Reply::Nothing,
         _ => Reply::Usual,
     });
-    let request = parent.request(reqwest::Method::POST, "/v1/addresses");
-    let stuck = tokio::spawn(request.json(&json!({"user": "alice", "chain": "evm"})).send());
+    let stuck = tokio::spawn(alice(&parent).send());
     eventually("it is under way", async || double.count("create_keys") == 1).await;
     let started = std::time::Instant::now();
     assert!(parent.stop().await.success());
@@ -162,6 +171,7 @@ async fn what_cannot_serve_says_why_and_fails() {
     assert!(failed(&["--tls-cert", "/nowhere", "--tls-key", "/nowhere"]).await.contains("PEM of"));
     let other = site.parent(&[]).await;
     let endpoint = format!("unix://{}", site.path("other.sock").display());
-    let taken = failed(&["--listen", &other.address, "--kms-egress", &endpoint]).await;
+    let log = site.path("other-book").display().to_string();
+    let taken = failed(&["--listen", &other.address, "--kms-egress", &endpoint, "--log", &log]).await;
     assert!(taken.contains("cannot be listened on"), "{taken}");
 }

@@ -9,14 +9,14 @@ use reqwest::{Certificate, Identity};
 use crate::support::process::Site;
 
 /// An authority that issues one server and one client certificate.
-struct Pki {
-    root: String,
-    server: (String, String),
+pub struct Pki {
+    pub root: String,
+    pub server: (String, String),
     client: (String, String),
 }
 
 impl Pki {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let root_key = KeyPair::generate().unwrap();
         let mut root = CertificateParams::new(Vec::new()).unwrap();
         root.distinguished_name.push(DnType::CommonName, "the test's authority");

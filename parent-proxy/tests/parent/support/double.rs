@@ -1,5 +1,5 @@
-//! A double of the enclave's end of the wire. It seals nothing and knows no secret: its records
-//! have the right form and a ciphertext of zeros.
+//! A double of the enclave's end of the wire. What it would usually answer is in `usual.rs`; a test
+//! may have it say anything else.
 
 use std::{
     path::Path,
@@ -7,19 +7,14 @@ use std::{
     time::Duration,
 };
 
-use attestation::{DocumentHash, Pcr};
-use chains::{BitcoinNetwork, Curve, PublicKey};
-use data_encoding::HEXLOWER;
-use ed25519_dalek::SigningKey;
 use protocol::{
-    AddressClaims, Answer, Credentials, Deployment, Description, Endpoint, KeyId, NewKey, Operation, Phase,
-    Record, RecordHeader, Refusal, RefusalCode, Request, Response,
-    certificate::Issuer,
+    Answer, Endpoint, NewKey, Operation, Refusal, Request, Response,
     frame::{self, Deadlines},
     transport::Stream,
 };
-use serde_bytes::{ByteArray, ByteBuf};
 use tokio::{io::AsyncWriteExt, sync::Mutex as AsyncMutex, task::JoinHandle};
+
+pub use super::usual::{State, record};
 
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), frame: Duration::from_secs(10) };
 
@@ -31,8 +26,12 @@ pub enum Reply {
     Say(Result<Answer, Refusal>),
     /// What an enclave would, but later; other requests are answered meanwhile.
     After(Duration),
+    /// What an enclave would, without the lines that this put on the log.
+    WithoutLines,
     /// Nothing.
     Nothing,
+    /// What an enclave would, but nobody hears it: it closes the connection.
+    DoneAndClose,
     /// It closes the connection.
     Close,
     /// It writes these bytes, which are no frame.
@@ -42,17 +41,6 @@ pub enum Reply {
 }
 
 type Script = dyn Fn(&Operation) -> Reply + Send + Sync;
-
-/// What the double has, and what it has seen.
-pub struct State {
-    pub deployment: Deployment,
-    pub phase: Phase,
-    pub document: Vec<u8>,
-    pub claimed_hash: Option<DocumentHash>,
-    pub credentials: Vec<Credentials>,
-    pub operations: Vec<&'static str>,
-    pub keys_made: usize,
-}
 
 /// The double.
 #[derive(Clone)]
@@ -67,15 +55,7 @@ impl Double {
     /// Listens on a socket file.
     pub fn listen(socket: &Path) -> Self {
         let double = Self {
-            state: Arc::new(Mutex::new(State {
-                deployment: "laptop".parse().unwrap(),
-                phase: Phase::Serving,
-                document: b"the first boot document".to_vec(),
-                claimed_hash: None,
-                credentials: Vec::new(),
-                operations: Vec::new(),
-                keys_made: 0,
-            })),
+            state: Arc::new(Mutex::new(State::new())),
             script: Arc::new(Mutex::new(Arc::new(|_: &Operation| Reply::Usual))),
             connections: Arc::default(),
             accepting: Arc::default(),
@@ -110,6 +90,31 @@ impl Double {
         *self.script.lock().unwrap() = Arc::new(script);
     }
 
+    /// Ends and comes back as another boot, as soon as its socket is free.
+    pub async fn restart(&self, socket: &Path, document: &[u8]) {
+        self.kill();
+        self.reboot(document);
+        while Endpoint::Unix(socket.into()).listen().is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.start(socket);
+    }
+
+    /// As an enclave that was started anew: nothing of before is known to it.
+    pub fn reboot(&self, document: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        let before = std::mem::replace(&mut *state, State::new());
+        state.document = document.to_vec();
+        state.phase = before.phase;
+        state.operations = before.operations;
+        state.keys_made = before.keys_made;
+    }
+
+    /// The keys that a ticket stands for.
+    pub fn keys_of(&self, ticket: u64) -> Vec<NewKey> {
+        self.state.lock().unwrap().tickets[&ticket].clone()
+    }
+
     /// How many requests of a kind there were.
     pub fn count(&self, operation: &str) -> usize {
         self.state.lock().unwrap().operations.iter().filter(|name| **name == operation).count()
@@ -124,14 +129,20 @@ impl Double {
             let script = Arc::clone(&self.script.lock().unwrap());
             let mut id = request.id;
             let mut delay = Duration::ZERO;
-            let result = match script(&request.operation) {
-                Reply::Usual => self.usual(request.operation),
-                Reply::Say(result) => result,
+            let usual = |operation| self.state.lock().unwrap().usual(operation);
+            let (result, log) = match script(&request.operation) {
+                Reply::Usual => usual(request.operation),
+                Reply::Say(result) => (result, Vec::new()),
                 Reply::After(time) => {
                     delay = time;
-                    self.usual(request.operation)
+                    usual(request.operation)
                 }
+                Reply::WithoutLines => (usual(request.operation).0, Vec::new()),
                 Reply::Nothing => continue,
+                Reply::DoneAndClose => {
+                    let _ = usual(request.operation);
+                    return;
+                }
                 Reply::Close => return,
                 Reply::Raw(bytes) => {
                     let mut writer = writer.lock().await;
@@ -141,52 +152,15 @@ impl Double {
                 }
                 Reply::OtherId => {
                     id += 1000;
-                    self.usual(request.operation)
+                    usual(request.operation)
                 }
             };
             let writer = Arc::clone(&writer);
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                let bytes = Response { id, result }.encode().unwrap();
+                let bytes = Response { id, result, log }.encode().unwrap();
                 let _ = frame::write(&mut *writer.lock().await, &bytes, DEADLINES).await;
             });
-        }
-    }
-
-    /// What an enclave would answer.
-    pub fn usual(&self, operation: Operation) -> Result<Answer, Refusal> {
-        let mut state = self.state.lock().unwrap();
-        match operation {
-            Operation::Describe => Ok(Answer::Description(Description {
-                deployment: state.deployment.clone(),
-                phase: state.phase,
-                pcr0: Pcr::new([1; 48]),
-                document: ByteBuf::from(state.document.clone()),
-                document_hash: state.claimed_hash.unwrap_or_else(|| DocumentHash::of(&state.document)),
-                time: 1_700_000_000_000,
-            })),
-            Operation::Attest { nonce } => Ok(Answer::Document(nonce)),
-            Operation::PutCredentials(credentials) => {
-                state.credentials.push(credentials);
-                if state.phase == Phase::AwaitingCredentials {
-                    state.phase = Phase::Serving;
-                }
-                Ok(Answer::CredentialsAccepted)
-            }
-            Operation::CreateKeys { .. } if state.phase != Phase::Serving => {
-                Err(Refusal::new(RefusalCode::NotReady, "credentials were expected"))
-            }
-            Operation::CreateKeys { keys } => {
-                state.keys_made += keys.len();
-                let document = DocumentHash::of(&state.document);
-                let records = keys.iter().map(|key| ByteBuf::from(record(&state.deployment, key, document)));
-                Ok(Answer::Records(records.collect()))
-            }
-            Operation::CheckRecord { key_id, record } => match Record::parse(&record) {
-                Ok(record) if record.header().key_id == key_id => Ok(Answer::RecordOpened),
-                Ok(_) => Err(Refusal::new(RefusalCode::RecordIdentity, "another key's record")),
-                Err(_) => Err(Refusal::new(RefusalCode::RecordMalformed, "a record was expected")),
-            },
         }
     }
 }
@@ -196,39 +170,17 @@ fn name(operation: &Operation) -> &'static str {
         Operation::Describe => "describe",
         Operation::Attest { .. } => "attest",
         Operation::PutCredentials(_) => "put_credentials",
+        Operation::OpenLog { .. } => "open_log",
+        Operation::ReadLog { .. } => "read_log",
+        Operation::Checkpoint { .. } => "checkpoint",
+        Operation::PutPolicy { .. } => "put_policy",
+        Operation::Activate { .. } => "activate",
+        Operation::ReplayOrders { .. } => "replay_orders",
+        Operation::State => "state",
+        Operation::Authorize { .. } => "authorize",
         Operation::CreateKeys { .. } => "create_keys",
         Operation::CheckRecord { .. } => "check_record",
+        Operation::SubmitOrder { .. } => "submit_order",
+        Operation::Sign { .. } => "sign",
     }
-}
-
-/// A record of the right form; each time another one.
-pub fn record(deployment: &Deployment, key: &NewKey, document: DocumentHash) -> Vec<u8> {
-    let session = SigningKey::from_bytes(&[9; 32]);
-    let public_key = match key.chain.curve() {
-        Curve::Secp256k1 => {
-            HEXLOWER.decode(b"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798").unwrap()
-        }
-        Curve::Ed25519 => session.verifying_key().to_bytes().to_vec(),
-    };
-    let point = PublicKey::from_bytes(key.chain.curve(), &public_key).unwrap();
-    let addresses = chains::addresses(key.chain, &point, BitcoinNetwork::Mainnet).unwrap();
-    let header = RecordHeader {
-        deployment: deployment.clone(),
-        key_id: KeyId::derive(deployment, &key.path()),
-        user: key.user.clone(),
-        chain: key.chain,
-        purpose: key.purpose,
-        index: key.index,
-        label: key.label.clone(),
-        public_key: ByteBuf::from(public_key),
-        address: addresses.address,
-        taproot_address: addresses.taproot,
-        created: 1_700_000_000_123,
-        kms_key: "arn:aws:kms:us-east-1:000000000000:key/k".into(),
-        data_key: ByteBuf::from(vec![1; 184]),
-        nonce: ByteArray::new(rand::random()),
-    };
-    let claims = AddressClaims::of(&header, Pcr::new([1; 48]), document);
-    let certificate = Issuer::new(&session).unwrap().issue(&claims).unwrap();
-    Record::seal::<protocol::RecordError>(header, certificate, |_| Ok(vec![0; 48])).unwrap().encode().unwrap()
 }

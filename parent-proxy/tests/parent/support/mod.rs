@@ -1,9 +1,12 @@
 //! For the parent's tests: the program itself as a process of its own, and a double of the other
 //! side of the wire, which says whatever a test wants an enclave to say.
 
+pub mod client;
 pub mod double;
+pub mod lines;
 pub mod process;
 pub mod s3;
+pub mod usual;
 
 use std::time::Duration;
 

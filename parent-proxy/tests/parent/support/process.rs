@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use attestation::DocumentHash;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::double::Double;
+use super::{client, double::Double};
 
 /// A folder with the sockets, the store and the log of one parent.
 pub struct Site {
@@ -64,6 +65,9 @@ impl Site {
         command.env("COFFERDAM_LISTEN", "127.0.0.1:0").env("COFFERDAM_REGION", "us-east-1");
         command.env("COFFERDAM_ENCLAVE", endpoint("enclave.sock"));
         command.env("COFFERDAM_ENCLAVE_HEARTBEAT", "0.2");
+        command.env("COFFERDAM_LOG", self.path("book"));
+        // Most tests have no policy, so that everyone is a stranger.
+        command.env("COFFERDAM_AUTH_FAILURE_RATE", "100000").env("COFFERDAM_AUTH_FAILURE_BURST", "100000");
         command.env("COFFERDAM_KMS_EGRESS", endpoint("egress.sock"));
         command.env("COFFERDAM_KMS_ENDPOINT", "127.0.0.1:9");
         command.env("COFFERDAM_STORE", format!("file://{}", self.path("store").display()));
@@ -89,6 +93,31 @@ impl Site {
         let ready: Value = serde_json::from_str(&line).unwrap();
         let address = ready["listen"].as_str().unwrap().to_owned();
         Parent { child, address, client: reqwest::Client::new(), https: false }
+    }
+
+    /// The stored lines of a boot's log, or of all boots.
+    pub fn lines(&self, boot: Option<DocumentHash>) -> Vec<Value> {
+        let mut found = Vec::new();
+        for folder in std::fs::read_dir(self.path("book")).into_iter().flatten().flatten() {
+            if boot.is_some_and(|boot| folder.file_name().to_string_lossy() != boot.to_string()) {
+                continue;
+            }
+            let files = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
+            let mut files: Vec<_> = files.map(|file| file.path()).collect();
+            files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+            files.sort();
+            for file in files {
+                let text = std::fs::read_to_string(file).unwrap();
+                let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+                found.extend(lines.map(|line| serde_json::from_str::<Value>(line).unwrap()));
+            }
+        }
+        found
+    }
+
+    /// Entries of [`Self::lines`] alone.
+    pub fn entries(&self, boot: Option<DocumentHash>) -> Vec<Value> {
+        self.lines(boot).into_iter().filter(|line| line.get("checkpoint").is_none()).collect()
     }
 
     pub fn log(&self) -> String {
@@ -148,17 +177,29 @@ impl Parent {
         self.client.request(method, format!("{scheme}://{}{path}", self.address))
     }
 
+    /// Sends a request that the client signed.
+    pub async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answered {
+        let body = body.into();
+        let headers = client::sign(method.as_str(), path, body.as_bytes().unwrap_or_default());
+        let request = client::with(self.request(method, path), headers);
+        let request = request.header("content-type", "application/json");
+        Answered::of(request.body(body).send().await.unwrap()).await
+    }
+
     pub async fn get(&self, path: &str) -> Answered {
-        Answered::of(self.request(Method::GET, path).send().await.unwrap()).await
+        self.send(Method::GET, path, "").await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answered {
-        Answered::of(self.request(Method::POST, path).json(body).send().await.unwrap()).await
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answered {
+        self.send(Method::PUT, path, body.to_string()).await
     }
 
     pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Answered {
-        let request = self.request(Method::POST, path).header("content-type", "application/json").body(body);
-        Answered::of(request.send().await.unwrap()).await
+        self.send(Method::POST, path, body).await
     }
 
     /// Waits until it is ready.

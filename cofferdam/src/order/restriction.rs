@@ -1,0 +1,105 @@
+//! What an order restricts, as the command line names it.
+
+use chains::Chain;
+use clap::{ArgGroup, Args};
+use protocol::{
+    Index, KeyId, KeyPath, Label, Purpose, UserRef,
+    order::{Replacement, Restriction},
+};
+
+use crate::error::Error;
+
+/// Arguments that name a restriction.
+pub(super) trait Restricts {
+    /// The restriction.
+    fn restriction(&self) -> Result<Restriction, Error>;
+}
+
+/// What `order freeze` is told.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("frozen").required(true).args(["all", "chain", "user", "key_id"]))]
+pub(crate) struct FreezeArgs {
+    /// Everything
+    #[arg(long)]
+    all: bool,
+    /// A chain: evm, bitcoin, solana or tron
+    #[arg(long)]
+    chain: Option<Chain>,
+    /// A user's keys
+    #[arg(long)]
+    user: Option<UserRef>,
+    /// One key
+    #[arg(long)]
+    key_id: Option<KeyId>,
+}
+
+/// What `order pause-crediting` is told.
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// On this chain alone, in place of all
+    #[arg(long)]
+    chain: Option<Chain>,
+}
+
+/// What `order retire` is told.
+#[derive(Debug, Args)]
+pub(crate) struct RetireArgs {
+    /// The key
+    #[arg(long)]
+    key_id: KeyId,
+    /// The user of the key that replaces it, who is the retired key's
+    #[arg(long, value_name = "USER", requires_all = ["chain", "index"])]
+    replacement_user: Option<UserRef>,
+    /// Its chain
+    #[arg(long, requires = "replacement_user")]
+    chain: Option<Chain>,
+    /// Its purpose, sweep unless given
+    #[arg(long, requires = "replacement_user")]
+    purpose: Option<Purpose>,
+    /// Its index: the retired key's next
+    #[arg(long, requires = "replacement_user", value_parser = index)]
+    index: Option<Index>,
+    /// Its note; an api wallet must have one
+    #[arg(long, requires = "replacement_user")]
+    label: Option<Label>,
+}
+
+impl Restricts for FreezeArgs {
+    fn restriction(&self) -> Result<Restriction, Error> {
+        let Self { all, chain, user, key_id } = self;
+        match (all, *chain, user.clone(), *key_id) {
+            (true, None, None, None) => Ok(Restriction::FreezeAll),
+            (false, Some(chain), None, None) => Ok(Restriction::FreezeChain { chain }),
+            (false, None, Some(user), None) => Ok(Restriction::FreezeUser { user }),
+            (false, None, None, Some(key_id)) => Ok(Restriction::FreezeKey { key_id }),
+            // The argument parser's group excludes it.
+            _ => Err(Error::input("--all", "one of --all, --chain, --user and --key-id was expected")),
+        }
+    }
+}
+
+impl Restricts for PauseArgs {
+    fn restriction(&self) -> Result<Restriction, Error> {
+        Ok(Restriction::PauseCrediting { chain: self.chain })
+    }
+}
+
+impl Restricts for RetireArgs {
+    fn restriction(&self) -> Result<Restriction, Error> {
+        let Self { key_id, replacement_user, chain, purpose, index, label } = self;
+        let replacement = match (replacement_user.clone(), *chain, *index) {
+            (None, ..) => None,
+            (Some(user), Some(chain), Some(index)) => {
+                let path = KeyPath { user, chain, purpose: purpose.unwrap_or_default(), index };
+                Some(Replacement { path, label: label.clone() })
+            }
+            (Some(_), ..) => return Err(Error::input("--chain and --index", "both were expected")),
+        };
+        Ok(Restriction::RetireKey { key_id: *key_id, replacement })
+    }
+}
+
+fn index(text: &str) -> Result<Index, String> {
+    let number: u64 = text.parse().map_err(|_| protocol::NameError::Index.to_string())?;
+    Index::try_from(number).map_err(|error| error.to_string())
+}

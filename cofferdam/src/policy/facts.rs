@@ -1,0 +1,121 @@
+//! A policy as a list of facts, each with its meaning for how much is allowed: so that two policies
+//! can be compared without knowing their fields.
+
+use std::collections::BTreeMap;
+
+use chains::{Amount, Chain, Velocity};
+use protocol::operators::OperatorKey;
+
+use super::{
+    contents::{Contents, RuleSet, Rules, Token},
+    units::Unit,
+};
+
+/// What a fact means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// While it is there, something is allowed.
+    Allows,
+    /// While it is there, something is forbidden.
+    Forbids,
+    /// More allows more.
+    AtMost(u128, String),
+    /// Less allows more.
+    AtLeast(u128, String),
+    /// Neither: people have to judge.
+    Says(String),
+}
+
+/// The facts of a policy by what they are about.
+pub(super) type Facts = BTreeMap<String, Meaning>;
+
+/// All facts.
+pub(super) fn of(policy: &Contents) -> Facts {
+    let mut facts = Facts::new();
+    let mut put = |about: String, meaning| drop(facts.insert(about, meaning));
+    let moment = |at: protocol::timestamp::Timestamp| (u128::from(at.seconds()), at.to_string());
+    let ((from, from_text), (until, until_text)) = (moment(policy.not_before), moment(policy.not_after));
+    put("valid from".into(), Meaning::AtLeast(from, from_text));
+    put("valid until".into(), Meaning::AtMost(until, until_text));
+    for client in &policy.clients {
+        let key = OperatorKey::from(*client.key());
+        for role in client.roles() {
+            put(format!("client {} ({key}): {}", client.id(), role.as_str()), Meaning::Allows);
+        }
+    }
+    for set in &policy.rules {
+        rule_set(set, &mut put);
+    }
+    for (chain, state) in &policy.crediting {
+        if state == "active" {
+            put(format!("crediting on {chain}"), Meaning::Allows);
+        }
+    }
+    let frozen = &policy.frozen;
+    if frozen.all {
+        put("frozen: everything".into(), Meaning::Forbids);
+    }
+    frozen.chains.iter().for_each(|chain| put(format!("frozen: chain {chain}"), Meaning::Forbids));
+    frozen.users.iter().for_each(|user| put(format!("frozen: user {user}"), Meaning::Forbids));
+    frozen.keys.iter().for_each(|key| put(format!("frozen: {key}"), Meaning::Forbids));
+    policy.lifted_orders.iter().for_each(|order| put(format!("lifted: {order}"), Meaning::Allows));
+    facts
+}
+
+fn rule_set(set: &RuleSet, put: &mut impl FnMut(String, Meaning)) {
+    put(format!("rules \"{}\" are for", set.name), Meaning::Says(set.selects()));
+    for (chain, network, rules) in set.networks() {
+        let at = format!("rules \"{}\", {network}", set.name);
+        network_rules(&at, chain, rules, put);
+    }
+}
+
+fn network_rules(at: &str, chain: Chain, rules: &Rules, put: &mut impl FnMut(String, Meaning)) {
+    let unit = Unit::native(chain);
+    let at_most = |amount: Amount| Meaning::AtMost(amount.get(), unit.of(amount));
+    let number = |number: u32| (u128::from(number), number.to_string());
+    for destination in &rules.destinations {
+        put(format!("{at}: pays {destination}"), Meaning::Allows);
+    }
+    if let Some(velocity) = rules.native.as_ref().or(rules.velocity.as_ref()) {
+        bounds(&format!("{at}: native"), velocity, &unit, put);
+    }
+    for Token { contract, symbol, decimals, velocity } in rules.tokens.iter().flatten() {
+        let at = format!("{at}: token {contract}");
+        bounds(&at, velocity, &Unit::token(symbol, *decimals), put);
+        put(format!("{at}, symbol"), Meaning::Says(symbol.clone()));
+        if let Some(decimals) = decimals {
+            put(format!("{at}, decimals"), Meaning::Says(decimals.to_string()));
+        }
+    }
+    put(format!("{at}: fee, of one transaction"), at_most(rules.fee.per_transaction));
+    put(format!("{at}: fee, of all within 24 hours"), at_most(rules.fee.per_day));
+    if let Some(rate) = rules.fee_rate {
+        let text = format!("{rate} satoshis for a virtual byte");
+        put(format!("{at}: fee rate"), Meaning::AtMost(rate.get(), text));
+    }
+    for payer in rules.fee_payers.iter().flatten() {
+        put(format!("{at}: fee paid by {payer}"), Meaning::Allows);
+    }
+    for authority in rules.nonce_authorities.iter().flatten() {
+        put(format!("{at}: nonce of {authority}"), Meaning::Allows);
+    }
+    if let Some(price) = rules.max_unit_price {
+        let text = format!("{price} micro-lamports");
+        put(format!("{at}: price of a compute unit"), Meaning::AtMost(price.get(), text));
+    }
+    if let Some((most, text)) = rules.max_unit_limit.map(number) {
+        put(format!("{at}: compute units"), Meaning::AtMost(most, text));
+    }
+    if let Some((most, text)) = rules.max_expiration_seconds.map(number) {
+        put(format!("{at}: expires within, in seconds"), Meaning::AtMost(most, text));
+    }
+    let (least, text) = number(rules.confirmations);
+    put(format!("{at}: confirmations"), Meaning::AtLeast(least, text));
+}
+
+fn bounds(at: &str, velocity: &Velocity, unit: &Unit, put: &mut impl FnMut(String, Meaning)) {
+    let at_most = |amount: Amount| Meaning::AtMost(amount.get(), unit.of(amount));
+    put(format!("{at}, of one key within 24 hours"), at_most(velocity.per_key_per_day));
+    put(format!("{at}, of all within 24 hours"), at_most(velocity.per_day));
+}

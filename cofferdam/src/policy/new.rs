@@ -1,0 +1,206 @@
+//! `cofferdam policy new`: a policy to begin with. What is written denies everything: even where
+//! destinations are named, every limit is zero until an operator sets it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use chains::{Amount, Chain, FeeCap, Velocity};
+use clap::Args;
+use protocol::{
+    Deployment, Purpose,
+    policy::{Client, Policy},
+    timestamp::Timestamp,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::contents::{Contents, Frozen, Networks, RuleSet, Rules};
+use crate::{
+    clock,
+    error::Error,
+    input::STDIN,
+    operator,
+    output::{Screen, Sheet, Show},
+};
+
+/// Arguments of `policy new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// The deployment's name, from the measured configuration
+    #[arg(long, value_name = "NAME")]
+    deployment: Deployment,
+    /// For how many days from now it may be in force, 1 to 400. A hostile parent can show a policy
+    /// again for as long
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=400))]
+    days: u64,
+    /// Its version: above that of the policy which it replaces
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    version: u64,
+    /// A client, its public key and its roles. May be given several times
+    #[arg(long = "client", value_name = "ID=ed25519:HEX:ROLE,ROLE", value_parser = client)]
+    clients: Vec<Client>,
+    /// Whom sweeps may pay: evm:CHAINID=0x…, bitcoin=…, solana=… or tron=… . May be given several
+    /// times. Limits begin at zero
+    #[arg(long = "destination", value_name = "NETWORK=ADDRESS", value_parser = destination)]
+    destinations: Vec<Destination>,
+    /// Where to write the policy; - is standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Whom to pay where.
+#[derive(Debug, Clone)]
+struct Destination {
+    chain: Chain,
+    chain_id: Option<u64>,
+    address: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    out: PathBuf,
+    deployment: String,
+    version: u64,
+    not_before: String,
+    not_after: String,
+}
+
+pub(super) fn run(args: &NewArgs, screen: &Screen) -> Result<(), Error> {
+    let not_before = clock::timestamp()?;
+    let not_after = Timestamp::from_seconds(not_before.seconds().saturating_add(args.days * 86_400))
+        .ok_or_else(|| Error::input("--days", "an end before the year 10000 was expected"))?;
+    let policy = Contents {
+        v: 1,
+        deployment: args.deployment.clone(),
+        version: args.version,
+        not_before,
+        not_after,
+        clients: args.clients.clone(),
+        rules: rules(&args.destinations)?,
+        crediting: Chain::ALL
+            .into_iter()
+            .map(|chain| (chain, "paused".to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+        frozen: Frozen::default(),
+        lifted_orders: BTreeSet::new(),
+    };
+    let text = serde_json::to_string_pretty(&policy).map_err(|error| Error::Failed(error.to_string()))?;
+    Policy::parse(text.as_bytes()).map_err(|error| Error::Input(error.to_string()))?;
+    operator::write_new(&args.out, &text, None, screen)?;
+    if args.out.as_os_str() == STDIN {
+        return Ok(());
+    }
+    screen.show(&Answer {
+        out: args.out.clone(),
+        deployment: policy.deployment.to_string(),
+        version: policy.version,
+        not_before: not_before.to_string(),
+        not_after: not_after.to_string(),
+    })
+}
+
+/// One rule set for all deposits, if anybody is to be paid.
+fn rules(destinations: &[Destination]) -> Result<Vec<RuleSet>, Error> {
+    if destinations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = "deposits".parse().map_err(|error: protocol::NameError| Error::Failed(error.to_string()))?;
+    let purpose = Purpose::Sweep;
+    let mut set = RuleSet {
+        name,
+        purpose,
+        users: None,
+        keys: None,
+        evm: None,
+        bitcoin: None,
+        solana: None,
+        tron: None,
+    };
+    for Destination { chain, chain_id, address } in destinations {
+        let new = || nothing(*chain, *chain_id);
+        let rules = match chain {
+            Chain::Evm => {
+                let networks = &mut set.evm.get_or_insert_with(Networks::default).networks;
+                match networks.iter().position(|rules| rules.chain_id == *chain_id) {
+                    Some(at) => networks.get_mut(at),
+                    None => {
+                        networks.push(new());
+                        networks.last_mut()
+                    }
+                }
+            }
+            Chain::Bitcoin => Some(set.bitcoin.get_or_insert_with(new)),
+            Chain::Solana => Some(set.solana.get_or_insert_with(new)),
+            Chain::Tron => Some(set.tron.get_or_insert_with(new)),
+        };
+        rules.into_iter().for_each(|rules| rules.destinations.push(address.clone()));
+    }
+    Ok(vec![set])
+}
+
+/// Rules of a network by which nothing leaves.
+fn nothing(chain: Chain, chain_id: Option<u64>) -> Rules {
+    let velocity = || Some(Velocity { per_key_per_day: Amount::ZERO, per_day: Amount::ZERO });
+    let (bitcoin, solana, tron) = (chain == Chain::Bitcoin, chain == Chain::Solana, chain == Chain::Tron);
+    Rules {
+        chain_id,
+        destinations: Vec::new(),
+        native: if bitcoin { None } else { velocity() },
+        velocity: if bitcoin { velocity() } else { None },
+        tokens: (!bitcoin).then(Vec::new),
+        fee_payers: solana.then(|| vec!["self".to_owned()]),
+        nonce_authorities: solana.then(Vec::new),
+        fee: FeeCap { per_transaction: Amount::ZERO, per_day: Amount::ZERO },
+        fee_rate: bitcoin.then_some(Amount::ZERO),
+        max_unit_price: solana.then_some(Amount::ZERO),
+        max_unit_limit: solana.then_some(200_000),
+        max_expiration_seconds: tron.then_some(3600),
+        // Two epochs of Ethereum, six blocks, finality, solidified: an operator may ask for more.
+        confirmations: match chain {
+            Chain::Evm => 64,
+            Chain::Bitcoin => 6,
+            Chain::Solana => 32,
+            Chain::Tron => 19,
+        },
+    }
+}
+
+/// `ID=ed25519:HEX:ROLE,ROLE`
+fn client(text: &str) -> Result<Client, String> {
+    let expected =
+        || "ID=ed25519:, 64 hexadecimal digits, : and roles between commas were expected".to_owned();
+    let (id, rest) = text.split_once('=').ok_or_else(expected)?;
+    let (key, roles) = rest.rsplit_once(':').ok_or_else(expected)?;
+    let roles: Vec<&str> = roles.split(',').filter(|role| !role.is_empty()).collect();
+    serde_json::from_value(json!({"id": id, "key": key, "roles": roles})).map_err(|error| error.to_string())
+}
+
+/// `evm:1=0x…`
+fn destination(text: &str) -> Result<Destination, String> {
+    let (network, address) = text.split_once('=').ok_or("NETWORK=ADDRESS was expected")?;
+    let (chain, chain_id) = match network.split_once(':') {
+        Some(("evm", id)) => {
+            let id = id.parse().map_err(|_| "evm: and a chain id were expected, such as evm:1".to_owned())?;
+            (Chain::Evm, Some(id))
+        }
+        _ => (network.parse().map_err(|error: chains::UnknownChain| error.to_string())?, None),
+    };
+    if chain == Chain::Evm && chain_id.is_none() {
+        return Err("evm: and a chain id were expected, such as evm:1".to_owned());
+    }
+    Ok(Destination { chain, chain_id, address: address.to_owned() })
+}
+
+impl Show for Answer {
+    fn show(&self, sheet: &mut Sheet) {
+        sheet.good("a policy that denies everything");
+        sheet.row("deployment", &self.deployment);
+        sheet.row("version", self.version.to_string());
+        sheet.row("valid from", &self.not_before);
+        sheet.row("valid until", &self.not_after);
+        sheet.row("written to", self.out.display().to_string());
+        sheet.note("edit it by docs/policy.md, then: cofferdam policy sign");
+    }
+}

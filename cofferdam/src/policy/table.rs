@@ -1,0 +1,103 @@
+//! A policy for people: one fact to a line, always in the same order, so that two of them can be put
+//! side by side.
+
+use protocol::operators::OperatorKey;
+
+use super::{
+    contents::{Contents, Frozen, RuleSet, Rules, Token},
+    units::Unit,
+};
+use crate::output::Sheet;
+
+/// Everything beside its name and its window.
+pub(super) fn show(policy: &Contents, sheet: &mut Sheet) {
+    sheet.plain("");
+    sheet.plain(if policy.clients.is_empty() {
+        "no clients: nobody may ask for anything"
+    } else {
+        "clients"
+    });
+    for client in &policy.clients {
+        let roles: Vec<&str> = client.roles().iter().map(|role| role.as_str()).collect();
+        let key = OperatorKey::from(*client.key());
+        sheet.row(client.id(), if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") });
+        sheet.row("", key.to_string());
+    }
+    if policy.rules.is_empty() {
+        sheet.plain("no rules: nothing is signed");
+    }
+    policy.rules.iter().for_each(|set| rule_set(set, sheet));
+    let active: Vec<&str> = policy
+        .crediting
+        .iter()
+        .filter(|(_, state)| *state == "active")
+        .map(|(chain, _)| chain.as_str())
+        .collect();
+    sheet.plain("deposits");
+    sheet.row("credited on", if active.is_empty() { "no chain".to_owned() } else { active.join(", ") });
+    frozen(&policy.frozen, sheet);
+    if !policy.lifted_orders.is_empty() {
+        sheet.plain("lifted orders");
+        policy.lifted_orders.iter().for_each(|order| sheet.plain(format!("  {order}")));
+    }
+}
+
+fn rule_set(set: &RuleSet, sheet: &mut Sheet) {
+    sheet.plain(format!("rules \"{}\": {}", set.name, set.selects()));
+    if set.networks().next().is_none() {
+        sheet.plain("  no chain: nothing is signed");
+    }
+    for (chain, name, rules) in set.networks() {
+        sheet.plain(format!("  {name}"));
+        network(&Unit::native(chain), rules, sheet);
+    }
+}
+
+fn network(unit: &Unit, rules: &Rules, sheet: &mut Sheet) {
+    let mut row = |name: &str, value: String| sheet.plain(format!("    {name:<14} {value}"));
+    if rules.destinations.is_empty() {
+        row("pays", "nobody".into());
+    }
+    for destination in &rules.destinations {
+        row("pays", destination.clone());
+    }
+    match rules.native.as_ref().or(rules.velocity.as_ref()) {
+        Some(velocity) => row("native, 24 h", unit.velocity(velocity)),
+        None => row("native", "none".into()),
+    }
+    for Token { contract, symbol, decimals, velocity } in rules.tokens.iter().flatten() {
+        row("token", format!("{symbol} {contract}"));
+        row("  24 h", Unit::token(symbol, *decimals).velocity(velocity));
+    }
+    row("fee", unit.fee(&rules.fee));
+    if let Some(rate) = rules.fee_rate {
+        row("fee rate", format!("{rate} satoshis for a virtual byte"));
+    }
+    if let Some(payers) = &rules.fee_payers {
+        row("fee payers", if payers.is_empty() { "nobody".into() } else { payers.join(", ") });
+    }
+    if let Some(authorities) = rules.nonce_authorities.as_ref().filter(|list| !list.is_empty()) {
+        row("nonces of", authorities.join(", "));
+    }
+    if let (Some(price), Some(limit)) = (rules.max_unit_price, rules.max_unit_limit) {
+        row("compute", format!("{limit} units of at most {price} micro-lamports"));
+    }
+    if let Some(seconds) = rules.max_expiration_seconds {
+        row("expires within", format!("{seconds} s"));
+    }
+    row("confirmations", rules.confirmations.to_string());
+}
+
+fn frozen(frozen: &Frozen, sheet: &mut Sheet) {
+    let Frozen { all, chains, users, keys } = frozen;
+    if !all && chains.is_empty() && users.is_empty() && keys.is_empty() {
+        return;
+    }
+    sheet.warn("frozen");
+    if *all {
+        sheet.plain("  everything");
+    }
+    chains.iter().for_each(|chain| sheet.plain(format!("  chain {chain}")));
+    users.iter().for_each(|user| sheet.plain(format!("  user {user}")));
+    keys.iter().for_each(|key| sheet.plain(format!("  {key}")));
+}

@@ -1,0 +1,76 @@
+//! `cofferdam transaction`: what a transaction says, read by the very code that reads it before it
+//! is signed. Works without any server.
+
+mod details;
+mod input;
+mod owners;
+mod psbt;
+mod summary;
+mod units;
+mod view;
+
+use chains::{BitcoinNetwork, Chain, PublicKey, Transaction};
+use clap::{Args, Subcommand};
+
+use crate::{
+    error::Error,
+    input::{Hex, hex},
+    output::Screen,
+};
+
+pub(crate) use input::{decode, read, text};
+pub(crate) use summary::Summary;
+use view::View;
+
+/// What to do with a transaction.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what the signer sees: kind, amounts, destinations, fee, and what is signed. A
+    /// transaction that it would not sign under any policy is refused with its tag
+    Inspect(Box<InspectArgs>),
+}
+
+/// Arguments of `transaction inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// evm, bitcoin, solana or tron
+    #[arg(long)]
+    chain: Chain,
+    /// The unsigned transaction: EVM RLP in hexadecimal, a PSBT in base64, Solana in base64, Tron's
+    /// raw_data in hexadecimal; @FILE is a file, - is standard input
+    #[arg(value_name = "TRANSACTION")]
+    input: String,
+    /// The public key of an address that shall sign, as its certificate says it; once for each.
+    /// Without any, those that the transaction names
+    #[arg(long = "public-key", value_name = "HEX", value_parser = hex)]
+    public_keys: Vec<Hex>,
+    /// Bitcoin's network, which addresses are shown for: mainnet, testnet, signet or regtest
+    #[arg(long, default_value = "mainnet", value_parser = network)]
+    network: BitcoinNetwork,
+}
+
+impl Command {
+    pub(super) fn run(self, screen: &Screen) -> Result<(), Error> {
+        match self {
+            Self::Inspect(args) => inspect(&args, screen),
+        }
+    }
+}
+
+fn inspect(args: &InspectArgs, screen: &Screen) -> Result<(), Error> {
+    let bytes = read(args.chain, &args.input)?;
+    let key = |hex: &Hex| {
+        PublicKey::from_bytes(args.chain.curve(), &hex.0).map_err(|error| Error::input("--public-key", error))
+    };
+    let keys: Vec<PublicKey> = args.public_keys.iter().map(key).collect::<Result<_, _>>()?;
+    let transaction = Transaction::parse(args.chain, &bytes)?;
+    let matched = owners::matching(&transaction, &bytes, keys, args.network)?;
+    screen.show(&View::new(args.chain, &transaction, matched, args.network))
+}
+
+fn network(text: &str) -> Result<BitcoinNetwork, String> {
+    BitcoinNetwork::ALL
+        .into_iter()
+        .find(|network| network.as_str() == text)
+        .ok_or_else(|| "mainnet, testnet, signet or regtest was expected".to_owned())
+}

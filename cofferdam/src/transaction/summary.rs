@@ -1,0 +1,69 @@
+//! What a transaction does: made here, or read from the enclave's explanation.
+
+use chains::{Amount, Chain};
+use serde::{Deserialize, Serialize};
+
+use super::units::amount;
+use crate::output::Sheet;
+
+/// [`chains::Summary`], which can be read as well.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    kind: String,
+    network: String,
+    transfers: Vec<Transfer>,
+    sources: Vec<Source>,
+    fee: Amount,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Transfer {
+    asset: String,
+    amount: Amount,
+    destination: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Source {
+    key: usize,
+    asset: String,
+    amount: Amount,
+}
+
+impl From<chains::Summary> for Summary {
+    fn from(summary: chains::Summary) -> Self {
+        let chains::Summary { kind, network, transfers, sources, fee } = summary;
+        let transfers = transfers.into_iter().map(|transfer| {
+            let chains::Transfer { asset, amount, destination } = transfer;
+            Transfer { asset, amount, destination }
+        });
+        let sources = sources.into_iter().map(|source| {
+            let chains::Source { key, asset, amount } = source;
+            Source { key, asset, amount }
+        });
+        Self {
+            kind: kind.to_owned(),
+            network,
+            transfers: transfers.collect(),
+            sources: sources.collect(),
+            fee,
+        }
+    }
+}
+
+impl Summary {
+    /// The rows; `name` says who a key is.
+    pub(crate) fn show(&self, sheet: &mut Sheet, chain: Chain, name: impl Fn(usize) -> String) {
+        sheet.row("kind", &self.kind);
+        sheet.row("network", &self.network);
+        for Transfer { asset, amount: units, destination } in &self.transfers {
+            sheet.row("pays", amount(chain, asset, *units));
+            sheet.row("  to", destination);
+        }
+        for Source { key, asset, amount: units } in &self.sources {
+            sheet.row("from", name(*key));
+            sheet.row("  gives", amount(chain, asset, *units));
+        }
+        sheet.row("fee, at most", amount(chain, "native", self.fee));
+    }
+}

@@ -1,0 +1,32 @@
+//! Alerts: what operators must hear of at once, told by signed webhooks and counted for
+//! Prometheus. Specified in `docs/alerts.md`.
+//!
+//! Events are read off the log in its order, behind a cursor on disk, so that none is missed over
+//! a restart; then they wait in a queue on disk until each endpoint took them. An event may come
+//! more than once, always under the same id. Nothing here decides anything: a parent that tells
+//! nothing is found out by whoever reads the log.
+//!
+//! ```text
+//! <folder>/reader.json                how far the log was read, and what is being gathered
+//! <folder>/events-000000000001.jsonl  the queue, in files named by the number of the first event
+//! <folder>/endpoint-<id>.json         the next event for an endpoint
+//! <folder>/replay.json                a wish to deliver again, until it is fulfilled
+//! ```
+
+mod alerting;
+pub mod command;
+mod courier;
+mod derive;
+mod endpoint;
+mod event;
+mod gather;
+mod outbox;
+mod reader;
+mod replay;
+mod view;
+mod webhook;
+
+pub use alerting::{AlertError, AlertLimits, Alerts, Raised};
+pub use event::{Event, Kind};
+pub use replay::{From, Replay, ReplayError, replay};
+pub use webhook::{Secret, WebhookConfig, WebhookError, signature};

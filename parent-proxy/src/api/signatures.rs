@@ -1,0 +1,223 @@
+//! `POST /v1/signatures`, `…/batch` and `…/explain`: transactions, signed or explained. The parent
+//! reads the request to fetch the records of its keys; what is signed is the enclave's to decide.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use protocol::{
+    KeyId, Refusal, SignedTransaction,
+    api::{self, Route, SignatureRequest},
+    frame::MAX_FRAME,
+    request::{MAX_BODY, SignedRequest},
+};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use utoipa::ToSchema;
+
+use super::{
+    App, Problem,
+    addresses::ChainName,
+    openapi::{
+        AuthProblems, BodyProblems, EnclaveProblems, FrozenProblems, KeyProblems, ServiceProblems,
+        TransactionProblems,
+    },
+    problem::PartBody,
+    signed::{self, Content},
+};
+use crate::enclave::EnclaveError;
+
+/// Records that are read at once.
+const READ_AT_ONCE: usize = 32;
+
+/// A transaction to sign.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SignatureRequest)]
+#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
+pub(super) struct TransactionRequest {
+    /// Which family's transaction it is; the keys must be of the same.
+    chain: ChainName,
+    /// The keys that shall sign, each once: 1, on Bitcoin up to 100.
+    #[schema(min_items = 1, max_items = 100, example = json!(["key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"]))]
+    keys: Vec<String>,
+    /// The unsigned transaction. EVM: `0x` and hexadecimal; Tron: hexadecimal (raw data); Bitcoin
+    /// (PSBT) and Solana (message): standard base64. Hexadecimal in lower case.
+    #[schema(
+        example = "0x02f0018203e8843b9aca008502540be40082520894111111111111111111111111111111111111111187b1a2bc2ec5000080c0"
+    )]
+    transaction: String,
+}
+
+/// Many transactions at once.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SignaturesRequest)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct TransactionsRequest {
+    /// Each is signed or refused by itself.
+    #[schema(min_items = 1, max_items = 256)]
+    signatures: Vec<TransactionRequest>,
+}
+
+/// A transaction that can be broadcast.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Signature {
+    /// Its family.
+    #[schema(example = "evm")]
+    chain: String,
+    /// The signed transaction. EVM: `0x` and hexadecimal; Bitcoin and Tron: hexadecimal; Solana:
+    /// base64.
+    #[schema(
+        example = "0x02f873018203e8843b9aca008502540be40082520894111111111111111111111111111111111111111187b1a2bc2ec5000080c0"
+    )]
+    transaction: String,
+    /// The network's name of it; empty on Solana while the fee payer has not signed.
+    #[schema(example = "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060")]
+    id: String,
+    /// Which template it matches.
+    #[schema(example = "native")]
+    kind: String,
+    /// Which network it is for.
+    #[schema(example = "1")]
+    network: String,
+}
+
+/// Why one transaction of a batch is not signed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refused {
+    problem: PartBody,
+}
+
+/// What became of a transaction of a batch.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum BatchSignature {
+    Signed(Signature),
+    Refused(Refused),
+}
+
+/// The transactions of a batch.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SignaturesAnswer {
+    /// In the order of the request.
+    signatures: Vec<BatchSignature>,
+}
+
+/// Signs a transaction. Role `sign.sweep` or `sign.api`, by the purpose of its keys.
+#[utoipa::path(
+    post, path = "/v1/signatures", operation_id = "sign", tag = "signatures",
+    security(("messageSignature" = [])),
+    request_body(content = TransactionRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The transaction is signed. Repeating the request signs the same.", body = Signature),
+        BodyProblems, AuthProblems, KeyProblems, TransactionProblems, FrozenProblems, EnclaveProblems,
+        ServiceProblems,
+    ),
+)]
+pub(super) async fn sign(State(app): State<Arc<App>>, request: Request) -> Result<Json<Signature>, Problem> {
+    let Asked { request, wanted, records } = ask(&app, Route::Sign, request).await?;
+    let mut signed = app.enclave.sign(request, records, wanted.len()).await?;
+    let (Some(wanted), Some(signed)) = (wanted.first(), signed.pop()) else {
+        return Err(Problem::internal());
+    };
+    Ok(Json(Signature::of(wanted, signed?)))
+}
+
+/// Signs up to 256 transactions, each by itself. Role `sign.sweep` or `sign.api`, by the purpose of
+/// the keys.
+#[utoipa::path(
+    post, path = "/v1/signatures/batch", operation_id = "signBatch", tag = "signatures",
+    security(("messageSignature" = [])),
+    request_body(content = TransactionsRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Every transaction is signed, or has a problem of its own.", body = SignaturesAnswer),
+        BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
+    ),
+)]
+pub(super) async fn sign_batch(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<SignaturesAnswer>, Problem> {
+    let Asked { request, wanted, records } = ask(&app, Route::SignBatch, request).await?;
+    let signed = app.enclave.sign(request, records, wanted.len()).await?;
+    let all = wanted.iter().zip(signed);
+    let signatures = all.map(|(wanted, signed)| BatchSignature::of(wanted, signed)).collect();
+    Ok(Json(SignaturesAnswer { signatures }))
+}
+
+/// Says what signing would do, by the same evaluation, without a signature. Role `sign.sweep` or
+/// `sign.api`.
+#[utoipa::path(
+    post, path = "/v1/signatures/explain", operation_id = "explain", tag = "signatures",
+    security(("messageSignature" = [])),
+    request_body(content = TransactionRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json",
+            example = json!({"allowed": false, "denial": {"code": "policy.denied", "tag": "policy.evm.destination", "detail": "a pinned destination was expected", "order_id": null}, "policy": {"version": 7, "sha256": "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"}, "rules": "deposits", "summary": {"kind": "native"}, "checks": [], "near_limit": [], "signing": null})),
+        BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
+    ),
+)]
+pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let Asked { request, records, .. } = ask(&app, Route::Explain, request).await?;
+    let json = app.enclave.explain(request, records).await?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
+}
+
+/// What the enclave needs to sign.
+struct Asked {
+    request: SignedRequest,
+    wanted: Vec<SignatureRequest>,
+    records: Vec<ByteBuf>,
+}
+
+/// Reads a request and fetches the records of its keys.
+async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem> {
+    let request = signed::read(request, Content::Json, MAX_BODY).await?;
+    let wanted =
+        api::signatures(route, &request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    signed::admit(app, &request)?;
+    let mut seen = HashSet::new();
+    let keys: Vec<KeyId> =
+        wanted.iter().flat_map(|wanted| &wanted.keys).copied().filter(|key| seen.insert(*key)).collect();
+    let mut found = stream::iter(keys)
+        .map(|key_id| async move {
+            let record = app.keys.read(&key_id).await?;
+            record.ok_or_else(|| Problem::no_such_key(&key_id))
+        })
+        .buffered(READ_AT_ONCE);
+    let (mut records, mut length) = (Vec::new(), request.body.len());
+    while let Some(record) = found.try_next().await? {
+        length = length.saturating_add(record.len());
+        if length > MAX_FRAME {
+            return Err(EnclaveError::TooLarge.into());
+        }
+        records.push(ByteBuf::from(Vec::from(record)));
+    }
+    drop(found);
+    Ok(Asked { request, wanted, records })
+}
+
+impl Signature {
+    fn of(wanted: &SignatureRequest, signed: SignedTransaction) -> Self {
+        Self {
+            chain: wanted.chain.to_string(),
+            transaction: api::encode_transaction(wanted.chain, &signed.transaction),
+            id: signed.id,
+            kind: signed.kind,
+            network: signed.network,
+        }
+    }
+}
+
+impl BatchSignature {
+    fn of(wanted: &SignatureRequest, signed: Result<SignedTransaction, Refusal>) -> Self {
+        match signed {
+            Ok(signed) => Self::Signed(Signature::of(wanted, signed)),
+            Err(refusal) => Self::Refused(Refused { problem: Problem::from(refusal).part() }),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a boot of the enclave needs once, whichever connection hears of it first: a place in the
+//! log, the word that the log may begin, and what earlier boots were told. After that, now and
+//! then, what other parents of the deployment stored meanwhile.
+
+use std::{collections::HashSet, time::Duration};
+
+use attestation::DocumentHash;
+use protocol::{Answer, Description, LogHead, Operation, OrderId, PolicyRef};
+use tokio::time::Instant;
+
+use super::{
+    connection::Connection,
+    keeping::{Unusable, ask, refused},
+    pool::Inner,
+    replay,
+};
+
+/// How often the store is looked through for what others stored.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What was done for a boot.
+#[derive(Debug, Default)]
+pub(super) struct Boot {
+    /// Which: none before its log has begun.
+    document: Option<DocumentHash>,
+    /// The stored orders that it was told, taken or not.
+    pub(super) orders: HashSet<OrderId>,
+    /// The stored policies that it was told, taken or not.
+    pub(super) policies: HashSet<(u64, [u8; 32])>,
+    /// When the store was looked through.
+    looked: Option<Instant>,
+}
+
+impl Boot {
+    /// Whether it was told of this policy.
+    pub(super) fn was_told(&self, policy: &PolicyRef) -> bool {
+        self.policies.contains(&(policy.version, *policy.sha256))
+    }
+}
+
+/// Does what is left to do for the boot that the enclave says it is. True when something changed
+/// that its next description will say. A connection that is in use already does not wait for
+/// another that is at it.
+pub(super) async fn prepare(
+    inner: &Inner,
+    connection: &Connection,
+    description: &Description,
+    in_use: bool,
+) -> Result<bool, Unusable> {
+    let mut boot = match inner.boot.try_lock() {
+        Ok(boot) => boot,
+        Err(_) if in_use => return Ok(false),
+        Err(_) => inner.boot.lock().await,
+    };
+    // Another connection may have done it since this description was asked for.
+    let mut changed = !description.log_open;
+    if boot.document != Some(description.document_hash) {
+        *boot = Boot::default();
+        begin_log(inner, connection, description).await?;
+        boot.document = Some(description.document_hash);
+        changed = true;
+    }
+    if boot.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+        match look(inner, connection, &mut boot, description).await {
+            Ok(told) => changed |= told,
+            // What was told stays in effect; the next look makes good for this one.
+            Err(why @ (Unusable::Store(_) | Unusable::Refused(..))) if boot.looked.is_some() => {
+                tracing::warn!(%why, "orders and policies of other parents are not known");
+            }
+            Err(why) => return Err(why),
+        }
+        boot.looked = Some(Instant::now());
+    }
+    Ok(changed)
+}
+
+/// Tells what is stored and was not told yet: what restricts before what allows.
+async fn look(
+    inner: &Inner,
+    connection: &Connection,
+    boot: &mut Boot,
+    description: &Description,
+) -> Result<bool, Unusable> {
+    replay::orders(inner, connection, boot).await?;
+    replay::policy(inner, connection, boot, description).await
+}
+
+/// Begins the log, or hears where it stands, and fetches what is there already.
+async fn begin_log(
+    inner: &Inner,
+    connection: &Connection,
+    description: &Description,
+) -> Result<(), Unusable> {
+    let book = &inner.book;
+    // Before it begins: what the new boot is to name is where the last one ended.
+    let previous = book.last();
+    book.begin(description.document_hash, &description.document).await?;
+    let head = match ask(inner, connection, "open_log", Operation::OpenLog { previous }).await? {
+        Ok(Answer::LogOpened(head)) => head,
+        Ok(_) => return Err(Unusable::Answer("where its log stands")),
+        Err(refusal) => return Err(refused("begin its log", &refusal)),
+    };
+    let LogHead { boot, seq, .. } = head;
+    if boot != description.document_hash {
+        return Err(Unusable::Answer("the log of the boot that it says it is"));
+    }
+    let stored = book.progress().borrow().stored;
+    if seq > stored {
+        let from = stored.saturating_add(1);
+        match ask(inner, connection, "read_log", Operation::ReadLog { from }).await? {
+            Ok(Answer::LogLines(lines)) => book.take(lines),
+            Ok(_) => return Err(Unusable::Answer("lines of its log")),
+            Err(refusal) => return Err(refused("read its log", &refusal)),
+        }
+        // The rest is asked for when its turn comes.
+        book.expect(seq);
+    }
+    tracing::info!(boot = %boot, seq, stored, "the log has begun");
+    Ok(())
+}

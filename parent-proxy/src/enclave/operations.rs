@@ -1,0 +1,158 @@
+//! What can be asked of the enclave, each with the one form of answer that is taken for it.
+
+use attestation::document::MAX_DOCUMENT;
+use bytes::Bytes;
+use protocol::{
+    Answer, Authorized, Description, Operation, OrderAccepted, PolicyRef, Refusal, SignedTransaction, State,
+    message::MAX_KEYS, record::MAX_RECORD, request::SignedRequest,
+};
+use serde_bytes::ByteBuf;
+
+use super::{Enclave, EnclaveError};
+
+impl Enclave {
+    /// A fresh attestation document with this nonce.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn attest(&self, nonce: Vec<u8>) -> Result<Vec<u8>, EnclaveError> {
+        match self.call("attest", Operation::Attest { nonce: ByteBuf::from(nonce) }).await? {
+            Answer::Document(document) if (1..=MAX_DOCUMENT).contains(&document.len()) => {
+                Ok(document.into_vec())
+            }
+            _ => Err(EnclaveError::Answer("an attestation document")),
+        }
+    }
+
+    /// Who the enclave is now.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn describe(&self) -> Result<Description, EnclaveError> {
+        match self.call("describe", Operation::Describe).await? {
+            Answer::Description(description) => Ok(*description),
+            _ => Err(EnclaveError::Answer("a description")),
+        }
+    }
+
+    /// Whether a request is a client's who may make it.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn authorize(&self, request: SignedRequest) -> Result<Authorized, EnclaveError> {
+        match self.call("authorize", Operation::Authorize { request }).await? {
+            Answer::Authorized(authorized) => Ok(authorized),
+            _ => Err(EnclaveError::Answer("an authorisation")),
+        }
+    }
+
+    /// Makes 1 to [`MAX_KEYS`] keys of one purpose, by their positions in the request that the
+    /// ticket stands for: their encoded records, in order.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn create_keys(&self, ticket: u64, positions: Vec<u32>) -> Result<Vec<Bytes>, EnclaveError> {
+        let count = positions.len();
+        if !(1..=MAX_KEYS).contains(&count) {
+            return Err(EnclaveError::Answer("1 to 256 keys to be asked"));
+        }
+        match self.call("create_keys", Operation::CreateKeys { ticket, positions }).await? {
+            Answer::Records(records)
+                if records.len() == count && records.iter().all(|record| record.len() <= MAX_RECORD) =>
+            {
+                Ok(records.into_iter().map(|record| Bytes::from(record.into_vec())).collect())
+            }
+            _ => Err(EnclaveError::Answer("one record for each key")),
+        }
+    }
+
+    /// Has the stored record opened that the request of the ticket names.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]; the enclave's refusal says what is wrong with the record.
+    pub async fn check_record(&self, ticket: u64, record: &[u8]) -> Result<(), EnclaveError> {
+        let record = ByteBuf::from(record);
+        match self.call("check_record", Operation::CheckRecord { ticket, record }).await? {
+            Answer::RecordOpened => Ok(()),
+            _ => Err(EnclaveError::Answer("word that the record opened")),
+        }
+    }
+
+    /// Signs the transactions of a request, of which there are `count`. `records` are those of the
+    /// keys that it names, each once, in order of their first mention.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]; [`EnclaveError::TooLarge`] when request and records do not fit a frame.
+    pub async fn sign(
+        &self,
+        request: SignedRequest,
+        records: Vec<ByteBuf>,
+        count: usize,
+    ) -> Result<Vec<Result<SignedTransaction, Refusal>>, EnclaveError> {
+        match self.call("sign", Operation::Sign { request, records }).await? {
+            Answer::Signatures(signatures) if signatures.len() == count => Ok(signatures),
+            _ => Err(EnclaveError::Answer("one signature or refusal for each transaction")),
+        }
+    }
+
+    /// What signing would do: JSON.
+    ///
+    /// # Errors
+    /// [`EnclaveError`], as of [`Self::sign`].
+    pub async fn explain(
+        &self,
+        request: SignedRequest,
+        records: Vec<ByteBuf>,
+    ) -> Result<String, EnclaveError> {
+        match self.call("explain", Operation::Sign { request, records }).await? {
+            Answer::Explanation(json) => Ok(json),
+            _ => Err(EnclaveError::Answer("an explanation")),
+        }
+    }
+
+    /// Puts the order in a request into effect.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn submit_order(&self, request: SignedRequest) -> Result<OrderAccepted, EnclaveError> {
+        match self.call("submit_order", Operation::SubmitOrder { request }).await? {
+            Answer::OrderAccepted(accepted) => Ok(accepted),
+            _ => Err(EnclaveError::Answer("an order's id")),
+        }
+    }
+
+    /// Passes on a policy in its envelope; the policy that is then in the enclave.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn put_policy(&self, envelope: &[u8]) -> Result<PolicyRef, EnclaveError> {
+        let envelope = ByteBuf::from(envelope);
+        match self.call("put_policy", Operation::PutPolicy { envelope }).await? {
+            Answer::PolicyAccepted(reference) => Ok(reference),
+            _ => Err(EnclaveError::Answer("a policy's version and hash")),
+        }
+    }
+
+    /// Passes on the operators' word that this boot may sign.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn activate(&self, envelope: &[u8]) -> Result<(), EnclaveError> {
+        let envelope = ByteBuf::from(envelope);
+        match self.call("activate", Operation::Activate { envelope }).await? {
+            Answer::Activated => Ok(()),
+            _ => Err(EnclaveError::Answer("word that the boot is activated")),
+        }
+    }
+
+    /// What is in force.
+    ///
+    /// # Errors
+    /// [`EnclaveError`]
+    pub async fn standing(&self) -> Result<State, EnclaveError> {
+        match self.call("state", Operation::State).await? {
+            Answer::State(state) => Ok(state),
+            _ => Err(EnclaveError::Answer("what is in force")),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What earlier boots were told, told again: the stored orders, and the newest stored policy. The
+//! enclave verifies each as if it were new; the parent only chooses what to show, and a parent that
+//! shows too little is bounded by the policy's validity.
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use protocol::{
+    Answer, Description, Operation, OrderId, PolicyRef, Refusal, RefusalCode, message::MAX_REPLAYED,
+};
+use serde_bytes::ByteBuf;
+
+use super::{
+    boot::Boot,
+    connection::Connection,
+    keeping::{Unusable, ask, refused},
+    pool::Inner,
+};
+use crate::store::StoreError;
+
+/// The most bytes of envelopes in one request: with the rest they fit a frame.
+const MOST_BYTES: usize = 700 * 1024;
+/// Reads from the store at once.
+const READ_AT_ONCE: usize = 16;
+
+/// Tells all stored orders that were not told yet.
+pub(super) async fn orders(inner: &Inner, connection: &Connection, boot: &mut Boot) -> Result<(), Unusable> {
+    let names = inner.orders.names().await?;
+    let untold: Vec<OrderId> = names.into_iter().filter(|order| !boot.orders.contains(order)).collect();
+    // As they come: only one chunk is ever held.
+    let mut found = stream::iter(untold)
+        .map(|order| async move { Ok::<_, StoreError>((order, read(inner, &order).await?)) })
+        .buffered(READ_AT_ONCE);
+    let mut chunk: Vec<(OrderId, Bytes)> = Vec::new();
+    while let Some((order, envelope)) = found.try_next().await? {
+        let Some(envelope) = envelope else {
+            tracing::error!(%order, "a stored order is not usable, and is not replayed");
+            boot.orders.insert(order);
+            continue;
+        };
+        let bytes: usize = chunk.iter().map(|(_, envelope)| envelope.len()).sum();
+        if chunk.len() == MAX_REPLAYED || bytes.saturating_add(envelope.len()) > MOST_BYTES {
+            tell(inner, connection, boot, std::mem::take(&mut chunk)).await?;
+        }
+        chunk.push((order, envelope));
+    }
+    if chunk.is_empty() { Ok(()) } else { tell(inner, connection, boot, chunk).await }
+}
+
+/// The envelope; none where there is nothing usable under the name.
+async fn read(inner: &Inner, order: &OrderId) -> Result<Option<Bytes>, StoreError> {
+    match inner.orders.read(order).await {
+        Err(StoreError::TooLarge { .. }) => Ok(None),
+        found => found,
+    }
+}
+
+async fn tell(
+    inner: &Inner,
+    connection: &Connection,
+    boot: &mut Boot,
+    chunk: Vec<(OrderId, Bytes)>,
+) -> Result<(), Unusable> {
+    let envelopes = chunk.iter().map(|(_, envelope)| ByteBuf::from(envelope.to_vec())).collect();
+    let operation = Operation::ReplayOrders { envelopes };
+    let taken = match ask(inner, connection, "replay_orders", operation).await? {
+        Ok(Answer::OrdersReplayed(taken)) => taken,
+        Ok(_) => return Err(Unusable::Answer("the orders that it has")),
+        Err(refusal) => return Err(refused("take stored orders", &refusal)),
+    };
+    for (order, _) in &chunk {
+        if !taken.contains(order) {
+            tracing::error!(%order, "the enclave does not take a stored order");
+        }
+        boot.orders.insert(*order);
+    }
+    tracing::info!(orders = taken.len(), "stored orders are in effect");
+    Ok(())
+}
+
+/// Tells the newest stored policy, if the enclave has none or an older one. One that was never an
+/// operator's is passed over; one that was, and is refused all the same, ends the search: an older
+/// one must not come in its place.
+pub(super) async fn policy(
+    inner: &Inner,
+    connection: &Connection,
+    boot: &mut Boot,
+    description: &Description,
+) -> Result<bool, Unusable> {
+    let mut names = inner.policies.names().await?;
+    let version = description.policy.as_ref().map(|policy| policy.version);
+    names.retain(|name| version.is_none_or(|version| name.version > version));
+    names.sort_by_key(|name| std::cmp::Reverse(name.version));
+    for name in names {
+        if boot.was_told(&name) {
+            continue;
+        }
+        let envelope = match inner.policies.read(&name).await {
+            Ok(Some(envelope)) => envelope,
+            Ok(None) | Err(StoreError::TooLarge { .. }) => {
+                tracing::error!(version = name.version, "a stored policy is not usable");
+                boot.policies.insert((name.version, *name.sha256));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let operation = Operation::PutPolicy { envelope: ByteBuf::from(envelope.to_vec()) };
+        match ask(inner, connection, "put_policy", operation).await? {
+            Ok(Answer::PolicyAccepted(PolicyRef { version, .. })) => {
+                boot.policies.insert((name.version, *name.sha256));
+                inner.clients.learn_signed(&envelope);
+                tracing::info!(version, "the stored policy is in the enclave");
+                return Ok(true);
+            }
+            Ok(_) => return Err(Unusable::Answer("a policy's version and hash")),
+            // Not the policy's fault.
+            Err(refusal) if refusal.code != RefusalCode::PolicyRefused => {
+                return Err(refused("take the stored policy", &refusal));
+            }
+            Err(refusal) => {
+                boot.policies.insert((name.version, *name.sha256));
+                let tag = refusal.tag();
+                tracing::error!(version = name.version, tag, "the enclave does not take a stored policy");
+                if is_an_operators(&refusal) {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    // Another parent, or this one before it was started anew, may have told the enclave.
+    if let Some(reference) = &description.policy
+        && inner.clients.policy().as_ref() != Some(reference)
+        && let Ok(Some(envelope)) = inner.policies.read(reference).await
+    {
+        inner.clients.learn(&envelope);
+    }
+    Ok(false)
+}
+
+/// Whether the enclave found the operators' signatures before it found what it refuses.
+fn is_an_operators(refusal: &Refusal) -> bool {
+    let tag = refusal.tag();
+    !tag.starts_with("dsse.") && tag != "policy.deployment"
+}

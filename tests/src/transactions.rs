@@ -1,0 +1,224 @@
+//! Unsigned transactions, written from the formats' specifications and not with `chains`: for tests
+//! in which what is asked matters more than who wrote it. (What is mined, executed or verified is
+//! built by other people's clients: see [`crate::machines`].)
+
+use std::str::FromStr;
+
+use bitcoin::{
+    Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute::LockTime,
+    hashes::Hash, transaction::Version,
+};
+use chains::Chain;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    authority::{self, collection},
+    scene::DepositKey,
+};
+
+/// A native sweep of a key to the chain's collection wallet, as the policy of all tests allows it:
+/// `amount` in the smallest unit. Another amount is another transaction.
+pub fn sweep(key: &DepositKey, amount: u64) -> Vec<u8> {
+    sweep_to(key, amount, &collection(key.chain))
+}
+
+/// The same to any address.
+pub fn sweep_to(key: &DepositKey, amount: u64, to: &str) -> Vec<u8> {
+    match key.chain {
+        Chain::Evm => Evm { value: amount.into(), ..Evm::native(to) }.legacy(),
+        Chain::Bitcoin => psbt(&[Coin::of(key, amount + 1000)], to, 1000),
+        Chain::Solana => solana_transfer(&key.address, to, amount),
+        Chain::Tron => tron_transfer(&key.address, to, amount),
+    }
+}
+
+/// An EVM transaction.
+#[derive(Debug, Clone)]
+pub struct Evm {
+    pub chain_id: u64,
+    pub nonce: u64,
+    pub gas: u64,
+    pub max_fee: u128,
+    pub to: [u8; 20],
+    pub value: u128,
+    pub data: Vec<u8>,
+}
+
+impl Evm {
+    /// 1 wei on network 1, for 21,000 gas at 1 gwei.
+    pub fn native(to: &str) -> Self {
+        let (value, data) = (1, Vec::new());
+        Self { chain_id: 1, nonce: 0, gas: 21_000, max_fee: 1_000_000_000, to: account(to), value, data }
+    }
+
+    /// A transfer of a token on network 1, for 100,000 gas at 1 gwei.
+    pub fn token(contract: &str, to: &str, amount: u128) -> Self {
+        let data = [&[0xa9, 0x05, 0x9c, 0xbb][..], &[0; 12], &account(to), &[0; 16], &amount.to_be_bytes()];
+        Self { gas: 100_000, value: 0, data: data.concat(), ..Self::native(contract) }
+    }
+
+    /// Type 0, to be signed with its chain id (EIP-155).
+    pub fn legacy(&self) -> Vec<u8> {
+        let head = [integer(self.nonce.into()), integer(self.max_fee), self.payment()].concat();
+        rlp(0xc0, &[head, integer(self.chain_id.into()), vec![0x80, 0x80]].concat())
+    }
+
+    /// Type 2 (EIP-1559), without an access list.
+    pub fn typed(&self) -> Vec<u8> {
+        let head = [integer(self.chain_id.into()), integer(self.nonce.into()), integer(1)].concat();
+        let list = [head, integer(self.max_fee), self.payment(), vec![0xc0]].concat();
+        [vec![2], rlp(0xc0, &list)].concat()
+    }
+
+    fn payment(&self) -> Vec<u8> {
+        [integer(self.gas.into()), string(&self.to), integer(self.value), string(&self.data)].concat()
+    }
+}
+
+fn account(address: &str) -> [u8; 20] {
+    HEXLOWER
+        .decode(address.to_ascii_lowercase().trim_start_matches("0x").as_bytes())
+        .unwrap()
+        .try_into()
+        .unwrap()
+}
+
+/// The prefix of a string (0x80) or a list (0xc0), and its contents.
+fn rlp(kind: u8, contents: &[u8]) -> Vec<u8> {
+    let prefix = match u16::try_from(contents.len()).unwrap().to_be_bytes() {
+        [0, short @ ..=55] => vec![kind + short],
+        [0, long] => vec![kind + 56, long],
+        [high, low] => vec![kind + 57, high, low],
+    };
+    [prefix, contents.to_vec()].concat()
+}
+
+fn string(bytes: &[u8]) -> Vec<u8> {
+    if matches!(bytes, [0..=0x7f]) { bytes.to_vec() } else { rlp(0x80, bytes) }
+}
+
+fn integer(number: u128) -> Vec<u8> {
+    let bytes = number.to_be_bytes();
+    string(&bytes[(number.leading_zeros() / 8) as usize..])
+}
+
+/// An output of a deposit key that a PSBT spends.
+#[derive(Debug, Clone)]
+pub struct Coin {
+    pub script: ScriptBuf,
+    pub amount: u64,
+}
+
+impl Coin {
+    /// At the key's P2WPKH address.
+    pub fn of(key: &DepositKey, amount: u64) -> Self {
+        Self { script: script(&key.address), amount }
+    }
+
+    /// At the key's P2TR address.
+    pub fn taproot(key: &DepositKey, amount: u64) -> Self {
+        Self { script: script(key.taproot.as_deref().unwrap()), amount }
+    }
+
+    /// The transaction that paid it: output 1 of two.
+    fn deposit(&self, number: usize) -> Transaction {
+        let txid = Txid::from_byte_array(Sha256::digest(format!("coin {number} {}", self.amount)).into());
+        let change = TxOut { value: Amount::from_sat(123_456), script_pubkey: ScriptBuf::from(vec![0x51]) };
+        let paid = TxOut { value: Amount::from_sat(self.amount), script_pubkey: self.script.clone() };
+        Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![input(OutPoint::new(txid, 7))],
+            output: vec![change, paid],
+        }
+    }
+}
+
+/// The outputs that [`psbt`] spends, in its order.
+pub fn spent(coins: &[Coin]) -> Vec<TxOut> {
+    coins.iter().map(|coin| coin.deposit(0).output[1].clone()).collect()
+}
+
+/// A PSBT of version 0 that sweeps all of these to one address, for a fee.
+pub fn psbt(coins: &[Coin], to: &str, fee: u64) -> Vec<u8> {
+    let deposits: Vec<Transaction> =
+        coins.iter().enumerate().map(|(number, coin)| coin.deposit(number)).collect();
+    let total: u64 = coins.iter().map(|coin| coin.amount).sum();
+    let unsigned = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: deposits.iter().map(|deposit| input(OutPoint::new(deposit.compute_txid(), 1))).collect(),
+        output: vec![TxOut { value: Amount::from_sat(total - fee), script_pubkey: script(to) }],
+    };
+    let mut psbt = Psbt::from_unsigned_tx(unsigned).unwrap();
+    for (map, deposit) in psbt.inputs.iter_mut().zip(deposits) {
+        map.witness_utxo = Some(deposit.output[1].clone());
+        map.non_witness_utxo = Some(deposit);
+    }
+    psbt.serialize()
+}
+
+/// The script of a mainnet address.
+pub fn script(address: &str) -> ScriptBuf {
+    bitcoin::Address::from_str(address).unwrap().assume_checked().script_pubkey()
+}
+
+fn input(previous_output: OutPoint) -> TxIn {
+    let (script_sig, witness) = (ScriptBuf::new(), Witness::new());
+    TxIn { previous_output, script_sig, sequence: Sequence::ENABLE_RBF_NO_LOCKTIME, witness }
+}
+
+/// A legacy transaction that transfers lamports; the sender pays the fee.
+pub fn solana_transfer(from: &str, to: &str, lamports: u64) -> Vec<u8> {
+    solana_transfers(from, &[(to, lamports)])
+}
+
+/// The same to many.
+pub fn solana_transfers(from: &str, transfers: &[(&str, u64)]) -> Vec<u8> {
+    let account = |text: &str| *chains::solana::Address::from_str(text).unwrap().as_bytes();
+    let count = u8::try_from(transfers.len()).unwrap();
+    let mut accounts = account(from).to_vec();
+    let mut instructions = Vec::new();
+    for (number, (to, lamports)) in (1..).zip(transfers) {
+        accounts.extend(account(to));
+        // The System program, the accounts of sender and recipient, 12 bytes: Transfer.
+        instructions.extend([count + 1, 2, 0, number, 12, 2, 0, 0, 0]);
+        instructions.extend(lamports.to_le_bytes());
+    }
+    accounts.extend([0; 32]);
+    let blockhash = Sha256::digest("a block");
+    let message = [&[1, 0, 1, count + 2][..], &accounts, &blockhash, &[count], &instructions].concat();
+    [&[1][..], &[0; 64], &message].concat()
+}
+
+/// `raw_data` that transfers TRX and expires in a minute.
+pub fn tron_transfer(from: &str, to: &str, sun: u64) -> Vec<u8> {
+    let account = |text: &str| chains::tron::Address::from_str(text).unwrap().to_bytes();
+    let now = authority::now() * 1000;
+    let transfer = [field(1, &account(from)), field(2, &account(to)), number(3, sun)].concat();
+    let any = [field(1, b"type.googleapis.com/protocol.TransferContract"), field(2, &transfer)].concat();
+    let contract = [number(1, 1), field(2, &any)].concat();
+    let head = [field(1, &[0x12, 0x34]), field(4, &[1, 2, 3, 4, 5, 6, 7, 8]), number(8, now + 60_000)];
+    [head.concat(), field(11, &contract), number(14, now)].concat()
+}
+
+/// Protocol Buffers: a number.
+fn number(field: u8, value: u64) -> Vec<u8> {
+    [vec![field << 3], varint(value)].concat()
+}
+
+/// Protocol Buffers: bytes, a text or a message.
+fn field(field: u8, bytes: &[u8]) -> Vec<u8> {
+    [vec![field << 3 | 2], varint(bytes.len() as u64), bytes.to_vec()].concat()
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}

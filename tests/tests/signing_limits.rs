@@ -1,0 +1,243 @@
+//! How much leaves in a day: bounds for each key and for all, for fees, on every chain; what counts
+//! and what does not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use chains::Chain;
+use cofferdam_tests::{
+    authority::{ERC20, collection},
+    scene::{DepositKey, Scene, api_key, tag},
+    transactions::{Coin, Evm, psbt, solana_transfers, sweep},
+    wire::new_key,
+};
+use protocol::RefusalCode;
+use serde_json::{Value, json};
+
+fn velocity(per_key: u64, all: u64) -> Value {
+    json!({ "per_key_per_day": per_key.to_string(), "per_day": all.to_string() })
+}
+
+/// Where a rule set says how much of the native asset may leave, and in fees.
+fn native(rules: &mut Value, chain: Chain) -> &mut Value {
+    match chain {
+        Chain::Evm => &mut rules["evm"]["networks"][0]["native"],
+        Chain::Bitcoin => &mut rules["bitcoin"]["velocity"],
+        Chain::Solana => &mut rules["solana"]["native"],
+        Chain::Tron => &mut rules["tron"]["native"],
+    }
+}
+
+fn fees(rules: &mut Value, chain: Chain) -> &mut Value {
+    match chain {
+        Chain::Evm => &mut rules["evm"]["networks"][0]["fee"],
+        _ => &mut rules[chain.as_str()]["fee"],
+    }
+}
+
+/// A sweep that counts as so much: on Bitcoin with its share of the fee.
+fn counting(key: &DepositKey, amount: u64) -> Vec<u8> {
+    sweep(key, if key.chain == Chain::Bitcoin { amount - 1000 } else { amount })
+}
+
+async fn two_keys(scene: &mut Scene, chain: Chain) -> [DepositKey; 2] {
+    scene.keys(&["alice", "bob"].map(|user| new_key(user, chain, 0))).await.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_and_all_keys_together_have_bounds_on_every_chain() {
+    for chain in Chain::ALL {
+        let mut scene = Scene::new().await;
+        let [alice, bob] = two_keys(&mut scene, chain).await;
+        let bounds =
+            |policy: &mut Value| *native(&mut policy["rules"][0], chain) = velocity(100_000, 150_000);
+        scene.put_policy(2, bounds).await;
+        let denied = format!("policy.{chain}.velocity");
+        let first = counting(&alice, 60_000);
+        let signed = scene.sign(&alice, &first).await.unwrap();
+        // The same transaction again counts nothing, has the same signature; explaining counts nothing.
+        for _ in 0..3 {
+            assert_eq!(scene.sign(&alice, &first).await.unwrap(), signed);
+            assert_eq!(scene.explain(&alice, &counting(&alice, 40_000)).await["allowed"], true);
+        }
+        let over = counting(&alice, 40_001);
+        let refused = scene.sign(&alice, &over).await.unwrap_err();
+        assert_eq!((refused.code, refused.tag()), (RefusalCode::Denied, denied.as_str()));
+        assert!(refused.message.contains("100001") && refused.message.contains("100000"), "{refused}");
+        assert_eq!(scene.last_entry(), ("transaction.sign".into(), Some("backend".into()), denied.clone()));
+        let explained = scene.explain(&alice, &over).await;
+        assert_eq!((&explained["allowed"], &explained["denial"]["tag"]), (&json!(false), &json!(denied)));
+        // What is refused counts nothing: exactly the rest is left, and then nothing.
+        scene.sign(&alice, &counting(&alice, 40_000)).await.unwrap();
+        let detail = scene.entries().pop().unwrap().event.detail.unwrap().to_value();
+        assert_eq!(detail["near_limit"].as_array().unwrap().len(), 1, "the key's bound is near: {detail}");
+        assert_eq!(tag(scene.sign(&alice, &counting(&alice, 2_001)).await), denied);
+        assert_eq!(tag(scene.sign(&bob, &counting(&bob, 50_001)).await), denied, "of all keys");
+        scene.sign(&bob, &counting(&bob, 50_000)).await.unwrap();
+        assert_eq!(tag(scene.sign(&bob, &counting(&bob, 2_002)).await), denied);
+        // What was counted once is signed again, also when the bound is reached.
+        assert_eq!(scene.sign(&alice, &first).await.unwrap(), signed);
+        // A policy that goes on with the rules' name goes on with the counts.
+        scene.put_policy(3, bounds).await;
+        assert_eq!(tag(scene.sign(&alice, &counting(&alice, 2_003)).await), denied);
+        scene
+            .put_policy(4, |policy| *native(&mut policy["rules"][0], chain) = velocity(110_000, 200_000))
+            .await;
+        scene.sign(&alice, &counting(&alice, 10_000)).await.unwrap();
+        assert_eq!(tag(scene.sign(&alice, &counting(&alice, 2_004)).await), denied);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fees_have_a_bound_for_one_transaction_and_for_a_day_on_every_chain() {
+    for chain in Chain::ALL {
+        let mut scene = Scene::new().await;
+        let [alice, bob] = two_keys(&mut scene, chain).await;
+        let explained = scene.explain(&alice, &sweep(&alice, 10_000)).await;
+        let fee: u64 = explained["summary"]["fee"].as_str().unwrap().parse().unwrap();
+        let caps = |one: u64, day: u64| {
+            let caps = json!({ "per_transaction": one.to_string(), "per_day": day.to_string() });
+            move |policy: &mut Value| *fees(&mut policy["rules"][0], chain) = caps
+        };
+        let denied = format!("policy.{chain}.fee");
+        scene.put_policy(2, caps(fee - 1, fee * 100)).await;
+        assert_eq!(tag(scene.sign(&alice, &sweep(&alice, 10_000)).await), denied);
+        scene.put_policy(3, caps(fee, fee * 5 / 2)).await;
+        scene.sign(&alice, &sweep(&alice, 10_000)).await.unwrap();
+        scene.sign(&bob, &sweep(&bob, 10_001)).await.unwrap();
+        for key in [&alice, &bob] {
+            let refused = scene.sign(key, &sweep(key, 10_002)).await.unwrap_err();
+            assert_eq!((refused.code, refused.tag()), (RefusalCode::Denied, denied.as_str()));
+        }
+        scene.sign(&alice, &sweep(&alice, 10_000)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn assets_networks_and_rule_sets_are_counted_apart() {
+    let mut scene = Scene::new().await;
+    let [alice, bob] = two_keys(&mut scene, Chain::Evm).await;
+    let wallet = scene.api_key(Chain::Evm).await;
+    let to = collection(Chain::Evm);
+    scene
+        .put_policy(2, |policy| {
+            for rules in [0, 1] {
+                let networks = &mut policy["rules"][rules]["evm"]["networks"];
+                networks[0]["native"] = velocity(10, 10);
+                networks[0]["tokens"][0]["velocity"] = velocity(20, 20);
+                let mut other = networks[0].clone();
+                other["chain_id"] = json!(137);
+                networks.as_array_mut().unwrap().push(other);
+            }
+        })
+        .await;
+    let native =
+        |chain_id: u64, nonce: u64, value: u128| Evm { chain_id, nonce, value, ..Evm::native(&to) }.typed();
+    let token = |chain_id: u64, nonce: u64, amount: u128| {
+        Evm { chain_id, nonce, ..Evm::token(ERC20, &to, amount) }.typed()
+    };
+    for key in [&alice, &wallet] {
+        for (chain_id, nonce) in [(1, 0), (137, 0)] {
+            scene.sign(key, &native(chain_id, nonce, 10)).await.unwrap();
+            scene.sign(key, &token(chain_id, nonce, 20)).await.unwrap();
+            assert_eq!(tag(scene.sign(key, &native(chain_id, 1, 1)).await), "policy.evm.velocity");
+            assert_eq!(tag(scene.sign(key, &token(chain_id, 1, 1)).await), "policy.evm.velocity");
+        }
+    }
+    // Nothing is left for another key of the same rules.
+    assert_eq!(tag(scene.sign(&bob, &native(1, 0, 1)).await), "policy.evm.velocity");
+    assert_eq!(tag(scene.sign(&bob, &token(137, 0, 1)).await), "policy.evm.velocity");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_counts_item_by_item_and_many_keys_of_one_transaction_each_count_their_own() {
+    let mut scene = Scene::new().await;
+    let [alice, bob] = two_keys(&mut scene, Chain::Solana).await;
+    scene
+        .put_policy(2, |policy| {
+            policy["rules"][0]["solana"]["native"] = velocity(100, 1000);
+            policy["rules"][0]["bitcoin"]["velocity"] = velocity(100_000, 1_000_000);
+        })
+        .await;
+    let items: Vec<_> =
+        (0..10).flat_map(|n| [(&alice, sweep(&alice, 30 + n)), (&bob, sweep(&bob, 20))]).collect();
+    let signed = scene.sign_batch(&items).await;
+    // 30 + 31 + 32 of alice's; bob's is one transaction, asked for ten times.
+    for (number, result) in signed.iter().enumerate() {
+        if number % 2 == 1 || number < 6 {
+            assert!(result.is_ok(), "{number}");
+        } else {
+            assert_eq!(result.as_ref().unwrap_err().tag(), "policy.solana.velocity", "{number}");
+        }
+    }
+    let [alice, bob] = two_keys(&mut scene, Chain::Bitcoin).await;
+    let records = [alice.record.clone(), bob.record.clone()];
+    let mut sign = async |coins: &[Coin]| {
+        let psbt = psbt(coins, &collection(Chain::Bitcoin), 1000);
+        scene.wire.sign("laptop", Chain::Bitcoin, &records, &psbt).await
+    };
+    // Two coins of one key are one sum.
+    let coins = [Coin::of(&alice, 50_000), Coin::taproot(&alice, 50_001), Coin::of(&bob, 99_000)];
+    assert_eq!(tag(sign(&coins).await), "policy.bitcoin.velocity");
+    let coins = [Coin::of(&alice, 50_000), Coin::taproot(&alice, 50_000), Coin::of(&bob, 99_000)];
+    sign(&coins).await.unwrap();
+    let coins = [Coin::of(&alice, 1_001), Coin::of(&bob, 1_000)];
+    assert_eq!(tag(sign(&coins).await), "policy.bitcoin.velocity");
+}
+
+/// The enclave has no disk: what a boot counted is gone with it. Who can restart enclaves, the host
+/// above all, gets each day's bound once a boot; the destinations stay pinned, and every boot shows
+/// in the log. `activation = "quorum"` is what stops it.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_are_one_boots_and_a_restart_begins_anew() {
+    let mut scene = Scene::new().await;
+    let key = scene.key("alice", Chain::Tron).await;
+    let bounds = |policy: &mut Value| policy["rules"][0]["tron"]["native"] = velocity(100, 100);
+    scene.put_policy(2, bounds).await;
+    scene.sign(&key, &sweep(&key, 100)).await.unwrap();
+    assert_eq!(tag(scene.sign(&key, &sweep(&key, 1)).await), "policy.tron.velocity");
+    let mut scene = scene.reboot().await;
+    scene.put_policy(2, bounds).await;
+    scene.sign(&key, &sweep(&key, 99)).await.unwrap();
+    assert_eq!(tag(scene.sign(&key, &sweep(&key, 2)).await), "policy.tron.velocity");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_to_count_nothing_more_is_signed() {
+    let mut scene = Scene::with(|config| config.limits = "velocity_counts = 6".into()).await;
+    let keys = scene.keys(&[api_key(Chain::Evm, 0), api_key(Chain::Evm, 1)]).await;
+    let deposit = scene.key("alice", Chain::Evm).await;
+    // A quarter of the room is for the transactions under one rule set: two.
+    scene.serves(&keys[0], 1).await;
+    scene.serves(&keys[0], 2).await;
+    for key in &keys {
+        let refused = scene.sign(key, &sweep(key, 3)).await.unwrap_err();
+        assert_eq!((refused.code, refused.tag()), (RefusalCode::Overloaded, "policy.velocity_memory"));
+    }
+    // What was counted needs no room, and what is under other rules has its own.
+    scene.serves(&keys[0], 1).await;
+    scene.serves(&deposit, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_answer_would_fit_no_frame_is_signed_as_far_as_it_fits() {
+    let mut scene = Scene::new().await;
+    let key = scene.key("alice", Chain::Solana).await;
+    let wallets: Vec<String> = scene
+        .keys(&(0..16).map(|n| new_key("wallets", Chain::Solana, n)).collect::<Vec<_>>())
+        .await
+        .into_iter()
+        .map(|key| key.address)
+        .collect();
+    scene.put_policy(2, |policy| policy["rules"][0]["solana"]["destinations"] = json!(wallets)).await;
+    let transfers = |n: u64| -> Vec<_> { wallets.iter().map(|to| (to.as_str(), n + 1)).collect() };
+    let batch: Vec<_> = (0..256).map(|n| (&key, solana_transfers(&key.address, &transfers(n)))).collect();
+    let results = scene.sign_batch(&batch).await;
+    let signed = results.iter().take_while(|result| result.is_ok()).count();
+    assert!((100..256).contains(&signed), "{signed}");
+    for result in &results[signed..] {
+        let refused = result.as_ref().unwrap_err();
+        assert_eq!((refused.code, refused.tag()), (RefusalCode::Overloaded, "request.answer_size"));
+    }
+    assert_eq!(scene.entries().len(), 1 + 1 + 16 + 1 + 256);
+    // What was refused counted nothing, and is signed by another request.
+    assert!(scene.sign_batch(&batch[signed..]).await.iter().all(Result::is_ok));
+}
