@@ -14,12 +14,12 @@ use std::{
 
 use chains::Chain;
 use cofferdam_tests::{
-    authority::BACKEND,
+    authority::{BACKEND, collection},
     deployment::Deployment,
     process::Process,
     programs::program,
     raw::{self, RawRequest},
-    sweeps,
+    transactions::Evm,
     wire::{Wire, new_key, signature_body},
 };
 use nix::sys::{
@@ -75,13 +75,18 @@ async fn main() {
     assert!(calls * 100_000 <= 101 * cold.max(100_000) as u64, "KMS calls");
 }
 
+/// An EIP-1559 transaction to the collection wallet.
+fn evm(nonce: u64, value: u128) -> Vec<u8> {
+    Evm { nonce, value, ..Evm::native(&collection(Chain::Evm)) }.typed()
+}
+
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// CPU microseconds of a sweep's cryptography, with a request of its own and in a batch.
 fn raw() -> (f64, f64) {
-    let transaction = sweeps::evm(1, 1_000_000_000_000_000);
+    let transaction = evm(1, 1_000_000_000_000_000);
     let request = RawRequest::new(&[b'x'; 240]);
     let time = |work: &dyn Fn() -> usize| {
         let start = own_cpu();
@@ -138,7 +143,7 @@ async fn acknowledge(wire: &mut Wire) {
 async fn singles(wire: &mut Wire, enclave: &Process, records: &[Vec<u8>]) -> Value {
     let requests: Vec<Vec<&Vec<u8>>> = records.iter().map(|record| vec![record]).collect();
     measure(wire, enclave, &requests, |records| {
-        signature_body(Chain::Evm, &[records[0].clone()], &sweeps::evm(7, 1_000))
+        signature_body(Chain::Evm, &[records[0].clone()], &evm(7, 1_000))
     })
     .await
 }
@@ -147,9 +152,8 @@ async fn batches(wire: &mut Wire, enclave: &Process, records: &[Vec<u8>], nonce:
     let requests: Vec<Vec<&Vec<u8>>> =
         records.chunks(MAX_SIGNATURES).map(|chunk| chunk.iter().collect()).collect();
     measure(wire, enclave, &requests, |records| {
-        let bodies = records
-            .iter()
-            .map(|record| signature_body(Chain::Evm, &[(*record).clone()], &sweeps::evm(nonce, 1_000)));
+        let bodies =
+            records.iter().map(|record| signature_body(Chain::Evm, &[(*record).clone()], &evm(nonce, 1_000)));
         json!({ "signatures": bodies.collect::<Vec<_>>() })
     })
     .await
