@@ -111,8 +111,8 @@ fn check_order(payload: &[u8]) {
     let again = Order::parse(&again).expect("an order that was written");
     assert_eq!((again.restriction(), again.deployment()), (order.restriction(), order.deployment()));
     let mut set = OrderSet::default();
-    assert_eq!(set.apply(order.clone()), Ok(true));
-    assert_eq!(set.apply(order.clone()), Ok(false));
+    assert_eq!(set.apply(order.clone(), |_| false), Ok(true));
+    assert_eq!(set.apply(order.clone(), |_| false), Ok(false));
     assert_eq!(set.ids().collect::<Vec<_>>(), [order.id()]);
     // It restricts what it names, until it is lifted.
     let mut path = path(Purpose::Sweep);

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const NETWORK: BitcoinNetwork = BitcoinNetwork::Mainnet;
 /// A time before which Tron's test vectors do not expire, in milliseconds since 1970.
 const NOW: u64 = 1_760_000_000_000;
-const MOST: u128 = 1_000_000_000;
+const MOST: u128 = 1_000_000_000_000_000;
 
 const TRONPY: &str = include_str!("../../tests/vectors/tron/tronpy.json");
 const TRONWEB: &str = include_str!("../../tests/vectors/tron/tronweb.json");
@@ -96,7 +96,7 @@ fn policy(coin: &Value, tron: &[String]) -> Policy {
     let paid = account("7b2e2b327088436e2ce9b35196705073d24862fe");
     let contract = account("fbff9bd3fc22826e132f6f9de31ed86cc17dbd56");
     let (owner, mint) =
-        ("D151NYAPqPQjeZbjmVGqs1vJGGBMePQw7pSsCRPykJpA", "4NvNixiwvD9g2FVPqDJWMgds165tZXv1qVELyZrk6wLg");
+        ("D151NVXgLGawvgw7aZzPLdoMLm6ca4SvUkENJBHQDtze", "4NvNixiwvD9g2FVPqDJWMgds165tZXvJsYt18EY3URV9");
     let usdt = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t";
     let most = MOST.to_string();
     let velocity = json!({"per_key_per_day": most, "per_day": most});

@@ -64,7 +64,7 @@ seed("cbor", values("records", "header") + values("key_ids", "preimage") + value
 seed("kms_envelope", [path.read_bytes() for path in vectors.glob("kms-recipient/*.ber")])
 seed("sealed_record", records)
 seed("request_frame", frames + [frame[4:] for frame in frames] + [b"".join(frames[:3])])
-seed("request_frame", values("requests_refused", "message"))
+seed("request_frame", values("requests_refused", "message") + values("responses_refused", "message"))
 for kind, member in [("c", "certificate"), ("p", "certificate_claims"), ("h", "certificate_header")]:
     seed("certificate", [(kind + case[member]).encode() for case in formats["records"]])
 seed("enclave_config", [config["text"].encode()])
@@ -142,15 +142,19 @@ bodies = [
 ]
 seed("request_body", [f"{target}\n{json.dumps(body)}".encode() for target, body in bodies])
 
-seed("policy", [b"p" + (vectors / "policy/example.json").read_bytes()])
+example = (vectors / "policy/policy.json").read_bytes()
+seed("policy", [b"p" + example])
+# One that allows the target's own transaction.
+seed("policy", [b"p" + example.replace(b"0x52908400098527886E0F7030069857D2E4169EE7", b"0x" + b"1" * 40)])
 for case in load("policy/envelopes.json")["envelopes"]:
     payload = base64.b64decode(json.loads(case["envelope"])["payload"])
     seed("policy", [b"e" + case["envelope"].encode(), case["kind"][0].encode() + payload, b"s" + payload])
 
-segments = [path.read_bytes() for path in vectors.glob("log/log/*/*.jsonl")]
-lines = [line for segment in segments for line in segment.splitlines()]
-# Lines alone, beginnings of a log, and the whole of it.
-seed("log_line", lines + segments + [segment.rstrip(b"\n") for segment in segments])
+for boot in (vectors / "log/log").iterdir():
+    lines = b"".join(path.read_bytes() for path in sorted(boot.glob("*.jsonl"))).splitlines()
+    entries = [line for line in lines if not line.startswith(b'{"checkpoint"')]
+    # Lines alone, the whole log, and its entries without the checkpoints, which nobody can sign here.
+    seed("log_line", lines + [b"\n".join(lines), b"\n".join(entries)])
 PYTHON
 
 echo "fuzz: building"
