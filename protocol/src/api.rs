@@ -8,7 +8,7 @@ use chains::Chain;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
-use crate::{Index, KeyId, Label, NewKey, Purpose, UserRef, policy::Role};
+use crate::{Index, KeyId, Label, NewKey, Purpose, UserRef, base64, policy::Role};
 
 /// The most addresses of one request.
 pub const MAX_ADDRESSES: usize = 1000;
@@ -181,9 +181,7 @@ pub fn decode_transaction(chain: Chain, text: &str) -> Result<Vec<u8>, BodyError
             .and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok())
             .ok_or_else(|| expected("0x and lower-case hexadecimal")),
         Chain::Tron => HEXLOWER.decode(text.as_bytes()).map_err(|_| expected("lower-case hexadecimal")),
-        Chain::Bitcoin | Chain::Solana => {
-            BASE64.decode(text.as_bytes()).map_err(|_| expected("standard base64"))
-        }
+        Chain::Bitcoin | Chain::Solana => base64::decode(text).ok_or_else(|| expected("standard base64")),
     }
 }
 
@@ -237,7 +235,7 @@ pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, Bo
 /// [`BodyError`]
 pub fn replacement_order(body: &[u8]) -> Result<Vec<u8>, BodyError> {
     let order = parse::<ReplaceRequest>(body)?.order;
-    BASE64.decode(order.as_bytes()).map_err(|_| BodyError("order: standard base64 was expected".into()))
+    base64::decode(&order).ok_or_else(|| BodyError("order: standard base64 was expected".into()))
 }
 
 impl TryFrom<AddressRequest> for NewKey {
@@ -336,9 +334,13 @@ mod tests {
                 assert_eq!(decode_transaction(chain, &text), Ok(vec![0xab, 0xcd]));
             }
         }
-        for (chain, text) in
-            [(Chain::Evm, "abcd"), (Chain::Evm, "0xABCD"), (Chain::Evm, "0xabc"), (Chain::Solana, "q80")]
-        {
+        for (chain, text) in [
+            (Chain::Evm, "abcd"),
+            (Chain::Evm, "0xABCD"),
+            (Chain::Evm, "0xabc"),
+            (Chain::Solana, "q80"),
+            (Chain::Solana, "qw==zQ=="),
+        ] {
             assert!(decode_transaction(chain, text).is_err(), "{text}");
         }
     }

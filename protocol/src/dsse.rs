@@ -7,7 +7,10 @@ use data_encoding::BASE64;
 use ed25519_dalek::{Signature as Ed25519, Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
-use crate::operators::{MAX_OPERATORS, OperatorKey, Quorum};
+use crate::{
+    base64,
+    operators::{MAX_OPERATORS, OperatorKey, Quorum},
+};
 
 /// The payload type of a policy.
 pub const POLICY_TYPE: &str = "application/vnd.cofferdam.policy+json";
@@ -115,9 +118,7 @@ impl Envelope {
     /// # Errors
     /// [`DsseError::Malformed`]
     pub fn payload(&self) -> Result<Vec<u8>, DsseError> {
-        BASE64
-            .decode(self.payload.as_bytes())
-            .map_err(|_| DsseError::Malformed("a payload in standard base64 with padding"))
+        base64::decode(&self.payload).ok_or(DsseError::Malformed("a payload in standard base64 with padding"))
     }
 
     /// Adds the signature of a key, in place of an earlier one of the same key.
@@ -148,7 +149,7 @@ impl Envelope {
             if !quorum.keys.contains(&key) {
                 return Err(DsseError::Unknown);
             }
-            let bytes = BASE64.decode(signature.sig.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+            let bytes = base64::decode(&signature.sig).and_then(|bytes| bytes.try_into().ok());
             let bytes: [u8; 64] = bytes.ok_or(DsseError::Invalid)?;
             key.verifying_key()
                 .verify_strict(&signed, &Ed25519::from_bytes(&bytes))
@@ -255,6 +256,7 @@ mod tests {
             json.replace("{\"payload\"", "{\"more\":1,\"payload\""),
             json.replace("e30=", "e30"),
             json.replace("e30=", "e30-"),
+            json.replace("e30=", "ew==fQ=="),
             format!("{json}x"),
             String::new(),
         ];

@@ -25,6 +25,7 @@
 
 pub mod answer;
 pub mod api;
+mod base64;
 pub mod certificate;
 pub mod credentials;
 pub mod dsse;

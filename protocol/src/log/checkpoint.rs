@@ -9,7 +9,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
 use super::{EntryHash, Head, Malformed, VERSION, write};
-use crate::{Deployment, SessionKey};
+use crate::{Deployment, SessionKey, base64};
 
 /// The first line of what is signed. No JWS begins so, nor an order or a policy.
 const TAG: &str = "cofferdam/log-checkpoint/v1";
@@ -123,7 +123,7 @@ impl TryFrom<Wire> for Checkpoint {
     type Error = Malformed;
 
     fn try_from(wire: Wire) -> Result<Self, Malformed> {
-        let signature = BASE64.decode(wire.signature.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        let signature = base64::decode(&wire.signature).and_then(|bytes| bytes.try_into().ok());
         let signature = signature.ok_or(Malformed("a signature of 64 bytes in base64"))?;
         if wire.v != VERSION || wire.seq == 0 {
             return Err(Malformed("a checkpoint of version 1"));

@@ -1,7 +1,7 @@
 //! Reads the few forms of structured fields (RFC 9651) that a signed request is made of, in the spelling
 //! that section 4.1 there writes, so that what was read and what was signed cannot differ.
 
-use data_encoding::BASE64;
+use crate::base64;
 
 /// What is left of a header's value.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,7 @@ impl<'t> Reader<'t> {
             return None;
         }
         let text = self.take_all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
-        let bytes = BASE64.decode(text.as_bytes()).ok()?.try_into().ok()?;
+        let bytes = base64::decode(text)?.try_into().ok()?;
         self.take(":").then_some(bytes)
     }
 }
