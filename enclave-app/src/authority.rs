@@ -47,8 +47,6 @@ pub(crate) enum Given {
 pub(crate) struct Applied {
     /// Its id.
     pub(crate) id: OrderId,
-    /// The order.
-    pub(crate) order: Order,
     /// Whether it was not there before.
     pub(crate) new: bool,
 }
@@ -144,12 +142,14 @@ impl Authority {
     }
 
     /// Takes an order that the threshold of those who may freeze signed; `expect` looks at it
-    /// before it takes effect.
+    /// before it takes effect. During `commit`, which hears whether it is new and under which
+    /// policy, nobody signs and nobody is refused by it: its entry comes first.
     pub(crate) fn order(
         &self,
         envelope: &[u8],
         given: Given,
         expect: impl FnOnce(&Order) -> Result<(), Refusal>,
+        commit: impl FnOnce(&Order, bool, Option<PolicyRef>),
     ) -> Result<Applied, Refusal> {
         let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::OrderRefused, text).tagged(tag);
         let envelope = Envelope::parse(envelope, dsse::ORDER_TYPE)
@@ -174,7 +174,8 @@ impl Authority {
             .orders
             .apply(order.clone(), lifted)
             .map_err(|error| refuse(error.tag(), error.to_string()))?;
-        Ok(Applied { id, order, new })
+        commit(&order, new, standing.reference());
+        Ok(Applied { id, new })
     }
 
     /// What is in force, for those who ask.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use protocol::{
-    Answer, Authorized, KeyId, KeyPath, NewKey, OrderAccepted, Refusal, RefusalCode, Replacement,
+    Answer, Authorized, KeyId, KeyPath, NewKey, OrderAccepted, PolicyRef, Refusal, RefusalCode, Replacement,
     api::{self, BodyError, Route, SignatureRequest},
     log::OperationName,
     order::{Order, Restriction},
@@ -112,8 +112,8 @@ impl Service {
         envelope: Vec<u8>,
         trail: &mut Trail,
     ) -> Result<OrderAccepted, Refusal> {
-        let applied = self.authority.order(&envelope, Given::Now, |_| Ok(()))?;
-        self.order_event(caller, &applied.order, trail);
+        let commit = |order: &Order, _, policy| self.order_event(caller, order, policy, trail);
+        let applied = self.authority.order(&envelope, Given::Now, |_| Ok(()), commit)?;
         let (order, new) = (applied.id, applied.new);
         Ok(OrderAccepted { order, new, envelope: ByteBuf::from(envelope), replacement: None })
     }
@@ -128,7 +128,7 @@ impl Service {
         let envelope = api::replacement_order(body).map_err(malformed_body)?;
         let mut replacement = None;
         // The ticket first: an order that is in effect is answered, with its envelope.
-        let applied = self.authority.order(&envelope, Given::Now, |order| {
+        let expect = |order: &Order| {
             let next = order.replacement().filter(|_| order.retires() == Some(&key)).ok_or_else(|| {
                 let text = "the order that retires the key of the path, with its replacement, was expected";
                 Refusal::new(RefusalCode::OrderRefused, text).tagged("order.replacement")
@@ -138,13 +138,15 @@ impl Service {
             let ticket = self.ticket(caller, Allowed::Create([key.clone()].into()))?;
             replacement = Some(Replacement { key, ticket });
             Ok(())
-        })?;
-        self.order_event(caller, &applied.order, trail);
+        };
+        let commit = |order: &Order, _, policy| self.order_event(caller, order, policy, trail);
+        let applied = self.authority.order(&envelope, Given::Now, expect, commit)?;
         let (order, new) = (applied.id, applied.new);
         Ok(OrderAccepted { order, new, envelope: ByteBuf::from(envelope), replacement })
     }
 
-    fn order_event(&self, caller: &Caller, order: &Order, trail: &mut Trail) {
+    /// While the order takes effect: nothing here may ask what is in force.
+    fn order_event(&self, caller: &Caller, order: &Order, policy: Option<PolicyRef>, trail: &mut Trail) {
         let event = Event::done(operation(caller.route)).by(Some(&caller.client), Some(caller.request));
         let event = event.detail(&describe(order));
         let event = match order.restriction() {
@@ -153,7 +155,7 @@ impl Service {
             }
             _ => event,
         };
-        self.journal.write(event.policy(self.authority.read().reference()), trail);
+        self.journal.write(event.policy(policy), trail);
     }
 
     /// Signs, or explains, the transactions of a request.

@@ -240,17 +240,25 @@ impl Service {
         self.journal.room(envelopes.len())?;
         let mut taken = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
-            let event = match self.authority.order(envelope, Given::Before, |_| Ok(())) {
-                Ok(applied) => {
-                    taken.push(applied.id);
-                    if !applied.new {
-                        continue;
+            let taking = self.authority.order(
+                envelope,
+                Given::Before,
+                |_| Ok(()),
+                |order, new, policy| {
+                    if new {
+                        let event =
+                            Event::done(OperationName::ORDER_REPLAY).detail(&requests::describe(order));
+                        self.journal.write(event.policy(policy), trail);
                     }
-                    Event::done(OperationName::ORDER_REPLAY).detail(&requests::describe(&applied.order))
+                },
+            );
+            match taking {
+                Ok(applied) => taken.push(applied.id),
+                Err(refusal) => {
+                    let event = Event::refused(OperationName::ORDER_REPLAY, &refusal);
+                    self.journal.write(event.policy(self.authority.read().reference()), trail);
                 }
-                Err(refusal) => Event::refused(OperationName::ORDER_REPLAY, &refusal),
-            };
-            self.journal.write(event.policy(self.authority.read().reference()), trail);
+            }
         }
         Ok(Answer::OrdersReplayed(taken))
     }
