@@ -27,6 +27,7 @@ pub mod bitcoin;
 mod chain;
 pub mod evm;
 mod public_key;
+mod recoverable;
 pub mod solana;
 mod sweep;
 mod transaction;

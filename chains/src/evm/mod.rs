@@ -37,7 +37,6 @@
 mod address;
 mod rlp;
 mod rules;
-mod signature;
 mod sweep;
 mod transaction;
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use sha3::{Digest, Keccak256};
 
-use super::{Transaction, account, address::Address, signature};
+use super::{Transaction, account, address::Address};
 use crate::{
     Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer,
-    evm::signature::Signature,
+    recoverable::Signature,
 };
 
 /// `transfer(address,uint256)` (ERC-20).
@@ -94,11 +94,8 @@ impl Sweep {
     /// `transaction.evm.signature` unless there is one signature, of this transaction, by the
     /// key, with low s.
     pub fn assemble(&self, signatures: &[Vec<u8>]) -> Result<Signed, Refused> {
-        let [signature] = signatures else {
-            let found = format!("{} signatures", signatures.len());
-            return Err(signature::refused("one signature", &found));
-        };
-        let signature = Signature::verified(signature, &self.transaction.signing_hash(), &self.key)?;
+        let digest = self.transaction.signing_hash();
+        let signature = Signature::one(signatures, &digest, &self.key, "transaction.evm.signature")?;
         let bytes = self.transaction.signed(&signature)?;
         let hash = data_encoding::HEXLOWER.encode(&Keccak256::digest(&bytes));
         Ok(Signed { bytes, id: format!("0x{hash}") })

@@ -7,9 +7,8 @@ use super::{
     Sweep,
     address::Address,
     rlp::{self, Item, List, Malformed},
-    signature::Signature,
 };
-use crate::{Amount, PublicKey, Refused};
+use crate::{Amount, PublicKey, Refused, recoverable::Signature};
 
 /// More than any sweep has; Ethereum's own pool takes 128 KiB.
 const MAX_BYTES: usize = 4096;

@@ -5,7 +5,8 @@ use data_encoding::HEXLOWER;
 use k256::ecdsa::SigningKey;
 use serde_json::Value;
 
-use super::{Address, Transaction, account, signature::Signature};
+use super::{Address, Transaction, account};
+use crate::recoverable::Signature;
 
 fn bytes(value: &Value) -> Vec<u8> {
     HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
@@ -22,7 +23,7 @@ fn sign(transaction: &Transaction, key: &SigningKey) -> Vec<u8> {
     let mut bytes = signature.to_bytes().to_vec();
     bytes.push(recovery_id.to_byte());
     let key = k256::PublicKey::from(key.verifying_key());
-    transaction.signed(&Signature::verified(&bytes, &digest, &key).unwrap()).unwrap()
+    transaction.signed(&Signature::one(&[bytes], &digest, &key, "").unwrap()).unwrap()
 }
 
 #[test]

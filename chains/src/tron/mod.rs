@@ -13,7 +13,6 @@ mod address;
 mod contract_type;
 mod protobuf;
 mod rules;
-mod signature;
 mod sweep;
 mod transaction;
 mod trc20;

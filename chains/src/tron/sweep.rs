@@ -3,8 +3,11 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Address, Transaction, protobuf::Writer, signature, transaction::Contract, trc20};
-use crate::{Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer};
+use super::{Address, Transaction, protobuf::Writer, transaction::Contract, trc20};
+use crate::{
+    Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer,
+    recoverable::Signature,
+};
 
 /// The bandwidth price, sun a byte: chain parameter 3, `getTransactionFee`.
 const SUN_PER_BYTE: u64 = 1_000;
@@ -177,13 +180,9 @@ impl Sweep {
     /// `transaction.tron.signature` unless there is exactly one, with a low s, from which the
     /// owner's key is recovered.
     pub fn assemble(&self, signatures: &[Vec<u8>]) -> Result<Signed, Refused> {
-        let [signature] = signatures else {
-            let found = format!("{} signatures", signatures.len());
-            return Err(Refused::new(signature::TAG, "one signature", found));
-        };
         let digest = self.digest();
-        signature::check(&self.key, &digest, signature)?;
-        let bytes = Writer::default().bytes(1, &self.raw).bytes(2, signature).finish();
+        let signature = Signature::one(signatures, &digest, &self.key, "transaction.tron.signature")?;
+        let bytes = Writer::default().bytes(1, &self.raw).bytes(2, &signature.to_bytes()).finish();
         Ok(Signed { bytes, id: data_encoding::HEXLOWER.encode(&digest) })
     }
 
