@@ -87,9 +87,9 @@ impl Service {
 
     fn ticket(&self, caller: &Caller, allowed: Allowed) -> Result<u64, Refusal> {
         let holder = Holder { client: caller.client.clone(), request: caller.request };
-        self.tickets.issue(holder, allowed).ok_or_else(|| {
-            Refusal::new(RefusalCode::Overloaded, "fewer authorised requests under way were expected")
-        })
+        self.tickets
+            .issue(holder, allowed)
+            .ok_or_else(|| Refusal::new(RefusalCode::Overloaded, "fewer keys in one request were expected"))
     }
 
     /// Takes an order, or the order that retires a key together with the key that replaces it.

@@ -1,8 +1,10 @@
 //! Tickets: an authorised request that is carried out in parts. A ticket says what the request
-//! allows; it lives for a while, and what it allows is used up part by part.
+//! allows; it lives for a while, and what it allows is used up part by part. The parent need not
+//! use one up: of a request whose address exists, all is left. So there is always room for a new
+//! ticket, which the oldest makes.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -55,26 +57,39 @@ pub(crate) struct Tickets {
 struct State {
     next: u64,
     keys: usize,
-    tickets: HashMap<u64, Ticket>,
-    /// Tickets and keys of each client.
-    held: HashMap<Arc<str>, (usize, usize)>,
+    /// By number, which is by age.
+    tickets: BTreeMap<u64, Ticket>,
+    held: HashMap<Arc<str>, Held>,
+}
+
+/// What one client holds.
+#[derive(Default)]
+struct Held {
+    keys: usize,
+    tickets: BTreeSet<u64>,
 }
 
 impl Tickets {
-    /// Gives out a ticket; `None` when there are too many, or the client holds too many.
+    /// Gives out a ticket. Where there is no room, the oldest of the client's own go if it holds
+    /// its share, else the oldest of all. `None` when it names more keys than a client may hold.
     pub(crate) fn issue(&self, holder: Holder, allowed: Allowed) -> Option<u64> {
         let now = Instant::now();
-        let mut state = self.lock();
-        if !state.has_room(&holder.client, allowed.keys()) {
-            state.forget(now);
-            if !state.has_room(&holder.client, allowed.keys()) {
-                return None;
-            }
-        }
         let until = now.checked_add(AGE)?;
+        let mut state = self.lock();
+        state.forget(now);
+        while let Some(full) = state.full(&holder.client, allowed.keys()) {
+            let oldest = match full {
+                Full::Share => state.held.get(&holder.client)?.tickets.first().copied(),
+                Full::All => state.tickets.keys().next().copied(),
+            };
+            state.remove(oldest?);
+        }
         state.next = state.next.saturating_add(1);
         let number = state.next;
-        state.hold(&holder.client, allowed.keys());
+        state.keys = state.keys.saturating_add(allowed.keys());
+        let held = state.held.entry(holder.client.clone()).or_default();
+        held.keys = held.keys.saturating_add(allowed.keys());
+        held.tickets.insert(number);
         state.tickets.insert(number, Ticket { holder, allowed, used: BTreeSet::new(), until });
         Some(number)
     }
@@ -139,41 +154,45 @@ impl Tickets {
     }
 }
 
+/// What has no room for one more ticket.
+enum Full {
+    Share,
+    All,
+}
+
 impl State {
-    fn has_room(&self, client: &Arc<str>, keys: usize) -> bool {
-        let (held, held_keys) = self.held.get(client).copied().unwrap_or_default();
-        self.tickets.len() < MOST
-            && self.keys.saturating_add(keys) <= MOST_KEYS
-            && held < MOST / SHARE
-            && held_keys.saturating_add(keys) <= MOST_KEYS / SHARE
+    fn full(&self, client: &Arc<str>, keys: usize) -> Option<Full> {
+        let (tickets, held_keys) =
+            self.held.get(client).map_or((0, 0), |held| (held.tickets.len(), held.keys));
+        if tickets >= MOST / SHARE || held_keys.saturating_add(keys) > MOST_KEYS / SHARE {
+            Some(Full::Share)
+        } else if self.tickets.len() >= MOST || self.keys.saturating_add(keys) > MOST_KEYS {
+            Some(Full::All)
+        } else {
+            None
+        }
     }
 
-    fn hold(&mut self, client: &Arc<str>, keys: usize) {
-        self.keys = self.keys.saturating_add(keys);
-        let (held, held_keys) = self.held.entry(client.clone()).or_default();
-        (*held, *held_keys) = (held.saturating_add(1), held_keys.saturating_add(keys));
-    }
-
-    fn remove(&mut self, ticket: u64) {
-        let Some(ticket) = self.tickets.remove(&ticket) else { return };
+    fn remove(&mut self, number: u64) {
+        let Some(ticket) = self.tickets.remove(&number) else { return };
         let keys = ticket.allowed.keys();
         self.keys = self.keys.saturating_sub(keys);
-        if let Some((held, held_keys)) = self.held.get_mut(&ticket.holder.client) {
-            (*held, *held_keys) = (held.saturating_sub(1), held_keys.saturating_sub(keys));
-            if *held == 0 {
+        if let Some(held) = self.held.get_mut(&ticket.holder.client) {
+            held.keys = held.keys.saturating_sub(keys);
+            held.tickets.remove(&number);
+            if held.tickets.is_empty() {
                 self.held.remove(&ticket.holder.client);
             }
         }
     }
 
     fn forget(&mut self, now: Instant) {
-        let old: Vec<u64> = self
-            .tickets
-            .iter()
-            .filter(|(_, ticket)| now >= ticket.until)
-            .map(|(number, _)| *number)
-            .collect();
-        old.into_iter().for_each(|ticket| self.remove(ticket));
+        while let Some((number, ticket)) = self.tickets.first_key_value()
+            && now >= ticket.until
+        {
+            let number = *number;
+            self.remove(number);
+        }
     }
 }
 
@@ -236,19 +255,49 @@ mod tests {
     }
 
     #[test]
-    fn one_client_leaves_room_for_others_and_what_is_done_makes_room() {
+    fn who_holds_its_share_loses_its_own_oldest() {
         let tickets = Tickets::default();
-        let thousand = keys(1000);
-        let issue = || tickets.issue(holder(), Allowed::Create(thousand.clone()));
-        let issued: Vec<u64> = std::iter::from_fn(issue).take(MOST).collect();
-        assert_eq!(issued.len(), MOST_KEYS / SHARE / 1000);
         let other = Holder { client: "other".into(), request: [8; 32] };
-        assert!(tickets.issue(other, Allowed::Create(thousand.clone())).is_some());
-        let all: Vec<u32> = (0..1000).collect();
-        tickets.take(issued[0], &all).unwrap();
+        let others = tickets.issue(other, Allowed::Create(keys(1000))).unwrap();
+        let thousand = keys(1000);
+        let room = MOST_KEYS / SHARE / 1000;
+        let issue = || tickets.issue(holder(), Allowed::Create(thousand.clone())).unwrap();
+        let issued: Vec<u64> = (0..=room).map(|_| issue()).collect();
+        assert_eq!(tickets.take(issued[0], &[0]).unwrap_err().code, RefusalCode::Ticket);
+        for kept in [others, issued[1], issued[room]] {
+            assert!(tickets.take(kept, &[0]).is_ok());
+        }
+        // What is done makes room as well.
+        let rest: Vec<u32> = (1..1000).collect();
+        tickets.take(issued[2], &rest).unwrap();
         tickets.finish(issued[1]);
-        assert!(issue().is_none(), "nothing of that one was done");
-        tickets.finish(issued[0]);
-        assert!(issue().is_some());
+        tickets.finish(issued[2]);
+        assert!(tickets.take(issued[2], &[0]).is_ok(), "something was left of it");
+        tickets.finish(issued[2]);
+        issue();
+        assert!(tickets.take(issued[3], &[0]).is_ok());
+    }
+
+    #[test]
+    fn where_all_are_held_the_oldest_of_all_makes_room() {
+        let tickets = Tickets::default();
+        let issue = |client: &str| {
+            let holder = Holder { client: client.into(), request: [7; 32] };
+            tickets.issue(holder, Allowed::Create(keys(1))).unwrap()
+        };
+        let issued: Vec<u64> = (0..MOST).map(|number| issue(&format!("client-{}", number % SHARE))).collect();
+        let last = issue("fifth");
+        assert_eq!(tickets.take(issued[0], &[0]).unwrap_err().code, RefusalCode::Ticket);
+        for kept in [issued[1], issued[MOST - 1], last] {
+            assert!(tickets.take(kept, &[0]).is_ok());
+        }
+    }
+
+    #[test]
+    fn nobody_holds_more_than_a_share_by_one_ticket() {
+        let tickets = Tickets::default();
+        let most = u64::try_from(MOST_KEYS / SHARE).unwrap();
+        assert!(tickets.issue(holder(), Allowed::Create(keys(most))).is_some());
+        assert!(tickets.issue(holder(), Allowed::Create(keys(most + 1))).is_none());
     }
 }

@@ -128,6 +128,21 @@ async fn a_batch_answers_in_order_and_a_users_keys_are_listed_page_by_page() {
     assert_eq!(nobody["keys"], json!([]));
 }
 
+/// More often than the enclave remembers authorised requests: of these, nothing is left to be done.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_exists_is_answered_as_often_as_it_is_asked() {
+    let stack = Stack::on_files();
+    let node = stack.node("node").ready().await;
+    let body = json!({"user": "alice", "chain": "evm"});
+    let (status, address) = node.post("/v1/addresses", &body).await;
+    assert_eq!(status, StatusCode::CREATED);
+    for _ in 0..1100 {
+        assert_eq!(node.post("/v1/addresses", &body).await, (StatusCode::OK, address.clone()));
+    }
+    let (status, _) = node.post("/v1/addresses", &json!({"user": "bob", "chain": "evm"})).await;
+    assert_eq!(status, StatusCode::CREATED);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_document_proves_who_answers_now() {
     let stack = Stack::on_files();
