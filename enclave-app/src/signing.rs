@@ -310,7 +310,7 @@ fn refused_transaction(refused: Refused) -> Refusal {
 
 fn exceeded(exceeded: Exceeded) -> Refusal {
     match exceeded {
-        Exceeded::Bound { tag, found, allowed, .. } => {
+        Exceeded::Bound { tag, found, allowed } => {
             let text = format!("{tag}: at most {allowed} was expected, found {found}");
             Refusal::new(RefusalCode::Denied, text).tagged(tag)
         }

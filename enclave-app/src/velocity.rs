@@ -29,8 +29,6 @@ pub(crate) enum Exceeded {
     Bound {
         /// The meter's tag.
         tag: &'static str,
-        /// The meter's name, and whether it is one key's.
-        meter: String,
         /// What it would come to.
         found: String,
         /// The bound.
@@ -204,7 +202,7 @@ fn within(
 ) -> Result<(), Exceeded> {
     if sum > bound.get() {
         let found = format!("{sum} of {meter} within 24 hours");
-        return Err(Exceeded::Bound { tag, meter: meter.into(), found, allowed: bound });
+        return Err(Exceeded::Bound { tag, found, allowed: bound });
     }
     let is_near = sum.saturating_mul(NEAR.1) >= bound.get().saturating_mul(NEAR.0);
     if is_near && !near.iter().any(|named| named == meter) {

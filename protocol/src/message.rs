@@ -1,7 +1,7 @@
 //! The messages between parent and enclave, one CBOR item to a frame. Requests carry an id, so
 //! that many can be under way on one connection and answers may overtake each other.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use attestation::{
     DocumentHash,
@@ -21,6 +21,8 @@ use crate::{
 
 /// The most keys that one [`Operation::CreateKeys`] may ask for: their records fit one frame.
 pub const MAX_KEYS: usize = 256;
+/// The most records of one [`Operation::Sign`]: more than a frame has room for.
+pub const MAX_RECORDS: usize = 4096;
 /// The most orders of one [`Operation::ReplayOrders`].
 pub const MAX_REPLAYED: usize = 64;
 /// The longest nonce for an attestation: the NSM's limit.
@@ -112,6 +114,7 @@ pub enum Operation {
     /// Orders of earlier boots, in their DSSE envelopes: at most [`MAX_REPLAYED`].
     ReplayOrders {
         /// The envelopes' bytes.
+        #[serde(deserialize_with = "at_most::<MAX_REPLAYED, _, _>")]
         envelopes: Vec<ByteBuf>,
     },
     /// Which policy and which orders are in force?
@@ -129,7 +132,7 @@ pub enum Operation {
         /// From [`Answer::Authorized`].
         ticket: u64,
         /// Positions among the request's keys.
-        #[serde(deserialize_with = "at_most_max_keys")]
+        #[serde(deserialize_with = "at_most::<MAX_KEYS, _, _>")]
         positions: Vec<u32>,
     },
     /// Opens the stored record that an authorised request names and compares the public key, as
@@ -150,35 +153,41 @@ pub enum Operation {
         /// As it came in.
         request: SignedRequest,
         /// The stored records of the keys that the request names, each once, in order of their
-        /// first mention.
+        /// first mention: at most [`MAX_RECORDS`].
+        #[serde(deserialize_with = "at_most::<MAX_RECORDS, _, _>")]
         records: Vec<ByteBuf>,
     },
 }
 
-/// Stops at the first key too many: a frame of 1 MiB has room for far more than it may name.
-fn at_most_max_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
-    struct Keys;
+/// A list that ends with an error at the first entry too many: a frame of 1 MiB has room for far
+/// more entries than any list may have, and each takes memory of its own.
+fn at_most<'de, const MOST: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Entries<const MOST: usize, T>(PhantomData<T>);
 
-    impl<'de> Visitor<'de> for Keys {
-        type Value = Vec<u32>;
+    impl<'de, const MOST: usize, T: Deserialize<'de>> Visitor<'de> for Entries<MOST, T> {
+        type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "at most {MAX_KEYS} keys")
+            write!(f, "at most {MOST} entries")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<u32>, A::Error> {
-            let mut keys = Vec::new();
-            while let Some(key) = items.next_element()? {
-                if keys.len() == MAX_KEYS {
-                    return Err(A::Error::invalid_length(MAX_KEYS.saturating_add(1), &self));
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = items.next_element()? {
+                if entries.len() == MOST {
+                    return Err(A::Error::invalid_length(MOST.saturating_add(1), &self));
                 }
-                keys.push(key);
+                entries.push(entry);
             }
-            Ok(keys)
+            Ok(entries)
         }
     }
 
-    deserializer.deserialize_seq(Keys)
+    deserializer.deserialize_seq(Entries::<MOST, T>(PhantomData))
 }
 
 /// A key to make.
@@ -260,6 +269,31 @@ mod tests {
         {
             let response = Response { id: 7, result, log: vec![LogLine { seq: 1, line: "{}".into() }] };
             assert_eq!(Response::decode(&response.encode().unwrap()).unwrap(), response);
+        }
+    }
+
+    #[test]
+    fn lists_end_at_the_first_entry_too_many() {
+        let replay = |count| Operation::ReplayOrders { envelopes: vec![ByteBuf::new(); count] };
+        let request = SignedRequest {
+            method: String::new(),
+            path: String::new(),
+            query: None,
+            signature_input: String::new(),
+            signature: String::new(),
+            content_digest: String::new(),
+            body: ByteBuf::new(),
+        };
+        let sign = |count| Operation::Sign { request: request.clone(), records: vec![ByteBuf::new(); count] };
+        let create = |count| Operation::CreateKeys { ticket: 1, positions: vec![0; count] };
+        for (most, more) in [
+            (replay(MAX_REPLAYED), replay(MAX_REPLAYED + 1)),
+            (sign(MAX_RECORDS), sign(MAX_RECORDS + 1)),
+            (create(MAX_KEYS), create(MAX_KEYS + 1)),
+        ] {
+            let bytes = |operation| Request { id: 1, operation }.encode().unwrap();
+            assert!(Request::decode(&bytes(most)).is_ok());
+            assert!(Request::decode(&bytes(more)).is_err());
         }
     }
 

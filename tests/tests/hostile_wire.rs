@@ -5,6 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use cofferdam_tests::{
+    authority::BACKEND,
     config::Config,
     enclave::TestEnclave,
     wire::{Wire, new_key},
@@ -205,12 +206,18 @@ async fn what_is_out_of_bounds_is_refused_by_name() {
     }
     wire.ask(credentials()).await.unwrap();
     assert_eq!(refused(wire.ask(create(0)).await), RefusalCode::RequestMalformed);
-    // One key too many is no request at all: nothing is read beyond it.
-    let mut other = enclave.wire().await;
-    other.send(create(257)).await;
-    let answer = other.receive().await.unwrap();
-    assert_eq!((answer.id, answer.result.unwrap_err().code), (0, RefusalCode::RequestMalformed));
-    assert!(other.receive().await.is_none(), "and the connection ends");
+    // One entry too many is no request at all: nothing is read beyond it.
+    let nothing = ByteBuf::new();
+    let replay = Operation::ReplayOrders { envelopes: vec![nothing.clone(); 65] };
+    let request = BACKEND.request("laptop", "POST", "/v1/signatures", b"");
+    let sign = Operation::Sign { request, records: vec![nothing; 4097] };
+    for too_many in [create(257), replay, sign] {
+        let mut other = enclave.wire().await;
+        other.send(too_many).await;
+        let answer = other.receive().await.unwrap();
+        assert_eq!((answer.id, answer.result.unwrap_err().code), (0, RefusalCode::RequestMalformed));
+        assert!(other.receive().await.is_none(), "and the connection ends");
+    }
     let Ok(Answer::Description(description)) = wire.ask(Operation::Describe).await else { panic!() };
     assert_eq!(description.phase, Phase::Serving);
 }
