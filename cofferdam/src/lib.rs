@@ -33,6 +33,7 @@ mod dev;
 mod error;
 mod input;
 mod keys;
+mod lines;
 mod log;
 mod operator;
 mod order;
@@ -41,6 +42,7 @@ mod policy;
 mod sign;
 mod transaction;
 mod trust;
+mod units;
 
 use std::process::ExitCode;
 

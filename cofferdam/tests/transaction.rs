@@ -218,7 +218,7 @@ fn files_standard_input_and_other_spellings_are_read() {
 fn people_see_coins_and_the_smallest_unit() {
     let vector = &json_lines("evm/eth-account.jsonl")[0];
     let said = cofferdam(&["transaction", "inspect", "--chain", "evm", text(vector, "unsigned")]);
-    assert!(said.out.contains("1 of the network's coin (1000000000000000000 wei)"), "{}", said.out);
+    assert!(said.out.contains("1 coins (1000000000000000000 wei)"), "{}", said.out);
     assert!(said.out.contains(text(vector, "destination")) && said.out.contains(text(vector, "digest")));
     assert!(said.out.contains("the signature will"), "{}", said.out);
 }

@@ -1,20 +1,16 @@
 //! What is asked for: one user's addresses from the command line, or a JSON Lines file. All of it
 //! is read before anything is sent, so that a bad line has no half-done batch behind it.
 
-use std::{
-    fs::File,
-    io::{self, BufReader, Read},
-    path::Path,
-};
+use std::path::Path;
 
 use chains::Chain;
 use protocol::{Index, Label, Purpose, UserRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Address, bulk::next_line};
+use super::{Address, bulk::MAX_LINE};
 use crate::{
     error::{Error, Refused},
-    input::STDIN,
+    lines::{Line, Lines},
 };
 
 /// One address to make.
@@ -66,28 +62,12 @@ pub(super) fn series(first: &Order, count: u32) -> Result<Vec<Order>, Error> {
 
 /// Every line of a file.
 pub(super) fn from_file(file: &Path) -> Result<Vec<Order>, Error> {
-    let unreadable =
-        |error| Error::input(file.display(), format_args!("a readable file was expected: {error}"));
-    let reader: Box<dyn Read> = if file.as_os_str() == STDIN {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(file).map_err(unreadable)?)
+    let order = |line: Line| {
+        let order = line.json("JSON with user, chain, and maybe purpose, index and label")?;
+        check(&order).map_err(|expected| line.bad(expected))?;
+        Ok(order)
     };
-    let mut lines = BufReader::new(reader);
-    let mut orders = Vec::new();
-    for number in 1_u64.. {
-        let at = |expected: String| Error::input(format_args!("{}, line {number}", file.display()), expected);
-        let Some(line) = next_line(&mut lines).map_err(at)? else { break };
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let order: Order = serde_json::from_slice(&line).map_err(|error| {
-            at(format!("JSON with user, chain, and maybe purpose, index and label was expected: {error}"))
-        })?;
-        check(&order).map_err(|expected| at(expected.to_owned()))?;
-        orders.push(order);
-    }
-    Ok(orders)
+    Lines::open(file, MAX_LINE)?.map(|line| line.and_then(order)).collect()
 }
 
 /// What the API would refuse, said before anything is sent.

@@ -11,7 +11,6 @@ use protocol::{
     api::ReplaceRequest,
     dsse::{Envelope, ORDER_TYPE},
     order::{Order, Replacement, Restriction},
-    timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -130,9 +129,7 @@ pub(crate) fn signed_order(
     keys: &[SigningKey],
 ) -> Result<(OrderId, String), Error> {
     let failed = |text: String| Error::Failed(format!("an order was expected: {text}"));
-    let now = Timestamp::from_seconds(clock::now() / 1000)
-        .ok_or_else(|| failed("the machine's clock is beyond the year 9999".to_owned()))?;
-    let payload = Order::payload(deployment, restriction, reason, now);
+    let payload = Order::payload(deployment, restriction, reason, clock::timestamp()?);
     let order = Order::parse(&payload).map_err(|error| failed(error.to_string()))?;
     let mut envelope = Envelope::new(ORDER_TYPE, &payload);
     keys.iter().try_for_each(|key| envelope.sign(key)).map_err(|error| failed(error.to_string()))?;

@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use chains::{Amount, Chain, Velocity};
 use protocol::operators::OperatorKey;
 
-use super::{
-    contents::{Contents, RuleSet, Rules, Token},
-    units::Unit,
-};
+use super::contents::{Contents, RuleSet, Rules, Token};
+use crate::units::Unit;
 
 /// What a fact means.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,6 @@ mod show;
 mod sign;
 mod table;
 mod transfer;
-mod units;
 mod verify;
 
 use clap::Subcommand;

@@ -3,11 +3,8 @@
 
 use protocol::operators::OperatorKey;
 
-use super::{
-    contents::{Contents, Frozen, RuleSet, Rules, Token},
-    units::Unit,
-};
-use crate::output::Sheet;
+use super::contents::{Contents, Frozen, RuleSet, Rules, Token};
+use crate::{output::Sheet, units::Unit};
 
 /// Everything beside its name and its window.
 pub(super) fn show(policy: &Contents, sheet: &mut Sheet) {

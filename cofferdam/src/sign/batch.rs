@@ -1,10 +1,6 @@
 //! `cofferdam sign --batch`: many transactions under one request signature.
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::Path,
-};
+use std::path::Path;
 
 use protocol::{
     api::{MAX_SIGNATURES, SignatureRequest, SignaturesRequest},
@@ -17,7 +13,7 @@ use super::answer::Outcome;
 use crate::{
     client::{Client, encode},
     error::Error,
-    input::STDIN,
+    lines::Lines,
     output::{Paint, Screen},
     transaction,
 };
@@ -73,32 +69,11 @@ fn show(number: usize, outcome: &Outcome, screen: &Screen) -> Result<(), Error> 
 }
 
 fn read(file: &Path) -> Result<Vec<SignatureRequest>, Error> {
-    let unreadable =
-        |error| Error::input(file.display(), format_args!("a readable file was expected: {error}"));
-    let reader: Box<dyn Read> = if file.as_os_str() == STDIN {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(file).map_err(unreadable)?)
-    };
-    let mut reader = BufReader::new(reader);
     let mut requests = Vec::new();
-    for number in 1_u64.. {
-        let at = |expected: String| Error::input(format_args!("{}, line {number}", file.display()), expected);
-        let mut line = Vec::new();
-        let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
-        let length = reader.by_ref().take(limit).read_until(b'\n', &mut line).map_err(unreadable)?;
-        if length == 0 {
-            break;
-        }
-        if length == MAX_LINE && line.last() != Some(&b'\n') {
-            return Err(at(format!("a line of less than {MAX_LINE} bytes was expected")));
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let request: SignatureRequest = serde_json::from_slice(&line)
-            .map_err(|error| at(format!("JSON with chain, keys and transaction was expected: {error}")))?;
-        requests.push(canonical(request).map_err(|error| at(error.to_string()))?);
+    for line in Lines::open(file, MAX_LINE)? {
+        let line = line?;
+        let request = line.json("JSON with chain, keys and transaction")?;
+        requests.push(canonical(request).map_err(|error| line.bad(error))?);
     }
     if requests.is_empty() {
         return Err(Error::input(file.display(), "at least one line was expected"));

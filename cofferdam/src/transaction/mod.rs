@@ -6,7 +6,6 @@ mod input;
 mod owners;
 mod psbt;
 mod summary;
-mod units;
 mod view;
 
 use chains::{BitcoinNetwork, Chain, PublicKey, Transaction};

@@ -3,8 +3,8 @@
 use chains::{Amount, Chain};
 use serde::{Deserialize, Serialize};
 
-use super::units::amount;
 use crate::output::Sheet;
+use crate::units::{NATIVE, Unit};
 
 /// [`chains::Summary`], which can be read as well.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,16 +54,17 @@ impl From<chains::Summary> for Summary {
 impl Summary {
     /// The rows; `name` says who a key is.
     pub(crate) fn show(&self, sheet: &mut Sheet, chain: Chain, name: impl Fn(usize) -> String) {
+        let of = |asset: &str, units| Unit::named(chain, asset).of(units);
         sheet.row("kind", &self.kind);
         sheet.row("network", &self.network);
         for Transfer { asset, amount: units, destination } in &self.transfers {
-            sheet.row("pays", amount(chain, asset, *units));
+            sheet.row("pays", of(asset, *units));
             sheet.row("  to", destination);
         }
         for Source { key, asset, amount: units } in &self.sources {
             sheet.row("from", name(*key));
-            sheet.row("  gives", amount(chain, asset, *units));
+            sheet.row("  gives", of(asset, *units));
         }
-        sheet.row("fee, at most", amount(chain, "native", self.fee));
+        sheet.row("fee, at most", of(NATIVE, self.fee));
     }
 }

@@ -2,16 +2,19 @@
 
 use chains::{Amount, Chain, FeeCap, Velocity};
 
+/// The asset of the network itself, as summaries name it.
+pub(crate) const NATIVE: &str = "native";
+
 /// An asset's smallest unit, and the whole that people think in where it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unit {
-    name: &'static str,
+pub(crate) struct Unit {
+    name: String,
     whole: Option<(u8, String)>,
 }
 
 impl Unit {
     /// A network's own coin.
-    pub(super) fn native(chain: Chain) -> Self {
+    pub(crate) fn native(chain: Chain) -> Self {
         let (name, decimals, coin) = match chain {
             // Not every EVM network's coin is ether.
             Chain::Evm => ("wei", 18, "coins"),
@@ -19,16 +22,25 @@ impl Unit {
             Chain::Solana => ("lamports", 9, "SOL"),
             Chain::Tron => ("sun", 6, "TRX"),
         };
-        Self { name, whole: Some((decimals, coin.to_owned())) }
+        Self { name: name.to_owned(), whole: Some((decimals, coin.to_owned())) }
     }
 
     /// A token. Only on Solana the policy knows its decimals.
-    pub(super) fn token(symbol: &str, decimals: Option<u8>) -> Self {
-        Self { name: "base units", whole: decimals.map(|decimals| (decimals, symbol.to_owned())) }
+    pub(crate) fn token(symbol: &str, decimals: Option<u8>) -> Self {
+        Self { name: "base units".to_owned(), whole: decimals.map(|decimals| (decimals, symbol.to_owned())) }
+    }
+
+    /// An asset as a transaction's summary names it. Of a token no transaction proves the decimals.
+    pub(crate) fn named(chain: Chain, asset: &str) -> Self {
+        if asset == NATIVE {
+            Self::native(chain)
+        } else {
+            Self { name: format!("base units of {asset}"), whole: None }
+        }
     }
 
     /// `1.5 TRX (1500000 sun)`
-    pub(super) fn of(&self, amount: Amount) -> String {
+    pub(crate) fn of(&self, amount: Amount) -> String {
         match &self.whole {
             Some((decimals, name)) if amount != Amount::ZERO => {
                 format!("{} {name} ({amount} {})", whole(amount, *decimals), self.name)
@@ -38,12 +50,12 @@ impl Unit {
     }
 
     /// Both bounds of a velocity.
-    pub(super) fn velocity(&self, velocity: &Velocity) -> String {
+    pub(crate) fn velocity(&self, velocity: &Velocity) -> String {
         format!("of one key {}, of all {}", self.of(velocity.per_key_per_day), self.of(velocity.per_day))
     }
 
     /// Both bounds of a fee.
-    pub(super) fn fee(&self, fee: &FeeCap) -> String {
+    pub(crate) fn fee(&self, fee: &FeeCap) -> String {
         format!(
             "of one transaction {}, of all in 24 h {}",
             self.of(fee.per_transaction),
@@ -76,6 +88,7 @@ mod tests {
         assert_eq!(tron.of(Amount::ZERO), "0 sun");
         assert_eq!(Unit::token("X", None).of(Amount::new(7)), "7 base units");
         assert_eq!(Unit::token("X", Some(0)).of(Amount::new(70)), "70 X (70 base units)");
+        assert_eq!(Unit::named(Chain::Tron, "TR7").of(Amount::new(5)), "5 base units of TR7");
         let all = "340282366920938463463374607431768211455";
         assert_eq!(whole(Amount::new(u128::MAX), 255).len(), 257);
         assert_eq!(whole(Amount::new(u128::MAX), 0), all);
