@@ -11,7 +11,6 @@ use std::{
 
 use attestation::DocumentHash;
 use futures::future::join_all;
-use object_store::{RetryConfig, aws::AmazonS3Builder, path::Path as ObjectPath};
 use parent_proxy::{
     log::{BookLimits, Shipping},
     metrics::Metrics,
@@ -138,22 +137,6 @@ fn limits() -> BookLimits {
     BookLimits { ship_after: Duration::from_millis(50), ..BookLimits::default() }
 }
 
-fn on_s3(s3: &S3) -> Store {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let objects = AmazonS3Builder::new()
-        .with_endpoint(&s3.endpoint)
-        .with_allow_http(true)
-        .with_bucket_name("bucket")
-        .with_region("us-east-1")
-        .with_access_key_id("id")
-        .with_secret_access_key("secret")
-        .with_retry(RetryConfig { max_retries: 1, ..RetryConfig::default() })
-        .build()
-        .unwrap();
-    let limits = StoreLimits { timeout: Duration::from_secs(3), ..StoreLimits::default() };
-    Store::of_objects(Arc::new(objects), ObjectPath::default(), limits, Arc::default())
-}
-
 fn shipping(book: &parent_proxy::log::Book, store: &Store) -> Service {
     let shipping = Shipping::new(book.clone(), store);
     Service::start(|stopped| shipping.run(async move { drop(stopped.await) }))
@@ -194,7 +177,7 @@ async fn what_is_open_or_ends_without_a_checkpoint_is_not_shipped_before_its_tim
     let s3 = S3::start(Habit::Right).await;
     let mut chain = Chain::of(DOCUMENT);
     let (book, service) = book(folder.path(), &chain, limits()).await;
-    let shipping = shipping(&book, &on_s3(&s3));
+    let shipping = shipping(&book, &s3.store(""));
     book.store(chain.sweeps(5)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let keys = || s3.objects.lock().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -218,7 +201,7 @@ async fn shipping_goes_on_after_a_restart_and_never_overwrites() {
     service.stop().await;
     drop(first);
     let (second, service) = book(folder.path(), &chain, limits()).await;
-    let running = shipping(&second, &on_s3(&s3));
+    let running = shipping(&second, &s3.store(""));
     eventually("the first segment is there", async || {
         s3.objects.lock().unwrap().contains_key(&key("000000000001.jsonl"))
     })
@@ -230,7 +213,7 @@ async fn shipping_goes_on_after_a_restart_and_never_overwrites() {
     s3.objects.lock().unwrap().insert(key("000000000006.jsonl"), theirs.clone());
     second.store(chain.sweeps(5)).await.unwrap();
     second.checkpoint(chain.checkpoint()).unwrap();
-    let running = shipping(&second, &on_s3(&s3));
+    let running = shipping(&second, &s3.store(""));
     let progress = second.progress();
     eventually("the conflict is told", async || progress.borrow().conflict.is_some()).await;
     assert_eq!(progress.borrow().conflict, Some(key("000000000006.jsonl")));
@@ -248,7 +231,7 @@ async fn shipping_goes_on_after_a_restart_and_never_overwrites() {
     drop(second);
     fs::remove_file(folder.path().join(".shipped.json")).unwrap();
     let (third, service) = book(folder.path(), &chain, limits()).await;
-    let running = shipping(&third, &on_s3(&s3));
+    let running = shipping(&third, &s3.store(""));
     let progress = third.progress();
     eventually("it looked again", async || progress.borrow().conflict.is_some()).await;
     running.stop().await;
@@ -262,7 +245,7 @@ async fn a_store_that_never_answers_delays_shipping_and_nothing_else() {
     let s3 = S3::start(Habit::Silent).await;
     let mut chain = Chain::of(DOCUMENT);
     let (book, service) = book(folder.path(), &chain, limits()).await;
-    let running = shipping(&book, &on_s3(&s3));
+    let running = shipping(&book, &s3.store(""));
     let started = Instant::now();
     for _ in 0..20 {
         book.store(chain.sweeps(5)).await.unwrap();

@@ -9,7 +9,6 @@ use std::{
 use bytes::Bytes;
 use chains::Chain;
 use futures::future::join_all;
-use object_store::{RetryConfig, aws::AmazonS3Builder, path::Path};
 use parent_proxy::{
     metrics::Metrics,
     store::{Placed, ProbeError, Store, StoreError, StoreLimits, StoreUrl, probe},
@@ -33,20 +32,8 @@ fn key(index: u64) -> KeyId {
 }
 
 async fn store(habit: Habit) -> (S3, Store) {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let s3 = S3::start(habit).await;
-    let objects = AmazonS3Builder::new()
-        .with_endpoint(&s3.endpoint)
-        .with_allow_http(true)
-        .with_bucket_name("bucket")
-        .with_region("us-east-1")
-        .with_access_key_id("id")
-        .with_secret_access_key("secret")
-        .with_retry(RetryConfig { max_retries: 1, ..RetryConfig::default() })
-        .build()
-        .unwrap();
-    let limits = StoreLimits { timeout: Duration::from_secs(3), ..StoreLimits::default() };
-    let store = Store::of_objects(Arc::new(objects), Path::from("pre/fix"), limits, Arc::new(Metrics::new()));
+    let store = s3.store("pre/fix");
     (s3, store)
 }
 

@@ -18,6 +18,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
+use object_store::{RetryConfig, aws::AmazonS3Builder};
+use parent_proxy::store::{Store, StoreLimits};
 
 /// What it does on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,23 @@ pub struct S3 {
 }
 
 impl S3 {
+    /// A store below this prefix of its bucket.
+    pub fn store(&self, prefix: &str) -> Store {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let objects = AmazonS3Builder::new()
+            .with_endpoint(&self.endpoint)
+            .with_allow_http(true)
+            .with_bucket_name("bucket")
+            .with_region("us-east-1")
+            .with_access_key_id("id")
+            .with_secret_access_key("secret")
+            .with_retry(RetryConfig { max_retries: 1, ..RetryConfig::default() })
+            .build()
+            .unwrap();
+        let limits = StoreLimits { timeout: Duration::from_secs(3), ..StoreLimits::default() };
+        Store::of_objects(Arc::new(objects), prefix.into(), limits, Arc::default())
+    }
+
     pub async fn start(habit: Habit) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let s3 = Self {
