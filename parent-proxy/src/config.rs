@@ -15,7 +15,7 @@ pub struct Config {
     /// Address of the HTTP API.
     #[arg(long, env = "COFFERDAM_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// The enclave: vsock://CID:PORT, or unix://PATH on a laptop.
+    /// The enclave: vsock://CID:PORT, unix://PATH on a laptop, or vsock-uds://PATH:PORT of a virtual machine.
     #[arg(long, env = "COFFERDAM_ENCLAVE")]
     pub enclave: Endpoint,
     /// Where sealed records are kept: file:///FOLDER or s3://BUCKET/PREFIX. For S3 the environment
@@ -34,7 +34,7 @@ pub struct Config {
     /// {"webhooks": [{"url": "https://…", "secret": "whsec_…"}]}.
     #[arg(long, env = "COFFERDAM_WEBHOOKS", value_name = "FILE", requires = "alerts")]
     pub webhooks: Option<PathBuf>,
-    /// Where the enclave connects to reach KMS: vsock://any:PORT, or unix://PATH on a laptop.
+    /// Where the enclave connects to reach KMS: vsock://any:PORT, unix://PATH on a laptop, or vsock-uds://PATH:PORT of a virtual machine.
     #[arg(long, env = "COFFERDAM_KMS_EGRESS")]
     pub kms_egress: Endpoint,
     /// The one destination of that way out, as HOST:PORT [default: kms.REGION.amazonaws.com:443]

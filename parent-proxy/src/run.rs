@@ -187,8 +187,8 @@ pub async fn run(
     enclave.last_checkpoint().await;
     last.stop();
     while services.join_next().await.is_some() {}
-    if let Endpoint::Unix(path) = &config.kms_egress {
-        let _ = std::fs::remove_file(path);
+    if let Some(file) = config.kms_egress.file() {
+        let _ = std::fs::remove_file(file);
     }
     tracing::info!("stopped");
     Ok(())
