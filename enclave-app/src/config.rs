@@ -61,10 +61,29 @@ pub enum Activation {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
+    /// Context identifier of the parent (3, as AWS's hypervisor has it).
+    #[serde(default = "parent_cid")]
+    pub parent_cid: u32,
     /// Where the enclave listens.
     pub listen: Endpoint,
     /// Where the parent forwards bytes to KMS.
     pub kms_egress: Endpoint,
+}
+
+const fn parent_cid() -> u32 {
+    3
+}
+
+impl Network {
+    /// Bytes to KMS leave through the parent, or through a socket file.
+    const fn leads_to_parent(&self) -> bool {
+        match self.kms_egress {
+            Endpoint::Vsock { cid, .. } => cid == self.parent_cid,
+            Endpoint::Unix(_) => true,
+            // The other side of it.
+            Endpoint::VsockUds { .. } => false,
+        }
+    }
 }
 
 /// Which keys of KMS, and who vouches for its endpoint.
@@ -224,6 +243,14 @@ impl File {
                 && self.kms.region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
             "kms.region: a region such as eu-central-1 was expected",
         )?;
+        expect(
+            self.network.leads_to_parent(),
+            "network.kms_egress: a vsock port of network.parent_cid was expected",
+        )?;
+        expect(
+            !matches!(self.network.listen, Endpoint::VsockUds { .. }),
+            "network.listen: a vsock port of any CID was expected",
+        )?;
         let repeated = |at: usize, arn| self.kms.keys.iter().take(at).any(|earlier| earlier == arn);
         expect(
             (1..=16).contains(&self.kms.keys.len())
@@ -324,7 +351,10 @@ network = "mainnet"
     fn a_configuration_is_read_and_hashed() {
         let config = parse(&sample()).unwrap();
         assert_eq!(config.limits(), &Limits::default());
-        assert_eq!(config.kms().keys.len(), 2);
+        assert_eq!((config.kms().keys.len(), config.network().parent_cid), (2, 3));
+        let elsewhere =
+            sample().replace("vsock://3:", "vsock://2:").replace("[network]", "[network]\nparent_cid = 2");
+        assert_eq!(parse(&elsewhere).unwrap().network().parent_cid, 2);
         assert_ne!(config.sha384(), parse(&format!("{} ", sample())).unwrap().sha384());
     }
 
@@ -343,6 +373,11 @@ network = "mainnet"
             ("\"policy\"", "\"none\""),
             ("vsock://3:8443", "tcp://3:8443"),
             ("region = \"us-east-1\"", "region = \"eu-central-1\""),
+            ("vsock://3:8443", "vsock://2:8443"),
+            ("vsock://3:8443", "vsock-uds://vm.sock:8443"),
+            ("vsock://any:5000", "vsock-uds://vm.sock:5000"),
+            ("[network]", "[network]\nparent_cid = 2"),
+            ("[network]", "[network]\nparent_cid = -1"),
             (":key/a", ":alias/a"),
             (":key/a", ":key/b"),
             (":key/a", ":key/a:b"),
