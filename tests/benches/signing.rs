@@ -16,7 +16,7 @@ use chains::Chain;
 use cofferdam_tests::{
     authority::{BACKEND, collection},
     deployment::Deployment,
-    process::Process,
+    process::{Process, run},
     programs::program,
     raw::{self, RawRequest},
     transactions::Evm,
@@ -29,6 +29,7 @@ use nix::sys::{
 use protocol::{Answer, Operation, api::MAX_SIGNATURES, message::MAX_KEYS};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use simulator::PcrConfig;
 
 const RAW_ROUNDS: u32 = 5_000;
 /// Requests under way at once.
@@ -43,6 +44,7 @@ async fn main() {
     }
     let (sweeps, cold) = (setting("SWEEPS", 20_000), setting("COLD", 100_000));
     let deployment = Deployment::new();
+    pin(&deployment);
     let enclave = start(&deployment);
     let mut wire = connect(&deployment).await;
     let keys = make(&mut wire, cold.max(sweeps)).await;
@@ -105,9 +107,17 @@ fn own_cpu() -> Duration {
     Duration::from_micros(sum as u64)
 }
 
+/// Lets KMS give data keys to the optimised program with this configuration.
+fn pin(deployment: &Deployment) {
+    let file = deployment.path().join("enclave.toml");
+    std::fs::write(&file, deployment.config.toml(deployment.path())).expect("a file");
+    let measured = run(Command::new(program("cofferdam-simulator")).args(["measure", "--config"]).arg(file));
+    let pcrs: PcrConfig = serde_json::from_value(measured).expect("registers");
+    deployment.kms.put_key_policy(&deployment.key, &deployment.policy(&pcrs)).expect("a policy");
+}
+
 fn start(deployment: &Deployment) -> Process {
     let folder = deployment.path();
-    std::fs::write(folder.join("enclave.toml"), deployment.config.toml(folder)).expect("a file");
     let mut command = Command::new(program("cofferdam-simulator"));
     command.args(["enclave", "--region", "us-east-1", "--config", "enclave.toml", "--dir"]);
     command.arg(folder).current_dir(folder);

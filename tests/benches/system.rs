@@ -23,6 +23,7 @@ use nix::sys::{
     time::TimeValLike,
 };
 use protocol::{Operation, message::MAX_KEYS};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -130,14 +131,14 @@ async fn single(requests: u64) -> Value {
     let mut tasks = Vec::new();
     for number in 0..requests {
         let permit = limit.clone().acquire_owned().await.expect("open");
-        let request = http.post(format!("{}/v1/addresses", node.url));
         let chain = Chain::ALL[number as usize % 4];
-        let request = request.json(&json!({"user": format!("user-{number}"), "chain": chain}));
+        let body = json!({"user": format!("user-{number}"), "chain": chain}).to_string();
+        let request = node.request(&http, Method::POST, "/v1/addresses", body.into_bytes());
         tasks.push(tokio::spawn(async move {
             let start = Instant::now();
             let status = request.send().await.expect("an answer").status();
             drop(permit);
-            assert_eq!(status, reqwest::StatusCode::CREATED);
+            assert_eq!(status, StatusCode::CREATED);
             start.elapsed()
         }));
     }

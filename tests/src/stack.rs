@@ -212,7 +212,13 @@ impl Node {
     }
 
     /// A request as the client sends it that has the role for it.
-    pub fn request(&self, method: Method, target: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
+    pub fn request(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        target: &str,
+        body: Vec<u8>,
+    ) -> reqwest::RequestBuilder {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
@@ -225,8 +231,7 @@ impl Node {
             _ => BACKEND,
         };
         let headers = client.headers(&self.deployment, method.as_str(), path, query, &body);
-        http()
-            .request(method, format!("{}{target}", self.url))
+        http.request(method, format!("{}{target}", self.url))
             .header("signature-input", headers.signature_input)
             .header("signature", headers.signature)
             .header("content-digest", headers.content_digest)
@@ -235,11 +240,11 @@ impl Node {
     }
 
     pub async fn get(&self, target: &str) -> (StatusCode, Value) {
-        answer(self.request(Method::GET, target, Vec::new()).send().await.unwrap()).await
+        answer(self.request(&http(), Method::GET, target, Vec::new()).send().await.unwrap()).await
     }
 
     pub async fn get_bytes(&self, target: &str) -> Vec<u8> {
-        let response = self.request(Method::GET, target, Vec::new()).send().await.unwrap();
+        let response = self.request(&http(), Method::GET, target, Vec::new()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{target}");
         response.bytes().await.unwrap().to_vec()
     }
@@ -249,7 +254,7 @@ impl Node {
     }
 
     pub async fn post_raw(&self, target: &str, body: String) -> (StatusCode, Value) {
-        answer(self.request(Method::POST, target, body.into_bytes()).send().await.unwrap()).await
+        answer(self.request(&http(), Method::POST, target, body.into_bytes()).send().await.unwrap()).await
     }
 }
 
