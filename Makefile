@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## System packages that building and testing need (asks the package manager only for what is missing)
@@ -34,6 +34,12 @@ bench: setup ## Speed, as ratios to the raw cryptography of the same run
 .PHONY: fuzz
 fuzz: setup ## Every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain
 	@tests/tools/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: trusted-base
+trusted-base: ## The crates inside the enclave, and how many
+	@$(CARGO) tree --locked -p enclave-app --edges normal --target x86_64-unknown-linux-gnu
+	@printf '%s crates inside the enclave\n' "$$($(CARGO) tree --locked -p enclave-app --edges normal --prefix none \
+	    --target x86_64-unknown-linux-gnu | sed 's/ (\*)//; s/ (proc-macro)//' | sort -u | wc -l)"
 
 .PHONY: fmt
 fmt: ## Formats the code
