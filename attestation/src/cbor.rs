@@ -84,14 +84,65 @@ pub fn decode_deterministic<T: DeserializeOwned + Serialize>(
     if encode(&value)? == bytes { Ok(value) } else { Err(CborError::NotDeterministic) }
 }
 
-/// Encodes in the core deterministic form.
+/// Encodes in the core deterministic form. A type whose fields stand in the order of their keys is
+/// written at once; any other is sorted first, which takes several times as long.
 ///
 /// # Errors
 /// [`CborError::Unencodable`] when the type's `Serialize` fails.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CborError> {
+    let bytes = serde_cbor::to_vec(&value).map_err(|_| CborError::Unencodable)?;
+    if is_sorted(&bytes) {
+        return Ok(bytes);
+    }
     serde_cbor::value::to_value(value)
         .and_then(|sorted| serde_cbor::to_vec(&sorted))
         .map_err(|_| CborError::Unencodable)
+}
+
+/// Whether bytes of this codec have the keys of every map in ascending order, none twice. When in
+/// doubt, no.
+fn is_sorted(bytes: &[u8]) -> bool {
+    /// An array or map whose items are still to come.
+    #[derive(Clone, Copy)]
+    struct Level<'b> {
+        left: u64,
+        map: bool,
+        key: &'b [u8],
+    }
+    let mut open = [Level { left: 0, map: false, key: &[] }; MAX_DEPTH];
+    let mut depth = 0usize;
+    let mut level = Level { left: 1, map: false, key: &[] };
+    let mut at = 0usize;
+    loop {
+        while level.left == 0 {
+            let Some(parent) = depth.checked_sub(1) else { return at == bytes.len() };
+            depth = parent;
+            let Some(above) = open.get(depth) else { return false };
+            level = *above;
+        }
+        // Keys and values take turns, and both are counted.
+        let is_key = level.map && level.left.is_multiple_of(2);
+        level.left = level.left.saturating_sub(1);
+        let Ok(head) = Head::read(bytes, at) else { return false };
+        at = head.end;
+        if matches!(head.major, 2 | 3) {
+            at = at.saturating_add(usize::try_from(head.argument).unwrap_or(usize::MAX));
+        }
+        let container = matches!(head.major, 4 | 5);
+        if is_key {
+            match bytes.get(head.start..at) {
+                Some(key) if !container && level.key < key => level.key = key,
+                _ => return false,
+            }
+        }
+        if container {
+            let map = head.major == 5;
+            let Some(here) = open.get_mut(depth) else { return false };
+            *here = level;
+            depth = depth.saturating_add(1);
+            level = Level { left: head.argument.saturating_mul(if map { 2 } else { 1 }), map, key: &[] };
+        }
+    }
 }
 
 /// Checks form, size and depth without allocating and without recursion.
@@ -209,6 +260,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_sorted_is_seen() {
+        let sorted = |hex: &str| is_sorted(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap());
+        for hex in ["01", "80", "a0", "a10102", "a201020304", "a2616101626162a1616101", "82a1616101a1616101"]
+        {
+            assert!(sorted(hex), "{hex}");
+        }
+        for (hex, why) in [
+            ("a203020104", "descending"),
+            ("a201020103", "twice"),
+            ("a262616201616101", "longer keys come later"),
+            ("81a1a0a201020102", "an array and a map in which a key is a map"),
+            ("a161 61a203020104", "within a value"),
+            ("bfff", "of unknown length"),
+            ("a101", "cut"),
+            ("0101", "two"),
+            ("", "none"),
+        ] {
+            assert!(!sorted(&hex.replace(' ', "")), "{why}");
+        }
+        assert!(!is_sorted(&[vec![0x81; MAX_DEPTH + 1], vec![1]].concat()), "too deep");
+    }
+
+    #[test]
     fn forms_that_have_a_second_spelling_are_refused() {
         for (hex, what) in [
             ("9fff", "indefinite array"),
@@ -268,6 +342,19 @@ mod tests {
         fn any_bytes_are_decoded_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode::<Sample>(&bytes, 200);
             let _ = decode::<BTreeMap<u8, Vec<String>>>(&bytes, 200);
+        }
+
+        /// Values as a map of any order: what is written at once is what sorting writes.
+        #[test]
+        fn at_once_or_sorted_it_is_the_same(pairs: Vec<(String, Vec<(u16, bool)>)>) {
+            struct Unsorted<'p>(&'p [(String, Vec<(u16, bool)>)]);
+            impl Serialize for Unsorted<'_> {
+                fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+                }
+            }
+            let sorted = serde_cbor::to_vec(&serde_cbor::value::to_value(Unsorted(&pairs)).unwrap()).unwrap();
+            prop_assert_eq!(encode(&Unsorted(&pairs)).unwrap(), sorted);
         }
 
         #[test]

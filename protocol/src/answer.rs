@@ -86,14 +86,14 @@ pub struct Replacement {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedTransaction {
-    /// As the network takes it.
-    pub transaction: ByteBuf,
     /// The network's name of it; empty on Solana while the fee payer has not signed.
     pub id: String,
     /// Which template it matches.
     pub kind: String,
     /// Which network it is for.
     pub network: String,
+    /// As the network takes it.
+    pub transaction: ByteBuf,
 }
 
 /// What is in force.

@@ -71,16 +71,40 @@ pub async fn write<W: AsyncWrite + Unpin>(
     message: &[u8],
     deadlines: Deadlines,
 ) -> Result<(), FrameError> {
+    let mut frame = Vec::new();
+    append(&mut frame, message)?;
+    send(writer, &frame, deadlines).await
+}
+
+/// Appends a message's frame to others that leave with it.
+///
+/// # Errors
+/// [`FrameError::Length`]; then nothing was appended.
+pub fn append(frames: &mut Vec<u8>, message: &[u8]) -> Result<(), FrameError> {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
     if !(1..=MAX_FRAME).contains(&message.len()) {
         return Err(FrameError::Length(message.len()));
     }
-    let frame = async {
-        writer.write_all(&length.to_be_bytes()).await?;
-        writer.write_all(message).await?;
+    frames.reserve(message.len().saturating_add(4));
+    frames.extend_from_slice(&length.to_be_bytes());
+    frames.extend_from_slice(message);
+    Ok(())
+}
+
+/// Sends whole frames.
+///
+/// # Errors
+/// [`FrameError`]
+pub async fn send<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    frames: &[u8],
+    deadlines: Deadlines,
+) -> Result<(), FrameError> {
+    let sending = async {
+        writer.write_all(frames).await?;
         writer.flush().await
     };
-    Ok(timeout(deadlines.frame, frame).await.map_err(|_| FrameError::Deadline)??)
+    Ok(timeout(deadlines.frame, sending).await.map_err(|_| FrameError::Deadline)??)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The messages between parent and enclave, one CBOR item to a frame. Requests carry an id, so
-//! that many can be under way on one connection and answers may overtake each other.
+//! that many can be under way on one connection and answers may overtake each other. Fields stand
+//! in the order of their keys, in which they are written.
 
 use std::{fmt, marker::PhantomData};
 
@@ -44,11 +45,11 @@ pub struct Request {
 pub struct Response {
     /// The request's.
     pub id: u64,
-    /// The answer, or why there is none.
-    pub result: Result<Answer, Refusal>,
     /// What the request put on the log. Nothing is answered to a client before these lines, and
     /// all before them, are stored.
     pub log: Vec<LogLine>,
+    /// The answer, or why there is none.
+    pub result: Result<Answer, Refusal>,
 }
 
 /// One line of the log, as the enclave wrote it.
@@ -150,12 +151,12 @@ pub enum Operation {
     },
     /// Signs, or explains, the transactions of a request.
     Sign {
-        /// As it came in.
-        request: SignedRequest,
         /// The stored records of the keys that the request names, each once, in order of their
         /// first mention: at most [`MAX_RECORDS`].
         #[serde(deserialize_with = "at_most::<MAX_RECORDS, _, _>")]
         records: Vec<ByteBuf>,
+        /// As it came in.
+        request: SignedRequest,
     },
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Deterministic CBOR: `[version, header, certificate, ciphertext]`, where `header` is a byte
 //! string that holds the CBOR map of a [`RecordHeader`]. Everything before the ciphertext is
-//! authenticated with it. A stored record never changes.
+//! authenticated with it. A stored record never changes. The header's fields stand in the order of
+//! their keys, in which they are written.
 
 use attestation::cbor::{self, CborError};
 use chains::{Chain, PublicKey, PublicKeyError};
@@ -53,36 +54,36 @@ pub enum RecordError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordHeader {
-    /// The deployment.
-    pub deployment: Deployment,
-    /// The id that follows from the deployment and the four fields after it.
-    pub key_id: KeyId,
     /// Whose key.
     pub user: UserRef,
     /// On which family of chains.
     pub chain: Chain,
-    /// For what use.
-    pub purpose: Purpose,
     /// Which one.
     pub index: Index,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
-    /// 33 bytes (secp256k1, compressed) or 32 (Ed25519).
-    pub public_key: ByteBuf,
+    /// The nonce of AES-256-GCM.
+    pub nonce: ByteArray<12>,
+    /// The id that follows from the deployment and the four fields after it.
+    pub key_id: KeyId,
     /// The address; on Bitcoin the P2WPKH one.
     pub address: String,
-    /// On Bitcoin, the P2TR address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taproot_address: Option<String>,
     /// When it was made, in milliseconds since 1970, by the NSM's clock.
     pub created: u64,
     /// ARN of the KMS key that wraps the data key.
     pub kms_key: String,
+    /// For what use.
+    pub purpose: Purpose,
     /// The wrapped data key: KMS's CiphertextBlob.
     pub data_key: ByteBuf,
-    /// The nonce of AES-256-GCM.
-    pub nonce: ByteArray<12>,
+    /// The deployment.
+    pub deployment: Deployment,
+    /// 33 bytes (secp256k1, compressed) or 32 (Ed25519).
+    pub public_key: ByteBuf,
+    /// On Bitcoin, the P2TR address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taproot_address: Option<String>,
 }
 
 impl RecordHeader {

@@ -9,15 +9,15 @@ use crate::{OrderId, RecordError};
 #[serde(deny_unknown_fields)]
 #[error("{message}")]
 pub struct Refusal {
-    /// Stable, for programs.
-    pub code: RefusalCode,
-    /// For people: what was expected. Never a secret, never a user's data.
-    pub message: String,
     /// Which of many rules, when the code alone does not say it: `auth.signature`,
     /// `policy.evm.destination`, …
     pub tag: Option<String>,
+    /// Stable, for programs.
+    pub code: RefusalCode,
     /// The order that forbids it.
     pub order: Option<OrderId>,
+    /// For people: what was expected. Never a secret, never a user's data.
+    pub message: String,
 }
 
 /// The stable reasons of a [`Refusal`].

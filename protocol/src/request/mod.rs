@@ -52,21 +52,21 @@ pub const MAX_NONCE: usize = 64;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedRequest {
-    /// The method, as in the request line.
-    pub method: String,
+    /// The content.
+    pub body: ByteBuf,
     /// The path of the request's target, without the query, not decoded and not normalised.
     pub path: String,
     /// What follows the `?`, if there is one: `Some("")` for a `?` with nothing after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// The value of `Signature-Input`.
-    pub signature_input: String,
+    /// The method, as in the request line.
+    pub method: String,
     /// The value of `Signature`.
     pub signature: String,
     /// The value of `Content-Digest`.
     pub content_digest: String,
-    /// The content.
-    pub body: ByteBuf,
+    /// The value of `Signature-Input`.
+    pub signature_input: String,
 }
 
 impl fmt::Debug for SignedRequest {
