@@ -134,6 +134,15 @@ impl DataKeys {
         Ok(Sealing { key, left: self.records, expires })
     }
 
+    /// The data key behind `wrapped`, if it is in memory.
+    pub fn held(&self, purpose: Purpose, wrapped: &WrappedDataKey) -> Option<Arc<Secret>> {
+        let now = self.clock.now();
+        let mut cache = self.lock_opened();
+        let cell = cache.get(&cache_key(purpose, wrapped))?;
+        let opened = cell.get()?.as_ref().ok()?;
+        (now < opened.expires).then(|| opened.secret.clone())
+    }
+
     /// The data key behind `wrapped`, from memory or from KMS. Many who want the same one cost
     /// one call.
     ///

@@ -4,12 +4,12 @@
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use protocol::{
-    Operation, Phase, Refusal, RefusalCode, Request, Response,
+    Answer, LogLine, Operation, Phase, Refusal, RefusalCode, Request, Response,
     frame::{self, Deadlines, FrameError, MAX_FRAME},
     transport::{Listener, Stream},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncWrite, BufReader, WriteHalf},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
@@ -21,8 +21,12 @@ use crate::{
 
 /// How long a connection may be silent between frames, and how long a frame may take.
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(300), frame: Duration::from_secs(10) };
-/// How many answers may wait for a parent that reads slowly.
-const WAITING_ANSWERS: usize = 16;
+/// How many refusals may wait for a parent that reads slowly, beside the answers to what is under way.
+const WAITING_REFUSALS: usize = 16;
+/// How many bytes are read at once, if there are so many.
+const READ: usize = 16 << 10;
+/// How many bytes of answers that are ready leave together.
+const BURST: usize = 256 << 10;
 /// After an accept that failed, e.g. for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -32,6 +36,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 struct Permits {
     work: Arc<Semaphore>,
     control: Arc<Semaphore>,
+    /// How many there are of each.
+    all: usize,
 }
 
 impl Permits {
@@ -64,6 +70,7 @@ pub(crate) async fn serve(service: Arc<Service>, mut listener: Listener, stop: i
     let permits = Permits {
         work: Arc::new(Semaphore::new(limits.in_flight)),
         control: Arc::new(Semaphore::new(limits.in_flight)),
+        all: limits.in_flight,
     };
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -112,8 +119,11 @@ async fn accept(
 
 /// One connection, until it ends, stalls, or sends what is no request.
 async fn converse(service: Arc<Service>, stream: Stream, permits: Permits) {
-    let (mut reader, writer) = tokio::io::split(stream);
-    let (answers, outgoing) = mpsc::channel(WAITING_ANSWERS);
+    let (reader, writer) = tokio::io::split(stream);
+    let mut reader = BufReader::with_capacity(READ, reader);
+    // Whoever works has a place for the answer.
+    let places = permits.all.saturating_mul(2).saturating_add(WAITING_REFUSALS);
+    let (answers, outgoing) = mpsc::channel(places);
     let mut writing = std::pin::pin!(write(writer, outgoing));
     let result = tokio::select! {
         // The parent sends no more: what it asked is still answered.
@@ -129,12 +139,35 @@ async fn converse(service: Arc<Service>, stream: Stream, permits: Permits) {
     }
 }
 
-type Answers = mpsc::Sender<(Response, Option<OwnedSemaphorePermit>)>;
+/// An answer, and the permit of the work that it answers: what is drained has been written.
+type Outgoing = (Response, Option<OwnedSemaphorePermit>);
+
+/// The place of one answer. It is answered also where the work panics.
+struct Place {
+    id: u64,
+    answers: Option<mpsc::OwnedPermit<Outgoing>>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    fn answer(&mut self, result: Result<Answer, Refusal>, log: Vec<LogLine>) {
+        if let Some(answers) = self.answers.take() {
+            answers.send((Response { id: self.id, log, result }, self.permit.take()));
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What a panic had put on the log is read from there by its gap.
+        self.answer(Err(internal("a panic")), Vec::new());
+    }
+}
 
 async fn read<R: AsyncRead + Unpin>(
     service: &Arc<Service>,
-    reader: &mut ReadHalf<R>,
-    answers: Answers,
+    reader: &mut R,
+    answers: mpsc::Sender<Outgoing>,
     permits: Permits,
 ) -> Result<(), FrameError> {
     while let Some(body) = frame::read(reader, DEADLINES).await? {
@@ -143,30 +176,26 @@ async fn read<R: AsyncRead + Unpin>(
             Ok(request) => Ok(request),
             Err(error) => Err(error.to_string()),
         };
+        // Nobody writes any more, so nobody reads.
+        let Ok(answers) = answers.clone().reserve_owned().await else { return Ok(()) };
+        let mut place = Place { id: 0, answers: Some(answers), permit: None };
         let Request { id, operation } = match request {
             Ok(request) => request,
             Err(message) => {
                 // Whose answer it would be is unknown: id 0, and the end of the connection.
-                let refusal = Refusal::new(RefusalCode::RequestMalformed, message);
-                let _ = answers.send((Response { id: 0, result: Err(refusal), log: Vec::new() }, None)).await;
+                place.answer(Err(Refusal::new(RefusalCode::RequestMalformed, message)), Vec::new());
                 return Ok(());
             }
         };
-        let (service, answers) = (service.clone(), answers.clone());
+        place.id = id;
         match permits.of(&operation).clone().try_acquire_owned() {
             Ok(permit) => {
+                place.permit = Some(permit);
+                let service = service.clone();
                 tokio::spawn(async move {
-                    // A task of its own: should it panic, there is still an answer.
-                    let performed = tokio::spawn(async move {
-                        let mut trail = Trail::default();
-                        let result = service.perform(operation, &mut trail).await;
-                        (result, trail.0)
-                    });
-                    // What a panic had put on the log is read from there by its gap.
-                    let (result, log) =
-                        performed.await.unwrap_or_else(|_| (Err(internal("a panic")), Vec::new()));
-                    // The permit goes with the answer: what is drained has been written.
-                    let _ = answers.send((Response { id, result, log }, Some(permit))).await;
+                    let mut trail = Trail::default();
+                    let result = service.perform(operation, &mut trail).await;
+                    place.answer(result, trail.0);
                 });
             }
             Err(_) => {
@@ -174,7 +203,7 @@ async fn read<R: AsyncRead + Unpin>(
                     Phase::Draining => draining(),
                     _ => Refusal::new(RefusalCode::Overloaded, "fewer requests under way were expected"),
                 };
-                let _ = answers.send((Response { id, result: Err(refusal), log: Vec::new() }, None)).await;
+                place.answer(Err(refusal), Vec::new());
             }
         }
     }
@@ -183,20 +212,30 @@ async fn read<R: AsyncRead + Unpin>(
 
 async fn write<W: AsyncWrite + Unpin>(
     mut writer: WriteHalf<W>,
-    mut outgoing: mpsc::Receiver<(Response, Option<OwnedSemaphorePermit>)>,
+    mut outgoing: mpsc::Receiver<Outgoing>,
 ) -> Result<(), FrameError> {
-    while let Some((response, permit)) = outgoing.recv().await {
-        let mut body = response.encode().map_err(io::Error::other)?;
-        if body.len() > MAX_FRAME {
-            // Everybody else's answers go on. The lines wait in the journal, where the parent reads
-            // what it did not get.
-            let text = "fewer or smaller transactions in one request were expected";
-            let refusal = Refusal::new(RefusalCode::Overloaded, text).tagged("request.answer_size");
-            let response = Response { id: response.id, result: Err(refusal), log: Vec::new() };
-            body = response.encode().map_err(io::Error::other)?;
+    while let Some(first) = outgoing.recv().await {
+        let (mut frames, mut permits, mut next) = (Vec::new(), Vec::new(), Some(first));
+        while let Some((response, permit)) = next {
+            frame::append(&mut frames, &encode(response)?)?;
+            permits.push(permit);
+            next = if frames.len() < BURST { outgoing.try_recv().ok() } else { None };
         }
-        frame::write(&mut writer, &body, DEADLINES).await?;
-        drop(permit);
+        frame::send(&mut writer, &frames, DEADLINES).await?;
+        drop(permits);
     }
     Ok(())
+}
+
+fn encode(response: Response) -> Result<Vec<u8>, FrameError> {
+    let body = response.encode().map_err(io::Error::other)?;
+    if body.len() <= MAX_FRAME {
+        return Ok(body);
+    }
+    // Everybody else's answers go on. The lines wait in the journal, where the parent reads what it
+    // did not get.
+    let text = "fewer or smaller transactions in one request were expected";
+    let refusal = Refusal::new(RefusalCode::Overloaded, text).tagged("request.answer_size");
+    let response = Response { id: response.id, log: Vec::new(), result: Err(refusal) };
+    Ok(response.encode().map_err(io::Error::other)?)
 }

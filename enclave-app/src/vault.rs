@@ -73,6 +73,7 @@ pub(crate) async fn unwrap(
     let records = records.iter().filter_map(|bytes| Record::parse(bytes).ok());
     let mut found: HashMap<KeyId, Result<(Arc<Record>, Name), Refusal>> = HashMap::new();
     let mut asking: JoinSet<(Name, Result<Arc<Secret>, Refusal>)> = JoinSet::new();
+    let mut opened: HashMap<Name, Result<Arc<Secret>, Refusal>> = HashMap::new();
     let mut names = HashSet::new();
     for record in records {
         let key_id = record.header().key_id;
@@ -87,16 +88,19 @@ pub(crate) async fn unwrap(
         if let Ok((_, name)) = &record
             && names.insert(name.clone())
         {
-            let (name, data_keys) = (name.clone(), data_keys.clone());
-            asking.spawn(async move {
-                let wrapped = WrappedDataKey { kms_key: name.1.clone(), blob: name.2.clone() };
-                let opened = data_keys.open(name.0, &wrapped).await.map_err(Refusal::from);
-                (name, opened)
-            });
+            let wrapped = WrappedDataKey { kms_key: name.1.clone(), blob: name.2.clone() };
+            if let Some(held) = data_keys.held(name.0, &wrapped) {
+                opened.insert(name.clone(), Ok(held));
+            } else {
+                let (name, data_keys) = (name.clone(), data_keys.clone());
+                asking.spawn(async move {
+                    let opened = data_keys.open(name.0, &wrapped).await.map_err(Refusal::from);
+                    (name, opened)
+                });
+            }
         }
         found.insert(key_id, record);
     }
-    let mut opened: HashMap<Name, Result<Arc<Secret>, Refusal>> = HashMap::new();
     while let Some(answered) = asking.join_next().await {
         if let Ok((name, result)) = answered {
             opened.insert(name, result);
