@@ -4,6 +4,7 @@ use aes_gcm::{Aes256Gcm, KeyInit, aead::AeadInOut};
 use chains::{BitcoinNetwork, Chain, Curve, PublicKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
+use k256::ecdsa::signature::hazmat::PrehashVerifier;
 use rand::{TryRng, rngs::SysRng};
 use sha2::{Digest, Sha256, Sha512};
 use sha3::Keccak256;
@@ -35,14 +36,15 @@ pub fn address(chain: Chain, data_key: &[u8; 32], session: &SigningKey) -> usize
     addresses.address.len() + buffer.len() + signature.to_bytes().len()
 }
 
-/// What one sweep cannot do without: the request's signature verified, the key unsealed and made
-/// ready, the transaction hashed and signed.
-pub fn sweep(request: &RawRequest, data_key: &[u8; 32], transaction: &[u8]) -> usize {
-    request.verify() + sweep_alone(data_key, transaction)
+/// What one sweep costs in cryptography: the request's signature verified, the key unsealed and made
+/// ready, the transaction hashed and signed, and, if `checked`, its signature verified before it
+/// leaves, because a faulty one could tell the key.
+pub fn sweep(request: &RawRequest, data_key: &[u8; 32], transaction: &[u8], checked: bool) -> usize {
+    request.verify() + sweep_alone(data_key, transaction, checked)
 }
 
 /// The same without a request: what each further sweep of a batch costs.
-pub fn sweep_alone(data_key: &[u8; 32], transaction: &[u8]) -> usize {
+pub fn sweep_alone(data_key: &[u8; 32], transaction: &[u8], checked: bool) -> usize {
     let mut seal = [0; 32];
     Hkdf::<Sha256>::new(None, data_key).expand(b"one key", &mut seal).unwrap();
     let cipher = Aes256Gcm::new(&seal.into());
@@ -50,7 +52,11 @@ pub fn sweep_alone(data_key: &[u8; 32], transaction: &[u8]) -> usize {
     cipher.encrypt_in_place(&[1; 12].into(), &AAD, &mut buffer).unwrap();
     cipher.decrypt_in_place(&[1; 12].into(), &AAD, &mut buffer).unwrap();
     let key = k256::ecdsa::SigningKey::from_slice(&buffer).unwrap();
-    let (signature, recovery) = key.sign_prehash_recoverable(&Keccak256::digest(transaction));
+    let digest = Keccak256::digest(transaction);
+    let (signature, recovery) = key.sign_prehash_recoverable(&digest);
+    if checked {
+        key.verifying_key().verify_prehash(&digest, &signature).unwrap();
+    }
     signature.to_bytes().len() + usize::from(recovery.to_byte())
 }
 
