@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    address, attest, dev, error::Error, keys, log, operator, order, output::Screen, policy, sign, transaction,
+    address, attest, dev, eif, error::Error, keys, log, operator, order, output::Screen, policy, sign,
+    transaction,
 };
 
 /// Verifies, from the outside, what a Cofferdam enclave says of itself; makes keys; asks for
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     Sign(Box<sign::SignArgs>),
     /// Ask whether a transaction would be signed, and why: every check of the policy
     Explain(Box<sign::ExplainArgs>),
+    /// Enclave images: build, measure, verify
+    #[command(subcommand)]
+    Eif(eif::Command),
     /// Ed25519 keys of operators and clients; the replacement of deposit keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -72,6 +76,7 @@ impl Command {
             Self::Transaction(command) => command.run(screen),
             Self::Sign(args) => sign::run(&args, screen).await,
             Self::Explain(args) => sign::explain(&args, screen).await,
+            Self::Eif(command) => command.run(screen),
             Self::Keys(command) => command.run(screen).await,
             Self::Dev(args) => dev::run(args, screen).await,
             Self::DevExec(args) => dev::exec(args),

@@ -1,6 +1,7 @@
 //! The command-line program for operators and auditors: verifies attestation documents, address
-//! certificates and logs, witnesses a running log, shows what transactions say, makes keys, asks a
-//! parent for addresses and signatures, and runs the whole stack on a laptop.
+//! certificates and logs, witnesses a running log, shows what transactions say, builds and measures
+//! enclave images, makes keys, asks a parent for addresses and signatures, and runs the whole stack on
+//! a laptop.
 //!
 //! It trusts nothing that it reads: not files, not the parent's answers. Exit code 0 means that
 //! everything verified, 1 that something did not, 2 that the input could not be used, 3 that the
@@ -30,6 +31,7 @@ mod cli;
 mod client;
 mod clock;
 mod dev;
+mod eif;
 mod error;
 mod input;
 mod keys;

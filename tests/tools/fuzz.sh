@@ -155,6 +155,15 @@ for boot in (vectors / "log/log").iterdir():
     entries = [line for line in lines if not line.startswith(b'{"checkpoint"')]
     # Lines alone, the whole log, and its entries without the checkpoints, which nobody can sign here.
     seed("log_line", lines + [b"\n".join(lines), b"\n".join(entries)])
+
+for path in vectors.glob("eif/*.eif"):
+    image = path.read_bytes()
+    seed("eif", [b"i" + image, b"c" + image])
+    if path.name.startswith("signed"):
+        # The last section's contents.
+        count = int.from_bytes(image[26:28], "big") - 1
+        start = int.from_bytes(image[28 + 8 * count :][:8], "big") + 12
+        seed("eif", [b"s" + image[start:]])
 PYTHON
 
 echo "fuzz: building"

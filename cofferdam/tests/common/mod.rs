@@ -107,6 +107,7 @@ pub(crate) fn with_input(args: &[&str], input: &[u8]) -> Said {
     for name in ["URL", "CLIENT_KEY", "CLIENT_ID", "DEPLOYMENT"] {
         command.env_remove(format!("COFFERDAM_{name}"));
     }
+    command.env_remove("SOURCE_DATE_EPOCH");
     let mut child = command
         .args(args)
         .stdin(Stdio::piped())
