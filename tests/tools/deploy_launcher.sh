@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Checks deploy/systemd/cofferdam-enclave with a nitro-cli that only remembers what it was told: it
+# starts the expected image with the expected settings, and nothing else.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+launcher=$root/deploy/systemd/cofferdam-enclave
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/bin"
+
+# Answers as nitro-cli does (AWS: Nitro Enclaves User Guide, "Nitro CLI reference"). The image is its
+# own description; an enclave runs while the file "running" is there, which holds its flags.
+cat > "$work/bin/nitro-cli" <<'FAKE'
+#!/usr/bin/env bash
+set -euo pipefail
+echo "$*" >> "$WORK/called"
+case $1 in
+    describe-eif) cat "$3" ;;
+    run-enclave) echo "${FLAGS:-NONE}" > "$WORK/running"; echo '{"EnclaveName": "cofferdam"}' ;;
+    terminate-enclave) rm "$WORK/running" ;;
+    describe-enclaves)
+        if [ -f "$WORK/running" ]; then
+            printf '[{"EnclaveName": "another", "State": "RUNNING", "Flags": "NONE"},
+                {"EnclaveName": "cofferdam", "State": "RUNNING", "Flags": "%s"}]' "$(cat "$WORK/running")"
+        else
+            echo '[]'
+        fi ;;
+    *) exit 9 ;;
+esac
+FAKE
+chmod +x "$work/bin/nitro-cli"
+export WORK=$work PATH=$work/bin:$PATH
+
+measurements() {
+    jq -n --arg a "$1" --arg b "$2" --arg c "$3" \
+        '{Measurements: {HashAlgorithm: "Sha384 { ... }", PCR0: ($a * 48), PCR1: ($b * 48), PCR2: ($c * 48)}}'
+}
+measurements a0 a1 a2 > "$work/right"
+measurements a0 a1 a3 > "$work/wrong"
+measurements 00 00 00 > "$work/zero"
+echo '{"Measurements": {"PCR0": "a0"}}' > "$work/short"
+
+# try NAME EXIT-CODE SETTING=VALUE...: runs the launcher with good settings and these.
+count=0
+try() {
+    local name=$1 expected=$2 found=0
+    shift 2
+    rm -f "$work/called" "$work/running.left"
+    env ENCLAVE_EIF="$work/right" ENCLAVE_PCRS="$work/right" ENCLAVE_MEMORY=1024 ENCLAVE_CPUS=2 \
+        ENCLAVE_CID=16 ENCLAVE_POLL=0.1 "$@" timeout 10 "$launcher" run > "$work/out" 2>&1 || found=$?
+    if [ "$found" != "$expected" ]; then
+        cat "$work/out" >&2
+        echo "launcher: $name: exit code $expected was expected, found $found" >&2
+        exit 1
+    fi
+    count=$((count + 1))
+}
+never_started() {
+    if grep -q '^run-enclave' "$work/called" 2> /dev/null; then
+        echo "launcher: $1: an enclave was started" >&2
+        exit 1
+    fi
+}
+
+for unusable in ENCLAVE_EIF="$work/wrong" ENCLAVE_PCRS="$work/wrong" ENCLAVE_PCRS="$work/short" ENCLAVE_EIF="$work/short" \
+    ENCLAVE_EIF=/nowhere ENCLAVE_PCRS= ENCLAVE_MEMORY= ENCLAVE_MEMORY=1G ENCLAVE_CPUS=0 ENCLAVE_CID=3; do
+    try "$unusable" 3 "$unusable"
+    never_started "$unusable"
+done
+try "zeroes on both sides" 3 ENCLAVE_EIF="$work/zero" ENCLAVE_PCRS="$work/zero"
+never_started "zeroes on both sides"
+
+# The expected image runs until it ends; one that was left behind is ended first.
+echo NONE > "$work/running"
+(sleep 1.5; rm -f "$work/running") &
+try "the expected image" 1
+grep -qx "run-enclave --enclave-name cofferdam --eif-path $work/right --memory 1024 --cpu-count 2 --enclave-cid 16" "$work/called" ||
+    { echo "launcher: other arguments were expected: $(cat "$work/called")" >&2; exit 1; }
+[ "$(grep -n '^terminate-enclave' "$work/called" | head -n 1 | cut -d: -f1)" -lt "$(grep -n '^run-enclave' "$work/called" | cut -d: -f1)" ]
+wait
+
+# Whatever started it that way, an enclave in debug mode is ended.
+try "debug mode" 3 FLAGS=DEBUG_MODE
+[ ! -f "$work/running" ] || { echo "launcher: an enclave in debug mode was left running" >&2; exit 1; }
+
+# The word to stop ends the launcher at once, and "stop" ends the enclave.
+env ENCLAVE_EIF="$work/right" ENCLAVE_PCRS="$work/right" ENCLAVE_MEMORY=1024 ENCLAVE_CPUS=2 ENCLAVE_CID=16 \
+    ENCLAVE_POLL=60 "$launcher" run > /dev/null 2>&1 &
+launched=$!
+for _ in $(seq 50); do [ -f "$work/running" ] && break; sleep 0.1; done
+sleep 0.3
+kill -TERM "$launched"
+timeout 5 tail --pid="$launched" -f /dev/null || { echo "launcher: it does not end when told" >&2; exit 1; }
+"$launcher" stop
+[ ! -f "$work/running" ] || { echo "launcher: stop left an enclave running" >&2; exit 1; }
+"$launcher" stop
+echo "launcher: $((count + 2)) cases as expected"
