@@ -70,7 +70,7 @@ pub(crate) async fn unwrap(
     records: Vec<Vec<u8>>,
 ) -> HashMap<KeyId, Result<Sealed, Refusal>> {
     // A record that is none leaves its key without one: whose it would be is unknown.
-    let records = records.iter().filter_map(|bytes| Record::parse(bytes).ok());
+    let records = records.iter().filter_map(|bytes| Record::read(bytes).ok());
     let mut found: HashMap<KeyId, Result<(Arc<Record>, Name), Refusal>> = HashMap::new();
     let mut asking: JoinSet<(Name, Result<Arc<Secret>, Refusal>)> = JoinSet::new();
     let mut opened: HashMap<Name, Result<Arc<Secret>, Refusal>> = HashMap::new();

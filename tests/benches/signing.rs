@@ -34,7 +34,9 @@ use simulator::PcrConfig;
 
 const RAW_ROUNDS: u32 = 5_000;
 /// Requests under way at once.
-const UNDER_WAY: usize = 16;
+const UNDER_WAY: usize = 64;
+/// Batches under way at once.
+const BATCHES_UNDER_WAY: usize = 16;
 const DEPLOYMENT: &str = "laptop";
 
 #[tokio::main]
@@ -167,7 +169,7 @@ async fn acknowledge(wire: &mut Wire) {
 
 async fn singles(wire: &mut Wire, enclave: &Process, records: &[Vec<u8>]) -> Value {
     let requests: Vec<Vec<&Vec<u8>>> = records.iter().map(|record| vec![record]).collect();
-    measure(wire, enclave, &requests, |records| {
+    measure(wire, enclave, &requests, UNDER_WAY, |records| {
         signature_body(Chain::Evm, &[records[0].clone()], &evm(7, 1_000))
     })
     .await
@@ -176,7 +178,7 @@ async fn singles(wire: &mut Wire, enclave: &Process, records: &[Vec<u8>]) -> Val
 async fn batches(wire: &mut Wire, enclave: &Process, records: &[Vec<u8>], nonce: u64) -> Value {
     let requests: Vec<Vec<&Vec<u8>>> =
         records.chunks(MAX_SIGNATURES).map(|chunk| chunk.iter().collect()).collect();
-    measure(wire, enclave, &requests, |records| {
+    measure(wire, enclave, &requests, BATCHES_UNDER_WAY, |records| {
         let bodies =
             records.iter().map(|record| signature_body(Chain::Evm, &[(*record).clone()], &evm(nonce, 1_000)));
         json!({ "signatures": bodies.collect::<Vec<_>>() })
@@ -189,11 +191,12 @@ async fn measure(
     wire: &mut Wire,
     enclave: &Process,
     requests: &[Vec<&Vec<u8>>],
+    under_way: usize,
     body: impl Fn(&[&Vec<u8>]) -> Value,
 ) -> Value {
     let (cpu, start) = (enclave.cpu(), Instant::now());
     let mut signed = 0usize;
-    for group in requests.chunks(UNDER_WAY) {
+    for group in requests.chunks(under_way) {
         for records in group {
             let body = body(records).to_string();
             let path =

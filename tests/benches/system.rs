@@ -110,7 +110,6 @@ async fn bulk(addresses: u64) -> Value {
 async fn create(folder: &Path, socket: &Path, share: u64, count: u64) -> u64 {
     let mut wire = Wire::connect(socket).await;
     let _ = wire.ask(Operation::PutCredentials(credentials(folder))).await;
-    // Its log is the parent's, who reads what it does not get by itself.
     let mut made = 0;
     while made < count {
         let batch = (count - made).min(MAX_KEYS as u64);
@@ -118,6 +117,8 @@ async fn create(folder: &Path, socket: &Path, share: u64, count: u64) -> u64 {
         let keys: Vec<_> =
             (made..made + batch).map(|n| new_key(&user, Chain::ALL[n as usize % 4], n)).collect();
         made += wire.create("laptop", &keys).await.expect("records").len() as u64;
+        // The lines that the parent did not get, it does not get: this load goes past it.
+        wire.ask(Operation::Checkpoint { stored: u64::MAX }).await.expect("signed");
     }
     made
 }
