@@ -22,6 +22,28 @@ build: setup ## All programs, unoptimised
 test: build ## All tests; servers of other people are fetched into target/tools
 	$(CARGO) test --locked --workspace --all-features
 
+.PHONY: kernel
+kernel: ## The enclave's kernel, from Debian's pinned source, into build/kernel
+	@tests/vm/packages.sh kernel
+	@image/kernel/build.sh
+
+.PHONY: eif
+eif: setup $(if $(KERNEL),,kernel) ## The enclave image of CONFIG=enclave.toml, into build; KERNEL=bzImage for another kernel
+	@image/build.sh
+
+.PHONY: eif-nitro-cli
+eif-nitro-cli: ## The same program as a container image of CONFIG, made into an image by nitro-cli
+	@image/nitro-cli.sh
+
+.PHONY: test-eif
+test-eif: kernel ## Two builds of the image in different folders and cargo homes: the same bytes
+	@tests/vm/reproducible.sh
+
+.PHONY: test-vm
+test-vm: build kernel ## The image booted in QEMU, with an emulated NSM: attestation, keys, sweeps, restarts
+	@tests/vm/packages.sh
+	@CARGO='$(CARGO)' tests/vm/run.sh
+
 .PHONY: demo
 demo: build ## The whole way on one machine: addresses made, verified, restarted, refused
 	target/debug/cofferdam dev --demo
@@ -50,3 +72,4 @@ lint: setup ## Formatting, clippy, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	@tests/tools/deny.sh
+	@tests/tools/deploy.sh

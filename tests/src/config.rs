@@ -22,6 +22,8 @@ pub struct Config {
     pub policy: (usize, Vec<String>),
     /// Who freezes.
     pub freeze: (usize, Vec<String>),
+    /// For an image that a virtual machine boots: on vsock.
+    pub machine: bool,
 }
 
 impl Config {
@@ -34,22 +36,28 @@ impl Config {
             activation: "policy",
             policy: (1, vec![OPERATOR.into()]),
             freeze: (1, vec![OPERATOR.into()]),
+            machine: false,
         }
     }
 
-    /// The file, with both sockets in `folder`.
+    /// The file, with both sockets in `folder` where they are files.
     pub fn toml(&self, folder: &Path) -> String {
         let Self { deployment, kms_keys, trust_anchors, limits, activation, .. } = self;
         let ((policy, signers), (freeze, freezers)) = (&self.policy, &self.freeze);
         let folder = folder.display();
+        // A virtual machine's host is CID 2; a Nitro parent is 3.
+        let network = if self.machine {
+            "parent_cid = 2\nlisten = \"vsock://any:5000\"\nkms_egress = \"vsock://2:8443\"".to_owned()
+        } else {
+            format!("listen = \"unix://{folder}/enclave.sock\"\nkms_egress = \"unix://{folder}/egress.sock\"")
+        };
         format!(
             r#"version = 1
 deployment = "{deployment}"
 activation = "{activation}"
 
 [network]
-listen = "unix://{folder}/enclave.sock"
-kms_egress = "unix://{folder}/egress.sock"
+{network}
 
 [kms]
 region = "us-east-1"

@@ -23,4 +23,5 @@ pub mod scene;
 pub mod stack;
 pub mod tools;
 pub mod transactions;
+pub mod vm;
 pub mod wire;

@@ -20,7 +20,8 @@ use crate::{
     programs::program,
 };
 
-const REGION: &str = "us-east-1";
+/// Of every stack.
+pub const REGION: &str = "us-east-1";
 
 /// One deployment: its KMS, its configuration, its store.
 pub struct Stack {
@@ -101,6 +102,14 @@ impl Stack {
         Node { url: url(&parent), folder, deployment, policy, enclave: Some(enclave), parent: Some(parent) }
     }
 
+    /// Starts the parent of a virtual machine whose sockets are in `folder`.
+    pub fn parent_of_machine(&self, folder: &Path) -> Node {
+        let parent = self.parent(folder);
+        let (deployment, policy) = (self.config.deployment.clone(), self.policy.clone());
+        let (url, folder) = (url(&parent), folder.to_owned());
+        Node { url, folder, deployment, policy, enclave: None, parent: Some(parent) }
+    }
+
     pub fn enclave(&self, folder: &Path) -> Process {
         let mut command = simulator("enclave", self.dir());
         command.args(["--region", REGION, "--config", "enclave.toml"]).current_dir(folder);
@@ -114,11 +123,16 @@ impl Stack {
     /// The parent of the enclave in `folder`, not yet started.
     pub fn parent_command(&self, folder: &Path) -> Command {
         let credentials = credentials(self.dir());
+        let (enclave, egress) = if self.config.machine {
+            ("vsock-uds://vm.sock:5000", "vsock-uds://vm.sock:8443")
+        } else {
+            ("unix://./enclave.sock", "unix://./egress.sock")
+        };
         let mut command = Command::new(program("parent-proxy"));
         command
             .current_dir(folder)
             .args(["--listen", "127.0.0.1:0", "--region", REGION, "--store", &self.store])
-            .args(["--enclave", "unix://./enclave.sock", "--kms-egress", "unix://./egress.sock"])
+            .args(["--enclave", enclave, "--kms-egress", egress])
             .args(["--log", "log"])
             .args(["--kms-endpoint", self.kms.ready["kms"].as_str().unwrap()])
             .env("AWS_ACCESS_KEY_ID", &credentials.access_key_id)

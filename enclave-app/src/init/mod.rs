@@ -6,6 +6,7 @@
 mod heartbeat;
 mod kernel_rng;
 mod loopback;
+mod module;
 mod mounts;
 mod reaper;
 
@@ -39,6 +40,12 @@ pub enum InitError {
     /// The console.
     #[error("/dev/console was expected to open: {0}")]
     Console(io::Error),
+    /// The image's driver of the NSM.
+    #[error("/nsm.ko was expected to open: {0}")]
+    ModuleFile(io::Error),
+    /// The kernel does not take it.
+    #[error("/nsm.ko was expected to be a module of this kernel: {0}")]
+    Module(Errno),
     /// The network of the machine itself.
     #[error("lo was expected to rise: {0}")]
     Loopback(Errno),
@@ -68,6 +75,7 @@ pub fn is_first_process() -> bool {
 pub fn prepare() -> Result<(), InitError> {
     mounts::mount_all()?;
     mounts::open_console()?;
+    module::load()?;
     loopback::raise().map_err(InitError::Loopback)?;
     // Nobody has a keyboard here. Where the kernel knows none either, this says so: no matter.
     let _ = set_cad_enabled(false);

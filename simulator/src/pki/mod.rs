@@ -9,6 +9,7 @@
 //! Keys are readable by their owner only. Everything below a root is issued when it is needed and
 //! never stored.
 
+mod emulator;
 mod issue;
 mod path;
 mod tls;
@@ -24,6 +25,7 @@ use crate::{
     files::{self, Readable},
 };
 
+pub use emulator::{Signer, write_signer};
 pub(crate) use path::SigningPath;
 pub use tls::{ServerCertificate, TlsRoot};
 

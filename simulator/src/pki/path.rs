@@ -90,6 +90,11 @@ impl SigningPath {
             .collect()
     }
 
+    /// The leaf's key in PEM (PKCS #8).
+    pub(super) fn key_pem(&self) -> Option<String> {
+        self.links.last().map(|link| link.key.serialize_pem())
+    }
+
     /// ES384 of the leaf's key: r ‖ s.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PkiError> {
         let signer = self.signer.as_ref().ok_or(PkiError::Crypto)?;

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Builds the image twice, from different folders with different cargo homes and target folders, and
+# compares every byte.
+#
+#   tests/vm/reproducible.sh
+#
+# The first is that of tests/vm/run.sh, where it is there. The kernel must lie in build/kernel.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+first=${CARGO_TARGET_DIR:-$root/target}/vm
+kernel=${KERNEL:-$root/build/kernel/bzImage}
+CONFIG=$root/tests/vm/enclave.toml OUT=$first KERNEL=$kernel "$root/image/build.sh"
+
+elsewhere=$(mktemp -d)
+trap 'rm -rf "$elsewhere"' EXIT
+sources=$elsewhere/a-folder-with-a-longer-name/cofferdam
+mkdir -p "$sources" "$elsewhere/home"
+# What git knows of, as it lies here.
+(cd "$root" && git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T -) | tar -xf - -C "$sources"
+# The same crates in another home: nothing is fetched twice.
+cp -r "${CARGO_HOME:-$HOME/.cargo}/registry" "$elsewhere/home/"
+if [ -f "${CARGO_HOME:-$HOME/.cargo}/config.toml" ]; then
+    cp "${CARGO_HOME:-$HOME/.cargo}/config.toml" "$elsewhere/home/"
+fi
+env CARGO_HOME="$elsewhere/home" CARGO_TARGET_DIR="$elsewhere/built" CARGO_NET_OFFLINE=true \
+    "$sources/image/program.sh" "$elsewhere/second"
+if ! cmp "$first/enclave-app" "$elsewhere/second"; then
+    echo "reproducible: two builds differ" >&2
+    exit 1
+fi
+cofferdam=${CARGO_TARGET_DIR:-$root/target}/debug/cofferdam
+(
+    cd "$elsewhere"
+    "$cofferdam" eif ramdisk --output program.cpio.gz init=second:0755
+    "$cofferdam" eif ramdisk --output configuration.cpio.gz "etc/cofferdam/enclave.toml=$sources/tests/vm/enclave.toml"
+    "$cofferdam" eif build --kernel "$kernel" --command-line "@$sources/image/command-line" \
+        --ramdisk program.cpio.gz --ramdisk configuration.cpio.gz --output second.eif > /dev/null
+)
+cmp "$first/cofferdam.eif" "$elsewhere/second.eif"
+echo "reproducible: both images have SHA-256 $(sha256sum "$first/cofferdam.eif" | cut -d' ' -f1)"
