@@ -27,8 +27,10 @@ use crate::{
 
 /// How long a boot, or the end of a machine, may take without hardware virtualisation.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// What the image asks of the machine, in MiB.
-pub const MEMORY: u32 = 512;
+/// What a machine gets, in MiB: COFFERDAM_VM_MEMORY, or 512.
+fn memory() -> u32 {
+    env::var("COFFERDAM_VM_MEMORY").map_or(512, |text| text.parse().unwrap())
+}
 
 /// What `make test-vm` made.
 pub struct Assets {
@@ -103,7 +105,7 @@ pub struct Machine {
 impl Machine {
     /// Boots an image. Its vsock ends in `vm.sock` of the folder; its module's documents lead to the
     /// root of attestation in the stack's folder.
-    pub fn boot(assets: &Assets, stack: &Stack, folder: &Path, eif: &Path, memory: u32) -> Self {
+    pub fn boot(assets: &Assets, stack: &Stack, folder: &Path, eif: &Path) -> Self {
         let path = |name: &str| folder.join(name);
         let (socket, vhost_socket, console) = (path("vm.sock"), path("vhost.sock"), path("console"));
         for old in [&socket, &vhost_socket] {
@@ -130,7 +132,7 @@ impl Machine {
             .arg(assets.qemu.join("firmware"))
             .args(["-M", "nitro-enclave,vsock=c,id=test", "-accel", "tcg", "-smp", "2", "-device", "i8042"])
             .args(["-append", &clock(assets)])
-            .args(["-nographic", "-no-reboot", "-m", &format!("{memory}M"), "-kernel"])
+            .args(["-nographic", "-no-reboot", "-m", &format!("{}M", memory()), "-kernel"])
             .arg(eif)
             .arg("-chardev")
             .arg(format!("socket,id=c,path={}", vhost_socket.display()))
@@ -259,7 +261,7 @@ impl Site {
     }
 
     pub fn boot_image(&self, eif: &Path) -> Machine {
-        Machine::boot(&self.assets, &self.stack, &self.folder, eif, MEMORY)
+        Machine::boot(&self.assets, &self.stack, &self.folder, eif)
     }
 
     /// The parent of the machine.

@@ -16,7 +16,7 @@ use cofferdam_tests::{
     scene::DepositKey,
     stack::{Node, Stack},
     transactions::{Coin, Evm, psbt, solana_transfer, tron_transfer},
-    vm::{Assets, MEMORY, Machine, Site},
+    vm::{Assets, Machine, Site},
 };
 use data_encoding::{BASE64, HEXLOWER};
 use protocol::AddressClaims;
@@ -244,7 +244,7 @@ fn a_configuration_that_is_missing_or_wrong_ends_the_boot_with_a_line_that_says_
     ] {
         let eif = folder.join("bad.eif");
         assets.image(configuration.as_deref(), &eif);
-        let mut machine = Machine::boot(&assets, &stack, &folder, &eif, MEMORY);
+        let mut machine = Machine::boot(&assets, &stack, &folder, &eif);
         let console = machine.says(line);
         assert!(console.contains("cannot serve"), "{console}");
         assert!(machine.ends(), "the machine is off:\n{}", machine.console());
