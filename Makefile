@@ -71,5 +71,6 @@ fmt: ## Formats the code
 lint: setup ## Formatting, clippy, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked -p cofferdam-tests --test vm --all-features -- -D warnings
 	@tests/tools/deny.sh
 	@tests/tools/deploy.sh

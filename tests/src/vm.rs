@@ -70,27 +70,47 @@ impl Assets {
 
     /// The same image with this configuration, or with none. Returns its registers.
     pub fn image(&self, configuration: Option<&str>, eif: &Path) -> Value {
-        let cofferdam = program("cofferdam");
+        self.image_of(&self.program(), configuration, eif)
+    }
+
+    /// The same program, started by another init.
+    pub fn image_with_other_init(&self, configuration: &str, eif: &Path) -> Value {
+        let (init, ramdisk) = (eif.with_extension("init"), eif.with_extension("program.gz"));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/vm/other-init.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-static", "-O2", "-Wall", "-Werror", "-o"]).arg(&init).arg(source);
+        assert!(compiler.status().unwrap().success());
+        pack(&ramdisk, &[("init", &init, ":0755"), ("program", &self.image.join("enclave-app"), ":0755")]);
+        self.image_of(&ramdisk, Some(configuration), eif)
+    }
+
+    fn image_of(&self, first: &Path, configuration: Option<&str>, eif: &Path) -> Value {
         let (toml, ramdisk) = (eif.with_extension("toml"), eif.with_extension("cpio.gz"));
         let mut name = "etc/cofferdam/enclave.toml";
         if configuration.is_none() {
             name = "etc/cofferdam/another.toml";
         }
         std::fs::write(&toml, configuration.unwrap_or_default()).unwrap();
-        let packed = Command::new(&cofferdam)
-            .args(["eif", "ramdisk", "--output"])
-            .arg(&ramdisk)
-            .arg(format!("{name}={}", toml.display()))
-            .output()
-            .unwrap();
-        assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
-        let mut command = Command::new(&cofferdam);
+        pack(&ramdisk, &[(name, &toml, "")]);
+        let mut command = Command::new(program("cofferdam"));
         command.args(["eif", "build", "--kernel"]).arg(&self.kernel);
         let command_line = concat!("@", env!("CARGO_MANIFEST_DIR"), "/../image/command-line");
-        command.args(["--command-line", command_line, "--ramdisk"]).arg(self.program());
+        command.args(["--command-line", command_line, "--ramdisk"]).arg(first);
         command.arg("--ramdisk").arg(&ramdisk).arg("--output").arg(eif);
         run(&mut command)["Measurements"].clone()
     }
+}
+
+/// A ramdisk of files: name, source, mode.
+fn pack(ramdisk: &Path, files: &[(&str, &Path, &str)]) {
+    let files = files.iter().map(|(name, source, mode)| format!("{name}={}{mode}", source.display()));
+    let packed = Command::new(program("cofferdam"))
+        .args(["eif", "ramdisk", "--output"])
+        .arg(ramdisk)
+        .args(files)
+        .output()
+        .unwrap();
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
 }
 
 /// A machine that runs. It ends with its owner.
@@ -165,6 +185,11 @@ impl Machine {
     pub fn beats(&self) -> Duration {
         let beat = || (self.beats.load(Ordering::SeqCst) > 0).then(|| self.started.elapsed());
         eventually(beat).unwrap_or_else(|| panic!("a heartbeat was expected:\n{}", self.console()))
+    }
+
+    /// How many heartbeats were heard.
+    pub fn heard(&self) -> usize {
+        self.beats.load(Ordering::SeqCst)
     }
 
     /// Whether the machine ends by itself.
@@ -246,10 +271,19 @@ impl Site {
         let folder = stack.dir().join("node");
         std::fs::create_dir(&folder).unwrap();
         let eif = folder.join("cofferdam.eif");
-        stack.pcrs = assets.image(Some(&stack.config.toml(&folder)), &eif);
-        stack.pcrs.as_object_mut().unwrap().retain(|name, _| name.starts_with("PCR"));
-        stack.pin(&[stack.pcrs.clone()]);
-        Self { assets, stack, eif, folder }
+        let configuration = stack.config.toml(&folder);
+        let mut site = Self { assets, stack, eif, folder };
+        let eif = site.eif.clone();
+        site.repin(|assets| assets.image(Some(&configuration), &eif));
+        site
+    }
+
+    /// Makes an image, whose registers KMS and verifiers expect from now on.
+    pub fn repin(&mut self, make: impl FnOnce(&Assets) -> Value) {
+        let mut pcrs = make(&self.assets);
+        pcrs.as_object_mut().unwrap().retain(|name, _| name.starts_with("PCR"));
+        self.stack.pin(&[pcrs.clone()]);
+        self.stack.pcrs = pcrs;
     }
 
     pub fn folder(&self) -> &Path {

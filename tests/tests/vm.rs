@@ -178,6 +178,29 @@ async fn a_killed_parent_comes_back_to_the_same_enclave() {
     assert_eq!(other["attestation"], address["attestation"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn started_by_another_init_it_serves_all_the_same_and_leaves_the_rest_to_that() {
+    let mut site = Site::new();
+    let eif = site.folder().join("other.eif");
+    let configuration = site.stack.config.toml(site.folder());
+    site.repin(|assets| assets.image_with_other_init(&configuration, &eif));
+    let mut machine = site.boot_image(&eif);
+    machine.beats();
+    let node = site.parent().ready().await;
+    attests(&site, &node).await;
+    let (status, address) = node.post("/v1/addresses", &json!({"user": "alice", "chain": "evm"})).await;
+    assert_eq!(status, StatusCode::CREATED, "{address}");
+    sweeps(&node, &address, 1000).await;
+    assert_eq!(machine.heard(), 1, "one heartbeat, and that is the init's");
+    drop(machine);
+    // Without its configuration it ends as any program does; the init ends the machine.
+    site.repin(|assets| assets.image_with_other_init("version = 2", &eif));
+    machine = site.boot_image(&eif);
+    let console = machine.says("the program ended with 1");
+    assert!(console.contains("cannot serve: enclave.toml:"), "{console}");
+    assert!(machine.ends());
+}
+
 /// A connection to a port of the machine.
 fn connect(site: &Site, port: u32) -> std::io::Result<UnixStream> {
     let mut stream = UnixStream::connect(site.folder().join("vm.sock"))?;
