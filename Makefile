@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## System packages that building and testing need (asks the package manager only for what is missing)
@@ -38,6 +38,10 @@ eif-nitro-cli: ## The same program as a container image of CONFIG, made into an 
 .PHONY: test-eif
 test-eif: kernel ## Two builds of the image in different folders and cargo homes: the same bytes
 	@tests/vm/reproducible.sh
+
+.PHONY: test-container
+test-container: setup ## Dockerfile.enclave with buildah, as root: the same program, to the byte
+	@tests/vm/container.sh
 
 .PHONY: test-vm
 test-vm: build kernel ## The image booted in QEMU, with an emulated NSM: attestation, keys, sweeps, restarts

@@ -16,10 +16,11 @@ elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
 sources=$elsewhere/a-folder-with-a-longer-name/cofferdam
 mkdir -p "$sources" "$elsewhere/home"
-# What git knows of, as it lies here.
-(cd "$root" && git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T -) | tar -xf - -C "$sources"
+tar -cf - -C "$root" --exclude=./target --exclude=./build --exclude=./.git --exclude=./fuzz/target . \
+    | tar -xf - -C "$sources"
 # The same crates in another home: nothing is fetched twice.
-cp -r "${CARGO_HOME:-$HOME/.cargo}/registry" "$elsewhere/home/"
+mkdir "$elsewhere/home/registry"
+cp -r "${CARGO_HOME:-$HOME/.cargo}/registry/"{cache,index} "$elsewhere/home/registry/"
 if [ -f "${CARGO_HOME:-$HOME/.cargo}/config.toml" ]; then
     cp "${CARGO_HOME:-$HOME/.cargo}/config.toml" "$elsewhere/home/"
 fi
