@@ -21,10 +21,11 @@ fail() {
 }
 
 : "${CONFIG:?the measured configuration was expected: CONFIG=enclave.toml}"
-out=${OUT:-$root/build}
+out=$(realpath -m "${OUT:-$root/build}")
 kernel=${KERNEL:-$root/build/kernel/bzImage}
 command_line=${COMMAND_LINE:-$root/image/command-line}
-target=${CARGO_TARGET_DIR:-$root/target}
+CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
+export CARGO_TARGET_DIR
 for file in "$CONFIG" "$kernel" "$command_line"; do
     [ -r "$file" ] || fail "a readable file was expected: $file"
 done
@@ -34,10 +35,10 @@ if [ -n "${SIGNING_KEY:-}${SIGNING_CERTIFICATE:-}" ]; then
     signing=(--signing-key "$SIGNING_KEY" --signing-certificate "$SIGNING_CERTIFICATE")
 fi
 
-(cd "$root" && "${CARGO:-cargo}" build --locked -p cofferdam -p enclave-app --bin cofferdam --bin check-config)
-cofferdam=$target/debug/cofferdam
+(cd "$root" && env -u CARGO_BUILD_TARGET "${CARGO:-cargo}" build --locked -p cofferdam -p enclave-app --bin cofferdam --bin check-config)
+cofferdam=$CARGO_TARGET_DIR/debug/cofferdam
 # Said here, because an enclave in production has no console to say it on.
-"$target/debug/check-config" "$CONFIG"
+"$CARGO_TARGET_DIR/debug/check-config" "$CONFIG"
 "$root/image/program.sh" "$out/enclave-app"
 
 module=()

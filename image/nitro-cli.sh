@@ -23,6 +23,9 @@ case $config in
     /*) echo "nitro-cli: a configuration within $root was expected, found $config" >&2; exit 1 ;;
 esac
 mkdir -p "$out"
+# Said here, because an enclave in production has no console to say it on.
+(cd "$root" && "${CARGO:-cargo}" build --locked -p cofferdam -p enclave-app --bin cofferdam --bin check-config)
+"${CARGO_TARGET_DIR:-$root/target}/debug/check-config" "$CONFIG"
 "$docker" build -f "$root/Dockerfile.enclave" --build-arg "CONFIG=$config" ${BASE:+--build-arg "BASE=$BASE"} \
     -t cofferdam-enclave:latest "$root"
 nitro-cli build-enclave --docker-uri cofferdam-enclave:latest --output-file "$out/cofferdam-nitro-cli.eif" \

@@ -3,7 +3,13 @@
 //! it is the init as well.
 #![forbid(unsafe_code)]
 
-use std::{error::Error, panic, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use attestation::NsmDevice;
 use enclave_app::{Enclave, MeasuredConfig, SystemEntropy, hygiene, init};
@@ -41,15 +47,16 @@ fn run(first: bool) -> Result<(), Box<dyn Error>> {
         let all: Vec<String> = failed.iter().map(ToString::to_string).collect();
         return Err(all.join("; ").into());
     }
-    let config = std::fs::read(CONFIG).map_err(|error| format!("{CONFIG}: {error}"))?;
-    let config = MeasuredConfig::parse(&config)?;
     let nsm = Arc::new(NsmDevice::open()?);
     if first {
         init::seed(nsm.as_ref())?;
     }
+    let config = std::fs::read(CONFIG).map_err(|error| format!("{CONFIG}: {error}"))?;
+    let config = MeasuredConfig::parse(&config)?;
     // Stacks are locked in memory whole: as many as are of use, not Tokio's 512.
     let runtime = Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()?;
-    let served = runtime.block_on(serve(first, config, nsm));
+    let served = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(serve(first, config, nsm))))
+        .unwrap_or_else(|_| Err("no panic was expected".into()));
     // A call that hangs in the NSM does not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
     served

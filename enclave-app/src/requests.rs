@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use chains::Chain;
 use protocol::{
     Answer, Authorized, KeyId, KeyPath, NewKey, OrderAccepted, PolicyRef, Refusal, RefusalCode, Replacement,
     api::{self, BodyError, Route, SignatureRequest},
@@ -183,8 +184,10 @@ impl Service {
         let wanted: HashSet<KeyId> = requests.iter().flat_map(|request| &request.keys).copied().collect();
         let records = records.into_iter().map(ByteBuf::into_vec).collect();
         let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records).await;
-        // A few signatures take less time than it takes to have another thread make them.
-        if requests.iter().map(|request| request.keys.len()).sum::<usize>() <= AT_ONCE {
+        // A few signatures take less time than it takes to have another thread make them. One key of
+        // Bitcoin may sign for a hundred coins.
+        let few = requests.iter().map(|request| request.keys.len()).sum::<usize>() <= AT_ONCE;
+        if few && requests.iter().all(|request| request.chain != Chain::Bitcoin) {
             return Ok(with_clean_stack(|| self.sign_all(&caller, requests, &sealed, trail)));
         }
         let service = self.clone();

@@ -147,12 +147,17 @@ struct Place {
     id: u64,
     answers: Option<mpsc::OwnedPermit<Outgoing>>,
     permit: Option<OwnedSemaphorePermit>,
+    connection: mpsc::Sender<Outgoing>,
 }
 
 impl Place {
     fn answer(&mut self, result: Result<Answer, Refusal>, log: Vec<LogLine>) {
-        if let Some(answers) = self.answers.take() {
-            answers.send((Response { id: self.id, log, result }, self.permit.take()));
+        let permit = self.permit.take();
+        if let Some(answers) = self.answers.take()
+            // Nobody reads it any more: the permit is free for others at once.
+            && !self.connection.is_closed()
+        {
+            answers.send((Response { id: self.id, log, result }, permit));
         }
     }
 }
@@ -179,8 +184,9 @@ async fn read<R: AsyncRead + Unpin>(
             Err(error) => Err(error.to_string()),
         };
         // Nobody writes any more, so nobody reads.
+        let connection = answers.clone();
         let Ok(answers) = answers.clone().reserve_owned().await else { return Ok(()) };
-        let mut place = Place { id: 0, answers: Some(answers), permit: None };
+        let mut place = Place { id: 0, answers: Some(answers), permit: None, connection };
         let Request { id, operation } = match request {
             Ok(request) => request,
             Err(message) => {

@@ -71,18 +71,21 @@ struct Held {
 
 impl Tickets {
     /// Gives out a ticket. Where there is no room, the oldest of the client's own go if it holds
-    /// its share, else the oldest of all. `None` when it names more keys than a client may hold.
+    /// its share, else the oldest of whoever holds most. `None` when it names more keys than a client
+    /// may hold.
     pub(crate) fn issue(&self, holder: Holder, allowed: Allowed) -> Option<u64> {
         let now = Instant::now();
         let until = now.checked_add(AGE)?;
         let mut state = self.lock();
         state.forget(now);
         while let Some(full) = state.full(&holder.client, allowed.keys()) {
-            let oldest = match full {
-                Full::Share => state.held.get(&holder.client)?.tickets.first().copied(),
-                Full::All => state.tickets.keys().next().copied(),
+            let most = match full {
+                Full::Share => state.held.get(&holder.client),
+                Full::Tickets => state.held.values().max_by_key(|held| held.tickets.len()),
+                Full::Keys => state.held.values().max_by_key(|held| held.keys),
             };
-            state.remove(oldest?);
+            let oldest = most?.tickets.first().copied()?;
+            state.remove(oldest);
         }
         state.next = state.next.saturating_add(1);
         let number = state.next;
@@ -157,7 +160,8 @@ impl Tickets {
 /// What has no room for one more ticket.
 enum Full {
     Share,
-    All,
+    Tickets,
+    Keys,
 }
 
 impl State {
@@ -166,8 +170,10 @@ impl State {
             self.held.get(client).map_or((0, 0), |held| (held.tickets.len(), held.keys));
         if tickets >= MOST / SHARE || held_keys.saturating_add(keys) > MOST_KEYS / SHARE {
             Some(Full::Share)
-        } else if self.tickets.len() >= MOST || self.keys.saturating_add(keys) > MOST_KEYS {
-            Some(Full::All)
+        } else if self.tickets.len() >= MOST {
+            Some(Full::Tickets)
+        } else if self.keys.saturating_add(keys) > MOST_KEYS {
+            Some(Full::Keys)
         } else {
             None
         }
@@ -279,16 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn where_all_are_held_the_oldest_of_all_makes_room() {
+    fn where_all_are_held_the_oldest_of_whoever_holds_most_makes_room() {
         let tickets = Tickets::default();
         let issue = |client: &str| {
             let holder = Holder { client: client.into(), request: [7; 32] };
             tickets.issue(holder, Allowed::Create(keys(1))).unwrap()
         };
-        let issued: Vec<u64> = (0..MOST).map(|number| issue(&format!("client-{}", number % SHARE))).collect();
+        let small = issue("small");
+        // One client has its share; two share the rest with the small one.
+        let large: Vec<u64> = (0..MOST / SHARE).map(|_| issue("large")).collect();
+        let rest: Vec<u64> = (1..MOST - MOST / SHARE).map(|n| issue(&format!("client-{}", n % 4))).collect();
         let last = issue("fifth");
-        assert_eq!(tickets.take(issued[0], &[0]).unwrap_err().code, RefusalCode::Ticket);
-        for kept in [issued[1], issued[MOST - 1], last] {
+        assert_eq!(tickets.take(large[0], &[0]).unwrap_err().code, RefusalCode::Ticket);
+        for kept in [small, large[1], rest[0], last] {
             assert!(tickets.take(kept, &[0]).is_ok());
         }
     }

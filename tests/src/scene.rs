@@ -45,7 +45,8 @@ pub struct DepositKey {
 }
 
 impl DepositKey {
-    fn of(record: Vec<u8>) -> Self {
+    /// The key of a record that the enclave made.
+    pub fn of(record: Vec<u8>) -> Self {
         let parsed = Record::parse(&record).unwrap();
         let header = parsed.header();
         Self {

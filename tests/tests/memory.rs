@@ -1,4 +1,4 @@
-//! After keys were made and opened, none of them is anywhere in the enclave's memory.
+//! After keys were made, opened and used, none of them is anywhere in the enclave's memory.
 //!
 //! The enclave runs in a process of its own: this test's executable, started again. Its entropy is
 //! one that the test can repeat, so that the test knows what to look for.
@@ -18,12 +18,17 @@ use std::{
 
 use chains::Chain;
 use cofferdam_tests::{
+    authority::{BACKEND, collection},
     config::Config,
     deployment::Deployment,
-    wire::{Wire, new_key},
+    scene::DepositKey,
+    transactions::{Coin, psbt, sweep},
+    wire::{Wire, new_key, signature_body},
 };
 use enclave_app::{Entropy, Secret, entropy::EntropyError};
-use protocol::{Operation, Record};
+use protocol::{Answer, Operation, Record};
+use serde_bytes::ByteBuf;
+use serde_json::json;
 use sha2::{Digest, Sha256, Sha512};
 
 const FOLDER: &str = "COFFERDAM_TEST_ENCLAVE_FOLDER";
@@ -163,6 +168,19 @@ fn found(memory: &[Vec<u8>], numbers: std::ops::Range<u64>) -> Vec<(u64, usize)>
     found
 }
 
+/// Has a transaction of each key signed, all in one request.
+async fn sign(wire: &mut Wire, keys: &[&DepositKey], transaction: &dyn Fn(&DepositKey) -> Vec<u8>) {
+    let bodies = keys
+        .iter()
+        .map(|key| signature_body(key.chain, std::slice::from_ref(&key.record), &transaction(key)));
+    let body = json!({ "signatures": bodies.collect::<Vec<_>>() }).to_string();
+    let request = BACKEND.request("laptop", "POST", "/v1/signatures/batch", body.as_bytes());
+    let records = keys.iter().map(|key| ByteBuf::from(key.record.clone())).collect();
+    let answer = wire.ask(Operation::Sign { records, request }).await;
+    let Ok(Answer::Signatures(signatures)) = answer else { panic!("{answer:?}") };
+    assert!(signatures.iter().all(Result::is_ok) && signatures.len() == keys.len(), "{signatures:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_private_key_stays_in_memory() {
     let deployment = Deployment::new();
@@ -193,4 +211,17 @@ async fn no_private_key_stays_in_memory() {
         wire.check("laptop", key_id, record).await.unwrap();
     }
     assert_eq!(found(&enclave.memory(), 1..KEYS as u64 + 1), [], "a private key after opening it");
+
+    let keys: Vec<DepositKey> = records.into_iter().map(DepositKey::of).collect();
+    for key in &keys {
+        sign(&mut wire, &[key], &|key| sweep(key, 1000)).await;
+        if key.chain == Chain::Bitcoin {
+            let to = collection(Chain::Bitcoin);
+            sign(&mut wire, &[key], &|key| psbt(&[Coin::taproot(key, 9000)], &to, 1000)).await;
+        }
+    }
+    // So many that another thread signs.
+    let many: Vec<&DepositKey> = keys.iter().filter(|key| key.chain == Chain::Evm).take(20).collect();
+    sign(&mut wire, &many, &|key| sweep(key, 2000)).await;
+    assert_eq!(found(&enclave.memory(), 1..KEYS as u64 + 1), [], "a private key after signing with it");
 }

@@ -10,7 +10,7 @@ mod module;
 mod mounts;
 mod reaper;
 
-use std::{io, process};
+use std::{fs, io, process};
 
 use attestation::{Nsm, NsmError};
 use nix::{
@@ -20,6 +20,8 @@ use nix::{
         termios::tcdrain,
     },
 };
+
+use crate::secret::with_clean_stack;
 
 pub use heartbeat::{HeartbeatError, say as heartbeat};
 pub use reaper::reap;
@@ -40,6 +42,9 @@ pub enum InitError {
     /// The console.
     #[error("/dev/console was expected to open: {0}")]
     Console(io::Error),
+    /// Yama, where the kernel has it.
+    #[error("{YAMA}: 3 was expected to be taken: {0}")]
+    Tracing(io::Error),
     /// The image's driver of the NSM.
     #[error("/nsm.ko was expected to open: {0}")]
     ModuleFile(io::Error),
@@ -63,6 +68,17 @@ pub enum InitError {
     Seed(io::Error),
 }
 
+/// Which processes may trace others; 3 is none, until the kernel starts anew.
+const YAMA: &str = "/proc/sys/kernel/yama/ptrace_scope";
+
+/// Nobody traces anybody, where the kernel can be told so: AWS's cannot.
+fn forbid_tracing() -> io::Result<()> {
+    match fs::write(YAMA, "3") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        written => written,
+    }
+}
+
 /// Whether this is the first process, with nobody above it.
 pub fn is_first_process() -> bool {
     process::id() == 1
@@ -75,6 +91,7 @@ pub fn is_first_process() -> bool {
 pub fn prepare() -> Result<(), InitError> {
     mounts::mount_all()?;
     mounts::open_console()?;
+    forbid_tracing().map_err(InitError::Tracing)?;
     module::load()?;
     loopback::raise().map_err(InitError::Loopback)?;
     // Nobody has a keyboard here. Where the kernel knows none either, this says so: no matter.
@@ -88,7 +105,7 @@ pub fn prepare() -> Result<(), InitError> {
 /// [`InitError`]; then no key may be made.
 pub fn seed(nsm: &dyn Nsm) -> Result<(), InitError> {
     kernel_rng::check(&kernel_rng::current())?;
-    kernel_rng::seed(nsm)
+    with_clean_stack(|| kernel_rng::seed(nsm))
 }
 
 /// Ends the machine. A first process that just returned would leave the kernel in a panic.

@@ -5,6 +5,7 @@ use std::{fs, io};
 use nix::{
     errno::Errno,
     mount::{MsFlags, mount},
+    sys::termios::{ControlFlags, InputFlags, LocalFlags, SetArg, tcgetattr, tcsetattr},
     unistd::{dup2_stderr, dup2_stdin, dup2_stdout},
 };
 
@@ -37,13 +38,24 @@ pub(super) fn mount_all() -> Result<(), InitError> {
     Ok(())
 }
 
-/// Makes the console the three standard streams: those of the kernel are of the /dev that was there
+/// Writes to the console, and reads nothing: the streams of the kernel are of the /dev that was there
 /// before, or missing.
 pub(super) fn open_console() -> Result<(), InitError> {
-    let console =
-        fs::File::options().read(true).write(true).open("/dev/console").map_err(InitError::Console)?;
-    dup2_stdin(&console)
+    let open = |path: &str, write: bool| fs::File::options().read(!write).write(write).open(path);
+    let console = open("/dev/console", true).map_err(InitError::Console)?;
+    let nothing = open("/dev/null", false).map_err(InitError::Console)?;
+    dup2_stdin(&nothing)
         .and_then(|()| dup2_stdout(&console))
         .and_then(|()| dup2_stderr(&console))
+        .and_then(|()| deafen(&console))
         .map_err(|error| InitError::Console(io::Error::from(error)))
+}
+
+/// Whoever types on the console stops no line of ours (XOFF), and sends no signal.
+fn deafen(console: &fs::File) -> nix::Result<()> {
+    let mut settings = tcgetattr(console)?;
+    settings.input_flags.remove(InputFlags::IXON | InputFlags::ICRNL);
+    settings.local_flags.remove(LocalFlags::ISIG | LocalFlags::ECHO | LocalFlags::ICANON);
+    settings.control_flags.remove(ControlFlags::CREAD);
+    tcsetattr(console, SetArg::TCSANOW, &settings)
 }
