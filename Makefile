@@ -36,7 +36,7 @@ eif-nitro-cli: ## The same program as a container image of CONFIG, made into an 
 	@image/nitro-cli.sh
 
 .PHONY: test-eif
-test-eif: kernel ## Two builds of the image in different folders and cargo homes: the same bytes
+test-eif: build kernel ## Two builds of the image in different folders and cargo homes: the same bytes
 	@tests/vm/reproducible.sh
 
 .PHONY: test-container
@@ -75,6 +75,6 @@ fmt: ## Formats the code
 lint: setup ## Formatting, clippy, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
-	$(CARGO) clippy --locked -p cofferdam-tests --test vm --all-features -- -D warnings
+	$(CARGO) clippy --locked --workspace --test vm --all-features -- -D warnings
 	@tests/tools/deny.sh
 	@tests/tools/deploy.sh

@@ -10,6 +10,7 @@
 #   NSM_KO         the driver of the NSM for a kernel that has it as a module, as AWS's own does
 #   COMMAND_LINE   the file with the kernel's command line (image/command-line)
 #   OUT            where to write (build)
+#   TOOLS          a folder with cofferdam and check-config, where they need not be built
 #   SIGNING_KEY, SIGNING_CERTIFICATE    sign the image, for PCR8
 #   CARGO, CARGO_HOME, CARGO_TARGET_DIR, SOURCE_DATE_EPOCH    as usual
 set -euo pipefail
@@ -35,10 +36,11 @@ if [ -n "${SIGNING_KEY:-}${SIGNING_CERTIFICATE:-}" ]; then
     signing=(--signing-key "$SIGNING_KEY" --signing-certificate "$SIGNING_CERTIFICATE")
 fi
 
-(cd "$root" && env -u CARGO_BUILD_TARGET "${CARGO:-cargo}" build --locked -p cofferdam -p enclave-app --bin cofferdam --bin check-config)
-cofferdam=$CARGO_TARGET_DIR/debug/cofferdam
+tools=${TOOLS:-$CARGO_TARGET_DIR/debug}
+[ -n "${TOOLS:-}" ] || (cd "$root" && env -u CARGO_BUILD_TARGET "${CARGO:-cargo}" build --locked -p cofferdam -p enclave-app --bin cofferdam --bin check-config)
+cofferdam=$tools/cofferdam
 # Said here, because an enclave in production has no console to say it on.
-"$CARGO_TARGET_DIR/debug/check-config" "$CONFIG"
+"$tools/check-config" "$CONFIG"
 "$root/image/program.sh" "$out/enclave-app"
 
 module=()

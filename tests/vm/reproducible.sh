@@ -10,7 +10,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 first=${CARGO_TARGET_DIR:-$root/target}/vm
 kernel=${KERNEL:-$root/build/kernel/bzImage}
-CONFIG=$root/tests/vm/enclave.toml OUT=$first KERNEL=$kernel "$root/image/build.sh"
+tools=${CARGO_TARGET_DIR:-$root/target}/debug
+CONFIG=$root/tests/vm/enclave.toml OUT=$first KERNEL=$kernel TOOLS=$tools "$root/image/build.sh"
 
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
@@ -28,7 +29,7 @@ if ! cmp "$first/enclave-app" "$elsewhere/second"; then
     echo "reproducible: two builds differ" >&2
     exit 1
 fi
-cofferdam=${CARGO_TARGET_DIR:-$root/target}/debug/cofferdam
+cofferdam=$tools/cofferdam
 (
     cd "$elsewhere"
     "$cofferdam" eif ramdisk --output program.cpio.gz init=second:0755

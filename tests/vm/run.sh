@@ -14,6 +14,6 @@ COFFERDAM_VM_VHOST=$(tests/vm/vhost.sh | tail -n 1)
 COFFERDAM_VM_KERNEL=${KERNEL:-$root/build/kernel/bzImage}
 COFFERDAM_VM_IMAGE=${CARGO_TARGET_DIR:-$root/target}/vm
 export COFFERDAM_VM_QEMU COFFERDAM_VM_VHOST COFFERDAM_VM_KERNEL COFFERDAM_VM_IMAGE
-CONFIG=tests/vm/enclave.toml OUT=$COFFERDAM_VM_IMAGE image/build.sh
+CONFIG=tests/vm/enclave.toml OUT=$COFFERDAM_VM_IMAGE TOOLS=${CARGO_TARGET_DIR:-$root/target}/debug image/build.sh
 # One machine at a time: two have more processors than most hosts of tests.
-"${CARGO:-cargo}" test --locked -p cofferdam-tests --test vm -- --test-threads=1 --nocapture "$@"
+"${CARGO:-cargo}" test --locked --workspace --all-features --test vm -- --test-threads=1 --nocapture "$@"
