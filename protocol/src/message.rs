@@ -160,6 +160,29 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// Its name on the wire, for metrics and tests.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Describe => "describe",
+            Self::Attest { .. } => "attest",
+            Self::PutCredentials(_) => "put_credentials",
+            Self::OpenLog { .. } => "open_log",
+            Self::ReadLog { .. } => "read_log",
+            Self::Checkpoint { .. } => "checkpoint",
+            Self::PutPolicy { .. } => "put_policy",
+            Self::Activate { .. } => "activate",
+            Self::ReplayOrders { .. } => "replay_orders",
+            Self::State => "state",
+            Self::Authorize { .. } => "authorize",
+            Self::CreateKeys { .. } => "create_keys",
+            Self::CheckRecord { .. } => "check_record",
+            Self::SubmitOrder { .. } => "submit_order",
+            Self::Sign { .. } => "sign",
+        }
+    }
+}
+
 /// A list that ends with an error at the first entry too many: a frame of 1 MiB has room for far
 /// more entries than any list may have, and each takes memory of its own.
 fn at_most<'de, const MOST: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>

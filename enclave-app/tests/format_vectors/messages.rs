@@ -106,28 +106,6 @@ where
     });
 }
 
-/// The wire's name of an operation. A new one does not compile here until the vectors and the page
-/// know it.
-fn name_of(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Describe => "describe",
-        Operation::Attest { .. } => "attest",
-        Operation::PutCredentials(_) => "put_credentials",
-        Operation::OpenLog { .. } => "open_log",
-        Operation::ReadLog { .. } => "read_log",
-        Operation::Checkpoint { .. } => "checkpoint",
-        Operation::PutPolicy { .. } => "put_policy",
-        Operation::Activate { .. } => "activate",
-        Operation::ReplayOrders { .. } => "replay_orders",
-        Operation::State => "state",
-        Operation::Authorize { .. } => "authorize",
-        Operation::CreateKeys { .. } => "create_keys",
-        Operation::CheckRecord { .. } => "check_record",
-        Operation::SubmitOrder { .. } => "submit_order",
-        Operation::Sign { .. } => "sign",
-    }
-}
-
 #[test]
 fn requests_are_the_same_frames() {
     let vectors = vectors();
@@ -160,7 +138,7 @@ fn requests_are_the_same_frames() {
     assert_eq!(list(&vectors["requests"]).len(), expected.len());
     let mut names = BTreeSet::new();
     for (case, (id, operation)) in list(&vectors["requests"]).iter().zip(expected) {
-        let name = name_of(&operation);
+        let name = operation.name();
         assert!(text(&case["name"]).starts_with(name), "{name}");
         names.insert(name);
         let request = Request { id, operation };

@@ -95,7 +95,7 @@ async fn begin_log(
     // Before it begins: what the new boot is to name is where the last one ended.
     let previous = book.last();
     book.begin(description.document_hash, &description.document).await?;
-    let head = match ask(inner, connection, "open_log", Operation::OpenLog { previous }).await? {
+    let head = match ask(inner, connection, Operation::OpenLog { previous }).await? {
         Ok(Answer::LogOpened(head)) => head,
         Ok(_) => return Err(Unusable::Answer("where its log stands")),
         Err(refusal) => return Err(refused("begin its log", &refusal)),
@@ -107,7 +107,7 @@ async fn begin_log(
     let stored = book.progress().borrow().stored;
     if seq > stored {
         let from = stored.saturating_add(1);
-        match ask(inner, connection, "read_log", Operation::ReadLog { from }).await? {
+        match ask(inner, connection, Operation::ReadLog { from }).await? {
             Ok(Answer::LogLines(lines)) => book.take(lines),
             Ok(_) => return Err(Unusable::Answer("lines of its log")),
             Err(refusal) => return Err(refused("read its log", &refusal)),

@@ -20,7 +20,7 @@ const LAST: Duration = Duration::from_secs(5);
 
 impl Source for Enclave {
     async fn read(&self, from: u64) -> Vec<LogLine> {
-        match self.ask_aside("read_log", Operation::ReadLog { from }).await {
+        match self.ask_aside(Operation::ReadLog { from }).await {
             Ok(Answer::LogLines(lines)) => lines,
             Ok(_) => Vec::new(),
             Err(error) => {
@@ -77,8 +77,7 @@ impl Enclave {
     /// Asks for a checkpoint and gives it to the book.
     async fn signed_place(&self) -> Result<(String, Checkpoint), EnclaveError> {
         let stored = self.inner.book.progress().borrow().stored;
-        let Answer::Checkpoint(json) = self.ask_aside("checkpoint", Operation::Checkpoint { stored }).await?
-        else {
+        let Answer::Checkpoint(json) = self.ask_aside(Operation::Checkpoint { stored }).await? else {
             return Err(EnclaveError::Answer("a checkpoint"));
         };
         let checkpoint =

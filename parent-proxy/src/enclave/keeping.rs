@@ -146,7 +146,7 @@ async fn known(inner: &Inner, connection: &Connection, in_use: bool) -> Result<D
 
 /// Asks who is there, and stores the boot document if it is new.
 async fn describe(inner: &Inner, connection: &Connection) -> Result<Description, Unusable> {
-    let description = match ask(inner, connection, "describe", Operation::Describe).await? {
+    let description = match ask(inner, connection, Operation::Describe).await? {
         Ok(Answer::Description(description)) => *description,
         Ok(_) => return Err(Unusable::Answer("a description")),
         Err(refusal) => return Err(refused("describe itself", &refusal)),
@@ -204,7 +204,7 @@ async fn pass_on(
     credentials: &Credentials,
 ) -> Result<bool, Unusable> {
     let operation = Operation::PutCredentials(credentials.clone());
-    match ask(inner, connection, "put_credentials", operation).await? {
+    match ask(inner, connection, operation).await? {
         Ok(Answer::CredentialsAccepted) => {
             // The phase may have changed with them.
             describe(inner, connection).await?;
@@ -228,10 +228,9 @@ pub(super) fn refused(to: &'static str, refusal: &Refusal) -> Unusable {
 pub(super) async fn ask(
     inner: &Inner,
     connection: &Connection,
-    name: &'static str,
     operation: Operation,
 ) -> Result<Result<Answer, Refusal>, Unusable> {
-    let started = Instant::now();
+    let (name, started) = (operation.name(), Instant::now());
     let result = connection.call(operation, None, started + inner.limits.timeout).await;
     let (outcome, result) = match result {
         Ok(Reply { result: Ok(answer), .. }) => ("ok", Ok(Ok(answer))),

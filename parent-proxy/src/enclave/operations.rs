@@ -16,7 +16,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError`]
     pub async fn attest(&self, nonce: Vec<u8>) -> Result<Vec<u8>, EnclaveError> {
-        match self.call("attest", Operation::Attest { nonce: ByteBuf::from(nonce) }).await? {
+        match self.call(Operation::Attest { nonce: ByteBuf::from(nonce) }).await? {
             Answer::Document(document) if (1..=MAX_DOCUMENT).contains(&document.len()) => {
                 Ok(document.into_vec())
             }
@@ -29,7 +29,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError`]
     pub async fn describe(&self) -> Result<Description, EnclaveError> {
-        match self.call("describe", Operation::Describe).await? {
+        match self.call(Operation::Describe).await? {
             Answer::Description(description) => Ok(*description),
             _ => Err(EnclaveError::Answer("a description")),
         }
@@ -40,7 +40,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError`]
     pub async fn authorize(&self, request: SignedRequest) -> Result<Authorized, EnclaveError> {
-        match self.call("authorize", Operation::Authorize { request }).await? {
+        match self.call(Operation::Authorize { request }).await? {
             Answer::Authorized(authorized) => Ok(authorized),
             _ => Err(EnclaveError::Answer("an authorisation")),
         }
@@ -56,7 +56,7 @@ impl Enclave {
         if !(1..=MAX_KEYS).contains(&count) {
             return Err(EnclaveError::Answer("1 to 256 keys to be asked"));
         }
-        match self.call("create_keys", Operation::CreateKeys { ticket, positions }).await? {
+        match self.call(Operation::CreateKeys { ticket, positions }).await? {
             Answer::Records(records)
                 if records.len() == count && records.iter().all(|record| record.len() <= MAX_RECORD) =>
             {
@@ -72,7 +72,7 @@ impl Enclave {
     /// [`EnclaveError`]; the enclave's refusal says what is wrong with the record.
     pub async fn check_record(&self, ticket: u64, record: &[u8]) -> Result<(), EnclaveError> {
         let record = ByteBuf::from(record);
-        match self.call("check_record", Operation::CheckRecord { ticket, record }).await? {
+        match self.call(Operation::CheckRecord { ticket, record }).await? {
             Answer::RecordOpened => Ok(()),
             _ => Err(EnclaveError::Answer("word that the record opened")),
         }
@@ -89,7 +89,7 @@ impl Enclave {
         records: Vec<ByteBuf>,
         count: usize,
     ) -> Result<Vec<Result<SignedTransaction, Refusal>>, EnclaveError> {
-        match self.call("sign", Operation::Sign { request, records }).await? {
+        match self.call(Operation::Sign { request, records }).await? {
             Answer::Signatures(signatures) if signatures.len() == count => Ok(signatures),
             _ => Err(EnclaveError::Answer("one signature or refusal for each transaction")),
         }
@@ -104,7 +104,7 @@ impl Enclave {
         request: SignedRequest,
         records: Vec<ByteBuf>,
     ) -> Result<String, EnclaveError> {
-        match self.call("explain", Operation::Sign { request, records }).await? {
+        match self.call_as("explain", Operation::Sign { request, records }).await? {
             Answer::Explanation(json) => Ok(json),
             _ => Err(EnclaveError::Answer("an explanation")),
         }
@@ -115,7 +115,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError`]
     pub async fn submit_order(&self, request: SignedRequest) -> Result<OrderAccepted, EnclaveError> {
-        match self.call("submit_order", Operation::SubmitOrder { request }).await? {
+        match self.call(Operation::SubmitOrder { request }).await? {
             Answer::OrderAccepted(accepted) => Ok(accepted),
             _ => Err(EnclaveError::Answer("an order's id")),
         }
@@ -127,7 +127,7 @@ impl Enclave {
     /// [`EnclaveError`]
     pub async fn put_policy(&self, envelope: &[u8]) -> Result<PolicyRef, EnclaveError> {
         let envelope = ByteBuf::from(envelope);
-        match self.call("put_policy", Operation::PutPolicy { envelope }).await? {
+        match self.call(Operation::PutPolicy { envelope }).await? {
             Answer::PolicyAccepted(reference) => Ok(reference),
             _ => Err(EnclaveError::Answer("a policy's version and hash")),
         }
@@ -139,7 +139,7 @@ impl Enclave {
     /// [`EnclaveError`]
     pub async fn activate(&self, envelope: &[u8]) -> Result<(), EnclaveError> {
         let envelope = ByteBuf::from(envelope);
-        match self.call("activate", Operation::Activate { envelope }).await? {
+        match self.call(Operation::Activate { envelope }).await? {
             Answer::Activated => Ok(()),
             _ => Err(EnclaveError::Answer("word that the boot is activated")),
         }
@@ -150,7 +150,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError`]
     pub async fn standing(&self) -> Result<State, EnclaveError> {
-        match self.call("state", Operation::State).await? {
+        match self.call(Operation::State).await? {
             Answer::State(state) => Ok(state),
             _ => Err(EnclaveError::Answer("what is in force")),
         }

@@ -187,7 +187,12 @@ impl Enclave {
     }
 
     /// Asks for a client. The answer is passed on once all that it put on the log is on disk.
-    pub(super) async fn call(
+    pub(super) async fn call(&self, operation: Operation) -> Result<Answer, EnclaveError> {
+        self.call_as(operation.name(), operation).await
+    }
+
+    /// The same, counted under another name.
+    pub(super) async fn call_as(
         &self,
         name: &'static str,
         operation: Operation,
@@ -200,12 +205,8 @@ impl Enclave {
 
     /// Asks beside what clients ask: not counted against their bound, and without waiting for the
     /// log. Only of the boot whose log is being written.
-    pub(super) async fn ask_aside(
-        &self,
-        name: &'static str,
-        operation: Operation,
-    ) -> Result<Answer, EnclaveError> {
-        let started = Instant::now();
+    pub(super) async fn ask_aside(&self, operation: Operation) -> Result<Answer, EnclaveError> {
+        let (name, started) = (operation.name(), Instant::now());
         let boot = self.inner.book.progress().borrow().boot;
         let limit = self.inner.limits.timeout;
         let asked = async {

@@ -62,7 +62,7 @@ async fn tell(
 ) -> Result<(), Unusable> {
     let envelopes = chunk.iter().map(|(_, envelope)| ByteBuf::from(envelope.to_vec())).collect();
     let operation = Operation::ReplayOrders { envelopes };
-    let taken = match ask(inner, connection, "replay_orders", operation).await? {
+    let taken = match ask(inner, connection, operation).await? {
         Ok(Answer::OrdersReplayed(taken)) => taken,
         Ok(_) => return Err(Unusable::Answer("the orders that it has")),
         Err(refusal) => return Err(refused("take stored orders", &refusal)),
@@ -104,7 +104,7 @@ pub(super) async fn policy(
             Err(error) => return Err(error.into()),
         };
         let operation = Operation::PutPolicy { envelope: ByteBuf::from(envelope.to_vec()) };
-        match ask(inner, connection, "put_policy", operation).await? {
+        match ask(inner, connection, operation).await? {
             Ok(Answer::PolicyAccepted(PolicyRef { version, .. })) => {
                 boot.policies.insert((name.version, *name.sha256));
                 inner.clients.learn_signed(&envelope);

@@ -125,7 +125,7 @@ impl Double {
         let writer = Arc::new(AsyncMutex::new(writer));
         while let Ok(Some(bytes)) = frame::read(&mut reader, DEADLINES).await {
             let request = Request::decode(&bytes).unwrap();
-            self.state.lock().unwrap().operations.push(name(&request.operation));
+            self.state.lock().unwrap().operations.push(request.operation.name());
             let script = Arc::clone(&self.script.lock().unwrap());
             let mut id = request.id;
             let mut delay = Duration::ZERO;
@@ -162,25 +162,5 @@ impl Double {
                 let _ = frame::write(&mut *writer.lock().await, &bytes, DEADLINES).await;
             });
         }
-    }
-}
-
-fn name(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Describe => "describe",
-        Operation::Attest { .. } => "attest",
-        Operation::PutCredentials(_) => "put_credentials",
-        Operation::OpenLog { .. } => "open_log",
-        Operation::ReadLog { .. } => "read_log",
-        Operation::Checkpoint { .. } => "checkpoint",
-        Operation::PutPolicy { .. } => "put_policy",
-        Operation::Activate { .. } => "activate",
-        Operation::ReplayOrders { .. } => "replay_orders",
-        Operation::State => "state",
-        Operation::Authorize { .. } => "authorize",
-        Operation::CreateKeys { .. } => "create_keys",
-        Operation::CheckRecord { .. } => "check_record",
-        Operation::SubmitOrder { .. } => "submit_order",
-        Operation::Sign { .. } => "sign",
     }
 }
