@@ -7,9 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use attestation::{ExpectedPcrs, TrustAnchor};
+use attestation::{
+    ExpectedPcrs, TrustAnchor,
+    verify::{Expectations, Freshness, Match, verify},
+};
+use protocol::AddressClaims;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
@@ -153,6 +158,31 @@ impl Stack {
         let pairs = pcrs.map(|(name, value)| format!("{}={}", &name[3..], value.as_str().unwrap()));
         let pairs: Vec<String> = pairs.collect();
         ExpectedPcrs::parse(pairs.iter().map(String::as_str)).unwrap()
+    }
+
+    /// Verifies an answer as an exchange backend would: with the stored document, offline.
+    pub async fn verify_address(&self, node: &Node, address: &Value) -> AddressClaims {
+        let hash = address["attestation"].as_str().unwrap();
+        let document = node.get_bytes(&format!("/v1/attestations/{hash}")).await;
+        assert_eq!(data_encoding::HEXLOWER.encode(&Sha256::digest(&document)), hash);
+        let (root, pcrs) = (self.root(), self.expected_pcrs());
+        let doc = verify(
+            &document,
+            &Expectations {
+                root: &root,
+                pcrs: &pcrs,
+                freshness: Freshness::Archived,
+                nonce: Match::Anything,
+                public_key: Match::Anything,
+                user_data: Match::Anything,
+            },
+        )
+        .unwrap();
+        let claims = AddressClaims::verify(address["certificate"].as_str().unwrap(), &doc).unwrap();
+        assert_eq!(claims.address, address["address"].as_str().unwrap());
+        assert_eq!(claims.user.as_str(), address["user"].as_str().unwrap());
+        assert_eq!(claims.key_id.to_string(), address["key_id"].as_str().unwrap());
+        claims
     }
 
     /// How often KMS was asked for this operation.

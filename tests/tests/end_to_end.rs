@@ -5,41 +5,13 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use attestation::verify::{Expectations, Freshness, Match, verify};
-use cofferdam_tests::{
-    config::Config,
-    stack::{Node, Stack},
-};
-use protocol::{AddressClaims, SessionBinding, SessionKey};
+use cofferdam_tests::{config::Config, stack::Stack};
+use protocol::{SessionBinding, SessionKey};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256, Sha384};
+use sha2::{Digest, Sha384};
 
 const CHAINS: [&str; 4] = ["evm", "bitcoin", "solana", "tron"];
-
-/// Verifies an answer as an exchange backend would: with the stored document, offline.
-async fn verify_address(stack: &Stack, node: &Node, address: &Value) -> AddressClaims {
-    let hash = address["attestation"].as_str().unwrap();
-    let document = node.get_bytes(&format!("/v1/attestations/{hash}")).await;
-    assert_eq!(data_encoding::HEXLOWER.encode(&Sha256::digest(&document)), hash);
-    let (root, pcrs) = (stack.root(), stack.expected_pcrs());
-    let doc = verify(
-        &document,
-        &Expectations {
-            root: &root,
-            pcrs: &pcrs,
-            freshness: Freshness::Archived,
-            nonce: Match::Anything,
-            public_key: Match::Anything,
-            user_data: Match::Anything,
-        },
-    )
-    .unwrap();
-    let claims = AddressClaims::verify(address["certificate"].as_str().unwrap(), &doc).unwrap();
-    assert_eq!(claims.address, address["address"].as_str().unwrap());
-    assert_eq!(claims.user.as_str(), address["user"].as_str().unwrap());
-    assert_eq!(claims.key_id.to_string(), address["key_id"].as_str().unwrap());
-    claims
-}
 
 fn stored(stack: &Stack) -> usize {
     fn count(folder: &Path) -> usize {
@@ -60,7 +32,7 @@ async fn an_address_is_made_once_proven_offline_and_the_same_after_both_were_kil
             let request = json!({"user": user, "chain": chain, "label": "first"});
             let (status, address) = node.post("/v1/addresses", &request).await;
             assert_eq!(status, StatusCode::CREATED, "{address}");
-            let claims = verify_address(&stack, &node, &address).await;
+            let claims = stack.verify_address(&node, &address).await;
             assert_eq!(claims.chain.as_str(), chain);
             let (status, again) = node.post("/v1/addresses", &json!({"user": user, "chain": chain})).await;
             assert_eq!((status, &again), (StatusCode::OK, &address));
@@ -81,7 +53,7 @@ async fn an_address_is_made_once_proven_offline_and_the_same_after_both_were_kil
         let (status, opened) = node.post(&format!("{path}/check"), &json!({})).await;
         assert_eq!(status, StatusCode::OK, "the new enclave opens it: {opened}");
         // The certificate is the first enclave's, and still proves what it proved.
-        verify_address(&stack, &node, address).await;
+        stack.verify_address(&node, address).await;
     }
     assert_eq!(stack.calls("GenerateDataKey").await, 1);
     assert_eq!(stack.calls("Decrypt").await, 1);

@@ -19,10 +19,8 @@ use cofferdam_tests::{
     vm::{Assets, Machine, Site},
 };
 use data_encoding::{BASE64, HEXLOWER};
-use protocol::AddressClaims;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// Of an enclave that runs now, by this machine's clock.
 fn now() -> Freshness {
@@ -47,24 +45,6 @@ async fn attests(site: &Site, node: &Node) {
     // The same document says nothing about another nonce.
     let stale = Expectations { nonce: Match::Exactly(&[0; 32]), ..expectations };
     assert!(verify(&document, &stale).is_err());
-}
-
-async fn certified(site: &Site, node: &Node, address: &Value) {
-    let hash = address["attestation"].as_str().unwrap();
-    let document = node.get_bytes(&format!("/v1/attestations/{hash}")).await;
-    assert_eq!(HEXLOWER.encode(&Sha256::digest(&document)), hash);
-    let (root, pcrs) = (site.stack.root(), site.stack.expected_pcrs());
-    let expectations = Expectations {
-        root: &root,
-        pcrs: &pcrs,
-        freshness: Freshness::Archived,
-        nonce: Match::Anything,
-        public_key: Match::Anything,
-        user_data: Match::Anything,
-    };
-    let document = verify(&document, &expectations).unwrap();
-    let claims = AddressClaims::verify(address["certificate"].as_str().unwrap(), &document).unwrap();
-    assert_eq!(claims.address, address["address"].as_str().unwrap());
 }
 
 /// A sweep to the pinned wallet is signed, and one to anybody else is not.
@@ -116,7 +96,7 @@ async fn the_image_attests_makes_keys_on_every_chain_signs_and_opens_them_after_
     for chain in Chain::ALL {
         let (status, address) = node.post("/v1/addresses", &json!({"user": "alice", "chain": chain})).await;
         assert_eq!(status, StatusCode::CREATED, "{address}");
-        certified(&site, &node, &address).await;
+        site.stack.verify_address(&node, &address).await;
         sweeps(&node, &address, 1000).await;
         made.push(address);
     }
