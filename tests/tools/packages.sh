@@ -16,16 +16,4 @@ need npm npm
 need promtool prometheus
 python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
 
-if [ ${#missing[@]} -eq 0 ]; then
-    exit 0
-fi
-if ! command -v apt-get > /dev/null; then
-    echo "please install: ${missing[*]}" >&2
-    exit 1
-fi
-sudo=()
-if [ "$(id -u)" -ne 0 ]; then
-    sudo=(sudo)
-fi
-"${sudo[@]}" apt-get update -qq
-"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+"$(dirname "${BASH_SOURCE[0]}")/install.sh" "${missing[@]}"
