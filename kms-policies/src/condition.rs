@@ -3,50 +3,18 @@
 //! and "Set operators for multivalued context keys".
 
 use crate::{
-    error::{PolicyError, Problem},
-    json::{Json, Node},
-    pattern::{ArnPattern, Pattern, literal},
-    request::Request,
+    error::{PolicyError, Position, Problem},
+    json::Node,
+    truth::{Context, Truth},
 };
 
-/// What is compared, once the policy's value was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Value {
-    Text(String),
-    TextWithoutCase(String),
-    Like(Pattern),
-    Arn(ArnPattern),
-    Bool(bool),
-}
+mod value;
 
-impl Value {
-    fn matches(&self, found: &str) -> bool {
-        match self {
-            Self::Text(expected) => expected == found,
-            // KMS's values are ASCII; for others, full lower case is what AWS documents.
-            Self::TextWithoutCase(expected) => *expected == found.to_lowercase(),
-            Self::Like(pattern) => pattern.matches(found),
-            Self::Arn(pattern) => pattern.matches(found),
-            Self::Bool(expected) => found.eq_ignore_ascii_case(if *expected { "true" } else { "false" }),
-        }
-    }
-}
-
-/// How the values of a policy are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Text,
-    TextWithoutCase,
-    Like,
-    Arn,
-    Bool,
-    /// Whether the key is missing.
-    Null,
-}
+pub(crate) use value::{Comparison, Value};
 
 /// How many of the request's values have to match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Quantifier {
+pub(crate) enum Quantifier {
     /// No prefix: for keys of one value.
     Single,
     /// `ForAnyValue:`
@@ -55,12 +23,13 @@ enum Quantifier {
     All,
 }
 
+/// How a condition compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Operator {
-    comparison: Comparison,
-    negated: bool,
-    quantifier: Quantifier,
-    if_exists: bool,
+pub(crate) struct Operator {
+    pub(crate) comparison: Comparison,
+    pub(crate) negated: bool,
+    pub(crate) quantifier: Quantifier,
+    pub(crate) if_exists: bool,
 }
 
 impl Operator {
@@ -75,58 +44,32 @@ impl Operator {
             Some(base) => (base, true),
             None => (rest, false),
         };
-        let (comparison, negated) = match base {
-            "StringEquals" => (Comparison::Text, false),
-            "StringNotEquals" => (Comparison::Text, true),
-            "StringEqualsIgnoreCase" => (Comparison::TextWithoutCase, false),
-            "StringNotEqualsIgnoreCase" => (Comparison::TextWithoutCase, true),
-            "StringLike" => (Comparison::Like, false),
-            "StringNotLike" => (Comparison::Like, true),
-            // IAM: ArnEquals and ArnLike behave identically.
-            "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
-            "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
-            "Bool" => (Comparison::Bool, false),
-            "Null" if quantifier == Quantifier::Single && !if_exists => (Comparison::Null, false),
-            _ => return None,
-        };
+        let (comparison, negated) = Comparison::named(base)?;
+        if comparison == Comparison::Null && (quantifier != Quantifier::Single || if_exists) {
+            return None;
+        }
         Some(Self { comparison, negated, quantifier, if_exists })
-    }
-
-    fn read(self, node: &Node<'_>) -> Result<Value, PolicyError> {
-        let text = match node.value {
-            Json::Text(text) | Json::Number(text) => text.clone(),
-            Json::Bool(value) => value.to_string(),
-            _ => return Err(node.error(Problem::Expected("a string, a number or a boolean"))),
-        };
-        let value = match self.comparison {
-            Comparison::Text => literal(&text).map(Value::Text),
-            Comparison::TextWithoutCase => {
-                literal(&text).map(|text| Value::TextWithoutCase(text.to_lowercase()))
-            }
-            Comparison::Like => Pattern::parse(&text).map(Value::Like),
-            Comparison::Arn => ArnPattern::parse(&text).map(Value::Arn),
-            Comparison::Bool | Comparison::Null => match text.to_ascii_lowercase().as_str() {
-                "true" => Ok(Value::Bool(true)),
-                "false" => Ok(Value::Bool(false)),
-                _ => Err(Problem::Expected("true or false")),
-            },
-        };
-        value.map_err(|problem| node.error(problem))
     }
 }
 
 /// One operator on one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
-    operator: Operator,
+    /// As the policy writes it.
+    pub(crate) operator_name: String,
+    pub(crate) operator: Operator,
     /// In lower case.
-    key: String,
-    values: Vec<Value>,
+    pub(crate) key: String,
+    /// As the policy writes it.
+    pub(crate) key_name: String,
+    pub(crate) values: Vec<Value>,
+    /// As the policy writes them, each with its place.
+    pub(crate) texts: Vec<(String, Position)>,
 }
 
 impl Condition {
     /// Reads the member `Condition`.
-    pub(crate) fn parse(node: &Node<'_>) -> Result<Vec<Self>, PolicyError> {
+    pub(crate) fn parse(node: &Node<'_>, variables: bool) -> Result<Vec<Self>, PolicyError> {
         let mut conditions: Vec<Self> = Vec::new();
         for (name, keys) in node.members()? {
             let operator = Operator::parse(name).ok_or(keys.error(Problem::UnknownOperator))?;
@@ -136,33 +79,62 @@ impl Condition {
                 {
                     return Err(values.error(Problem::Expected("a condition key, service:name,")));
                 }
-                let key = key.to_lowercase();
-                if conditions.iter().any(|known| known.operator == operator && known.key == key) {
+                let lower = key.to_lowercase();
+                // KMS Developer Guide, "kms:EncryptionContext:context-key": a key of one value.
+                if operator.quantifier != Quantifier::Single && lower.starts_with("kms:encryptioncontext:") {
+                    return Err(
+                        values.error(Problem::Expected("an operator without ForAnyValue or ForAllValues"))
+                    );
+                }
+                if conditions.iter().any(|known| known.operator == operator && known.key == lower) {
                     return Err(values.error(Problem::Expected("a key that this operator has only once")));
                 }
-                let values = values.one_or_many()?;
-                let values = values.iter().map(|value| operator.read(value)).collect::<Result<_, _>>()?;
-                conditions.push(Self { operator, key, values });
+                let mut condition = Self {
+                    operator_name: name.to_owned(),
+                    operator,
+                    key: lower,
+                    key_name: key.to_owned(),
+                    values: Vec::new(),
+                    texts: Vec::new(),
+                };
+                for value in values.one_or_many()? {
+                    let text = value.scalar()?;
+                    let read = Value::parse(operator.comparison, &text, variables);
+                    condition.values.push(read.map_err(|problem| value.error(problem))?);
+                    condition.texts.push((text, value.position()));
+                }
+                conditions.push(condition);
             }
         }
         Ok(conditions)
     }
 
-    pub(crate) fn holds(&self, request: &Request) -> bool {
-        let found = request.values(&self.key);
+    /// Whether it holds.
+    pub(crate) fn holds(&self, context: &dyn Context) -> Truth {
+        let Some(found) = context.values(&self.key) else { return Truth::Maybe };
         let Operator { comparison, negated, quantifier, if_exists } = self.operator;
-        let matches = |found: &String| self.values.iter().any(|value| value.matches(found));
         if comparison == Comparison::Null {
-            return self.values.contains(&Value::Bool(found.is_empty()));
+            return self.values.contains(&Value::Bool(found.is_empty())).into();
         }
+        let right = |found: &String| {
+            let matches = Truth::any(self.values.iter().map(|value| value.matches(found, context)));
+            if negated { matches.not() } else { matches }
+        };
         match quantifier {
             // IAM: a missing key matches negated operators, and what is not checked unless it exists.
-            Quantifier::Single if found.is_empty() => negated || if_exists,
-            Quantifier::Single => found.iter().any(matches) != negated,
+            Quantifier::Single if found.is_empty() => (negated || if_exists).into(),
+            // A key of one value has one; of several, a negated operator must hold for each.
+            Quantifier::Single if negated => Truth::all(found.iter().map(right)),
             // IfExists does not change this: AWS re:Post, "ForAnyValue:StringEqualsIfExists".
-            Quantifier::Any => found.iter().any(|value| matches(value) != negated),
-            Quantifier::All => found.iter().all(|value| matches(value) != negated),
+            Quantifier::Single | Quantifier::Any => Truth::any(found.iter().map(right)),
+            // IAM: an empty text counts as no value.
+            Quantifier::All => Truth::all(found.iter().filter(|value| !value.is_empty()).map(right)),
         }
+    }
+
+    /// The keys that its variables name, in lower case.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().flat_map(Value::variables)
     }
 }
 

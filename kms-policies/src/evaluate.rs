@@ -1,10 +1,14 @@
-//! What a key policy says to a request. Explicit denials win; then whatever grants; else nothing.
-//! Source: IAM User Guide, "Policy evaluation logic"; KMS Developer Guide, "Default key policy".
+//! What one policy says to a request. Source: IAM User Guide, "Policy evaluation logic"; KMS
+//! Developer Guide, "Default key policy".
 
 use crate::{
-    policy::{Effect, Policy, Statement},
-    principal::Coverage,
+    arn::AccountId,
+    caller::Caller,
+    pattern::Case,
+    policy::{Effect, Listed, Policy, Statement},
+    principal::{Coverage, coverage},
     request::Request,
+    truth::{Context, Truth},
 };
 
 /// What a key policy alone says.
@@ -35,12 +39,12 @@ pub enum Outcome {
 pub enum Decision {
     /// It is granted.
     Allow {
-        /// By which statement of the key policy.
+        /// By which statement.
         sid: String,
     },
     /// It is denied, whatever grants it.
     ExplicitDeny {
-        /// By which statement of the key policy.
+        /// By which statement.
         sid: String,
     },
     /// Nothing grants it.
@@ -67,35 +71,99 @@ impl Outcome {
     }
 }
 
-impl Policy {
-    /// Evaluates a request.
-    pub fn evaluate(&self, request: &Request) -> Outcome {
-        let matching = |effect| {
-            self.statements()
-                .iter()
-                .filter(move |statement| statement.effect == effect)
-                .filter_map(|statement| Some((statement, statement.matches(request)?)))
-        };
-        if let Some((statement, _)) = matching(Effect::Deny).next() {
-            return Outcome::ExplicitDeny { sid: statement.sid.clone() };
-        }
-        let foreign = request.caller.account() != request.resource.account();
-        match matching(Effect::Allow).max_by_key(|(_, coverage)| *coverage) {
-            Some((statement, Coverage::Direct)) if !foreign => Outcome::Allow { sid: statement.sid.clone() },
-            Some((statement, _)) => Outcome::Delegated { sid: statement.sid.clone() },
-            None => Outcome::ImplicitDeny,
+/// What is asked, apart from the condition keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) action: &'a str,
+    pub(crate) resource: &'a str,
+    /// Whose the resource is.
+    pub(crate) owner: &'a AccountId,
+    /// Whether the caller has a permissions boundary.
+    pub(crate) bounded: bool,
+}
+
+impl Asked<'_> {
+    /// Whether the caller is of another account than the resource.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.caller.account().is_some_and(|account| account != self.owner)
+    }
+}
+
+impl Request {
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked {
+            caller: &self.caller,
+            action: &self.action,
+            resource: &self.resource,
+            owner: &self.owner,
+            bounded: false,
         }
     }
 }
 
+impl Policy {
+    /// Evaluates a request against this policy, as a key's own.
+    pub fn evaluate(&self, request: &Request) -> Outcome {
+        let asked = request.asked();
+        let matching = |effect| {
+            self.matching(effect, asked, request)
+                .filter(|(_, _, truth)| *truth == Truth::Yes)
+                .map(|(statement, coverage, _)| (statement, coverage))
+        };
+        if let Some((statement, _)) = matching(Effect::Deny).next() {
+            return Outcome::ExplicitDeny { sid: statement.sid.clone() };
+        }
+        match matching(Effect::Allow).max_by_key(|(_, coverage)| *coverage) {
+            Some((statement, coverage)) if coverage > Coverage::Account && !asked.is_foreign() => {
+                Outcome::Allow { sid: statement.sid.clone() }
+            }
+            Some((statement, _)) => Outcome::Delegated { sid: statement.sid.clone() },
+            None => Outcome::ImplicitDeny,
+        }
+    }
+
+    /// The statements of this effect that match or may match, and how they cover the caller.
+    pub(crate) fn matching<'a, 'b>(
+        &'a self,
+        effect: Effect,
+        asked: Asked<'b>,
+        context: &'b dyn Context,
+    ) -> impl Iterator<Item = (&'a Statement, Coverage, Truth)> {
+        self.statements().iter().filter(move |statement| statement.effect == effect).filter_map(
+            move |statement| {
+                let (coverage, truth) = statement.matches(asked, context)?;
+                (truth > Truth::No).then_some((statement, coverage, truth))
+            },
+        )
+    }
+}
+
 impl Statement {
-    /// How the statement covers the caller; `None` when it does not match the request.
-    fn matches(&self, request: &Request) -> Option<Coverage> {
-        let coverage = self.principals.iter().filter_map(|p| p.covers(&request.caller)).max()?;
-        let matches = self.actions.covers(|action| action.matches(&request.action))
-            && self.resources.covers(|resource| resource.matches(request.resource.as_str()))
-            && self.conditions.iter().all(|condition| condition.holds(request));
-        matches.then_some(coverage)
+    /// How the statement covers the caller, and whether it matches; `None` when it is about other
+    /// callers or actions.
+    pub(crate) fn matches(&self, asked: Asked<'_>, context: &dyn Context) -> Option<(Coverage, Truth)> {
+        let coverage = coverage(&self.principals, self.effect, asked)?;
+        if !self.is_about(asked.action) {
+            return None;
+        }
+        let resource = |listed: &[crate::pattern::Pattern]| {
+            Truth::any(listed.iter().map(|p| p.matches_in(asked.resource, Case::Matters, context)))
+        };
+        let resource = match &self.resources {
+            Listed::These(these) => resource(these),
+            Listed::AllBut(these) => resource(these).not(),
+        };
+        let conditions = Truth::all(self.conditions.iter().map(|condition| condition.holds(context)));
+        Some((coverage, resource.and(conditions)))
+    }
+
+    /// Whether it names this action.
+    pub(crate) fn is_about(&self, action: &str) -> bool {
+        match &self.actions {
+            Listed::These(these) => these.iter().any(|pattern| pattern.matches(action)),
+            Listed::AllBut(these) => !these.iter().any(|pattern| pattern.matches(action)),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Who may use the KMS key. A key policy is parsed strictly ([`Policy`]), a request is evaluated
-//! against it as AWS does ([`Policy::evaluate`]), and the policy of a deployment is rendered from
-//! one template ([`render`]).
+//! Who may use the KMS key. A key policy is parsed strictly ([`Policy`]); a request is evaluated
+//! against it, and against everything else that takes part, as AWS does ([`Authority`]); and the
+//! policy of a deployment is rendered from one template ([`render`]).
 //!
 //! Everything that cannot be evaluated is an error when the policy is read, never something that
-//! is skipped: an unknown member, operator or policy variable might be the one that restricts.
+//! is skipped: an unknown member, operator or variable might be the one that restricts.
 //! Source: AWS IAM User Guide, "IAM JSON policy element reference"; AWS KMS Developer Guide, "Key
 //! policies" and "Condition keys".
 #![forbid(unsafe_code)]
@@ -28,20 +28,27 @@
 )]
 
 mod arn;
+pub mod audit;
+mod authorize;
+mod caller;
 mod condition;
 mod error;
 mod evaluate;
+mod grant;
 mod json;
 mod pattern;
 mod policy;
 mod principal;
 pub mod render;
 mod request;
+mod truth;
 
 pub use arn::{AccountId, Arn, ArnError};
-pub use error::{PolicyError, Problem};
+pub use authorize::{Authority, Identity};
+pub use caller::{Caller, CallerError};
+pub use error::{PolicyError, Position, Problem};
 pub use evaluate::{Decision, Outcome};
+pub use grant::Grant;
 pub use pattern::ActionPattern;
-pub use policy::{Effect, MAX_POLICY, Policy, Statement};
-pub use principal::{Caller, CallerError};
+pub use policy::{Effect, Kind, MAX_POLICY, Policy, Statement};
 pub use request::Request;

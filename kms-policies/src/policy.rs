@@ -1,15 +1,40 @@
-//! A key policy, parsed. Every member is known, every value can be evaluated.
+//! A policy, parsed: a key's own, or another kind that takes part in the decision. Every member is
+//! known, every value can be evaluated.
+
+use std::fmt;
 
 use crate::{
     condition::Condition,
-    error::{PolicyError, Problem},
+    error::{PolicyError, Position, Problem},
     json::{Json, Node},
-    pattern::{ActionPattern, Pattern},
+    pattern::{ActionPattern, Pattern, Syntax},
     principal::Principal,
 };
 
-/// The longest key policy that KMS takes, in bytes.
+/// The longest key policy that KMS takes, in bytes. Other policies are shorter.
 pub const MAX_POLICY: usize = 32 * 1024;
+
+/// Which policy it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// On the resource: a key policy, a bucket policy. Names principals.
+    Resource,
+    /// On a VPC endpoint. Names principals.
+    Endpoint,
+    /// A resource control policy of the organisation. Names principals.
+    ResourceControl,
+    /// On a user or a role; also a permissions boundary, or the policy of a session.
+    Identity,
+    /// A service control policy of the organisation.
+    ServiceControl,
+}
+
+impl Kind {
+    /// Whether its statements name principals.
+    const fn names_principals(self) -> bool {
+        matches!(self, Self::Resource | Self::Endpoint | Self::ResourceControl)
+    }
+}
 
 /// What a statement does when it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +53,9 @@ pub(crate) enum Listed<T> {
 }
 
 impl<T> Listed<T> {
-    pub(crate) fn covers(&self, matches: impl Fn(&T) -> bool) -> bool {
+    pub(crate) fn items(&self) -> &[T] {
         match self {
-            Self::These(items) => items.iter().any(matches),
-            Self::AllBut(items) => !items.iter().any(matches),
+            Self::These(items) | Self::AllBut(items) => items,
         }
     }
 }
@@ -40,10 +64,15 @@ impl<T> Listed<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub(crate) sid: String,
+    pub(crate) at: Position,
     pub(crate) effect: Effect,
-    pub(crate) principals: Vec<Principal>,
+    /// Everyone, in a policy that names no principals.
+    pub(crate) principals: Listed<Principal>,
     pub(crate) actions: Listed<ActionPattern>,
+    /// As the policy writes them, each with its place.
+    pub(crate) action_texts: Vec<(String, Position)>,
     pub(crate) resources: Listed<Pattern>,
+    pub(crate) resource_texts: Vec<(String, Position)>,
     pub(crate) conditions: Vec<Condition>,
 }
 
@@ -53,15 +82,22 @@ impl Statement {
         &self.sid
     }
 
+    /// Where it begins.
+    pub fn position(&self) -> Position {
+        self.at
+    }
+
     /// What it does when it matches.
     pub fn effect(&self) -> Effect {
         self.effect
     }
 }
 
-/// A key policy.
+/// A policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    kind: Kind,
+    name: String,
     statements: Vec<Statement>,
 }
 
@@ -71,36 +107,62 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`], the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        Self::parse_as(Kind::Resource, text)
+    }
+
+    /// Parses a policy of this kind.
+    ///
+    /// # Errors
+    /// [`PolicyError`], the first thing that is wrong.
+    pub fn parse_as(kind: Kind, text: &str) -> Result<Self, PolicyError> {
         if text.len() > MAX_POLICY {
-            return Err(PolicyError::at("policy", Problem::TooLong));
+            return Err(PolicyError::new("policy", Position::START, Problem::TooLong));
         }
         let json = Json::parse(text)?;
-        let mut statements = Vec::new();
-        for (name, node) in Node::root(&json).members()? {
+        let root = Node::root(&json, text);
+        let (mut statements, mut variables) = (None, false);
+        for (name, node) in root.members()? {
             match name {
                 "Version" => match node.text()? {
-                    "2012-10-17" | "2008-10-17" => {}
+                    "2012-10-17" => variables = true,
+                    "2008-10-17" => {}
                     _ => return Err(node.error(Problem::Expected("2012-10-17 or 2008-10-17"))),
                 },
                 "Id" => drop(node.text()?),
-                "Statement" => {
-                    let nodes = node.one_or_many()?;
-                    for (at, node) in nodes.into_iter().enumerate() {
-                        statements.push(statement(&Node { path: format!("Statement[{at}]"), ..node })?);
-                    }
-                }
+                "Statement" => statements = Some(node.one_or_many()?),
                 _ => return Err(node.error(Problem::UnknownMember)),
             }
         }
-        if statements.is_empty() {
-            return Err(PolicyError::at("policy", Problem::Missing("Statement")));
-        }
+        let statements: Vec<Statement> = statements
+            .ok_or_else(|| root.error(Problem::Missing("Statement")))?
+            .into_iter()
+            .enumerate()
+            .map(|(at, node)| statement(&node.named(format!("Statement[{at}]")), kind, variables))
+            .collect::<Result<_, _>>()?;
         for (at, statement) in statements.iter().enumerate() {
-            if statements.iter().skip(at.saturating_add(1)).any(|other| other.sid == statement.sid) {
-                return Err(PolicyError::at(format!("Statement[{at}].Sid"), Problem::RepeatedSid));
+            if let Some(other) =
+                statements.iter().skip(at.saturating_add(1)).find(|other| other.sid == statement.sid)
+            {
+                return Err(PolicyError::new(format!("Statement[{at}].Sid"), other.at, Problem::RepeatedSid));
             }
         }
-        Ok(Self { statements })
+        Ok(Self { kind, name: kind.to_string(), statements })
+    }
+
+    /// Which policy it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What findings call it: its kind, unless it was given a name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same under this name, for one of several of a kind.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
     }
 
     /// The statements, in the policy's order.
@@ -109,10 +171,12 @@ impl Policy {
     }
 }
 
-fn statement(node: &Node<'_>) -> Result<Statement, PolicyError> {
+fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, PolicyError> {
     let (mut sid, mut effect, mut principals) = (None, None, None);
     let (mut actions, mut resources) = (None, None);
+    let (mut action_texts, mut resource_texts) = (Vec::new(), Vec::new());
     let mut conditions = Vec::new();
+    let pattern = |text: &str| resource(text, variables);
     for (name, member) in node.members()? {
         match name {
             "Sid" => sid = Some(member.text()?.to_owned()),
@@ -123,45 +187,80 @@ fn statement(node: &Node<'_>) -> Result<Statement, PolicyError> {
                     _ => return Err(member.error(Problem::Expected("Allow or Deny"))),
                 });
             }
-            "Principal" => principals = Some(Principal::parse(&member)?),
-            "Action" if actions.is_none() => {
-                actions = Some(Listed::These(list(&member, ActionPattern::parse)?))
+            "Principal" if kind.names_principals() && principals.is_none() => {
+                principals = Some(Listed::These(Principal::parse(&member)?));
             }
-            "NotAction" if actions.is_none() => {
-                actions = Some(Listed::AllBut(list(&member, ActionPattern::parse)?));
+            "NotPrincipal" if kind.names_principals() && principals.is_none() => {
+                principals = Some(Listed::AllBut(Principal::parse(&member)?));
             }
-            "Resource" if resources.is_none() => resources = Some(Listed::These(list(&member, resource)?)),
-            "NotResource" if resources.is_none() => {
-                resources = Some(Listed::AllBut(list(&member, resource)?))
+            "Action" | "NotAction" if actions.is_none() => {
+                let items = list(&member, ActionPattern::parse, &mut action_texts)?;
+                actions = Some(listed(name == "NotAction", items));
             }
-            "Condition" => conditions = Condition::parse(&member)?,
-            // Among them NotPrincipal, and Action beside NotAction.
+            "Resource" | "NotResource" if resources.is_none() => {
+                let items = list(&member, pattern, &mut resource_texts)?;
+                resources = Some(listed(name == "NotResource", items));
+            }
+            "Condition" => conditions = Condition::parse(&member, variables)?,
+            // Among them Action beside NotAction.
             _ => return Err(member.error(Problem::UnknownMember)),
         }
     }
     let missing = |name| node.error(Problem::Missing(name));
+    if !kind.names_principals() {
+        principals = Some(Listed::These(vec![Principal::Anyone]));
+    }
     Ok(Statement {
-        sid: sid.unwrap_or_else(|| node.path.clone()),
+        sid: sid.filter(|sid| !sid.is_empty()).unwrap_or_else(|| node.path.clone()),
+        at: node.position(),
         effect: effect.ok_or_else(|| missing("Effect"))?,
         principals: principals.ok_or_else(|| missing("Principal"))?,
         actions: actions.ok_or_else(|| missing("Action"))?,
-        resources: resources.ok_or_else(|| missing("Resource"))?,
+        action_texts,
+        // KMS takes a statement without Resource, which then has no effect.
+        resources: match resources {
+            None if kind == Kind::Resource => Listed::These(Vec::new()),
+            resources => resources.ok_or_else(|| missing("Resource"))?,
+        },
+        resource_texts,
         conditions,
     })
 }
 
-fn list<T>(node: &Node<'_>, parse: impl Fn(&str) -> Result<T, Problem>) -> Result<Vec<T>, PolicyError> {
-    node.one_or_many()?
-        .iter()
-        .map(|item| parse(item.text()?).map_err(|problem| item.error(problem)))
-        .collect()
+fn listed<T>(all_but: bool, items: Vec<T>) -> Listed<T> {
+    if all_but { Listed::AllBut(items) } else { Listed::These(items) }
 }
 
-fn resource(text: &str) -> Result<Pattern, Problem> {
+fn list<T>(
+    node: &Node<'_>,
+    parse: impl Fn(&str) -> Result<T, Problem>,
+    texts: &mut Vec<(String, Position)>,
+) -> Result<Vec<T>, PolicyError> {
+    let read = |item: Node<'_>| {
+        let text = item.text()?;
+        texts.push((text.to_owned(), item.position()));
+        parse(text).map_err(|problem| item.error(problem))
+    };
+    node.one_or_many()?.into_iter().map(read).collect()
+}
+
+fn resource(text: &str, variables: bool) -> Result<Pattern, Problem> {
     if text == "*" || text.starts_with("arn:") {
-        Pattern::parse(text)
+        Pattern::parse(text, Syntax { wildcards: true, variables })
     } else {
         Err(Problem::Expected("\"*\" or an ARN"))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resource => "key policy",
+            Self::Endpoint => "VPC endpoint policy",
+            Self::ResourceControl => "resource control policy",
+            Self::Identity => "identity policy",
+            Self::ServiceControl => "service control policy",
+        })
     }
 }
 
@@ -184,7 +283,13 @@ mod tests {
             r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*","Resource":"*"}}"#;
         let array =
             r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":["*"],"Resource":["*"]}]}"#;
-        assert_eq!(Policy::parse(single), Policy::parse(array));
+        let request = |text| {
+            let caller = crate::Caller::parse("arn:aws:iam::000000000000:role/r").unwrap();
+            let key = "arn:aws:kms:eu-central-1:000000000000:key/k".parse().unwrap();
+            Policy::parse(text).unwrap().evaluate(&crate::Request::new(caller, "kms:Decrypt", key))
+        };
+        assert_eq!(request(single), request(array));
+        assert_eq!(request(single), crate::Outcome::Allow { sid: "Statement[0]".into() });
     }
 
     #[test]
@@ -196,10 +301,13 @@ mod tests {
         assert_eq!(change("\"Allow\"", "\"allow\""), "Statement[0].Effect");
         assert_eq!(change("\"Effect\":\"Deny\",", ""), "Statement[1]");
         assert_eq!(change("\"Principal\":\"*\",", ""), "Statement[1]");
-        assert_eq!(change("\"Principal\":\"*\"", "\"NotPrincipal\":\"*\""), "Statement[1].NotPrincipal");
+        assert_eq!(
+            change("\"Principal\":\"*\"", "\"Principal\":\"*\",\"NotPrincipal\":\"*\""),
+            "Statement[1].NotPrincipal"
+        );
         assert_eq!(change("\"Principal\":\"*\"", "\"Principal\":{}"), "Statement[1].Principal");
         assert_eq!(change("role/r", "role/*"), "Statement[0].Principal.AWS[0]");
-        assert_eq!(change("\"Service\"", "\"Federated\""), "Statement[0].Principal.Federated");
+        assert_eq!(change("\"Service\"", "\"Services\""), "Statement[0].Principal.Services");
         assert_eq!(change("kms:Decrypt", "Decrypt"), "Statement[0].Action[0]");
         assert_eq!(change("kms:Get*", "kms:${x}"), "Statement[1].NotAction");
         assert_eq!(change("\"NotAction\"", "\"Action\":\"*\",\"NotAction\""), "Statement[1].NotAction");
@@ -209,9 +317,19 @@ mod tests {
     }
 
     #[test]
+    fn only_policies_of_resources_name_principals() {
+        let identity = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+        assert!(Policy::parse_as(Kind::Identity, identity).is_ok());
+        assert_eq!(Policy::parse(identity).unwrap_err().problem, Problem::Missing("Principal"));
+        let error = Policy::parse_as(Kind::ServiceControl, GOOD).unwrap_err();
+        assert_eq!((error.path.as_str(), error.problem), ("Statement[0].Principal", Problem::UnknownMember));
+        assert_eq!((error.at.line, error.at.column), (2, 21));
+    }
+
+    #[test]
     fn a_repeated_member_is_an_error_and_not_the_last_one() {
         let text = GOOD.replacen("\"Effect\":\"Deny\"", "\"Effect\":\"Deny\",\"Effect\":\"Allow\"", 1);
-        assert!(matches!(Policy::parse(&text).unwrap_err().problem, Problem::Json { .. }));
+        assert!(matches!(Policy::parse(&text).unwrap_err().problem, Problem::Json));
     }
 
     #[test]

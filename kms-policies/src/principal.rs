@@ -1,107 +1,24 @@
-//! Who calls, and whom a statement means.
+//! Whom a statement means. Source: IAM User Guide, "AWS JSON policy elements: Principal" and
+//! "… NotPrincipal".
 
 use crate::{
-    arn::{AccountId, Arn, ArnError},
+    arn::{AccountId, Arn},
+    caller::Caller,
     error::{PolicyError, Problem},
-    json::{Json, Node},
+    evaluate::Asked,
+    json::Node,
+    policy::{Effect, Listed},
 };
 
-/// Why somebody is no caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallerError {
-    /// Not an ARN.
-    #[error(transparent)]
-    Arn(#[from] ArnError),
-    /// An ARN of something else.
-    #[error("the ARN of an IAM role, an IAM user, an assumed-role session or an account's root was expected")]
-    Kind,
-}
-
-/// Who makes a request: a principal of IAM, and the session if it is a role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    principal: Arn,
-    session: Option<Arn>,
-}
-
-impl Caller {
-    /// A user, an account's root, or a role without a named session. For a session's own ARN
-    /// (`arn:aws:sts::…:assumed-role/role/session`) the role is taken to have no path.
-    ///
-    /// # Errors
-    /// [`CallerError`]
-    pub fn parse(arn: &str) -> Result<Self, CallerError> {
-        let arn: Arn = arn.parse()?;
-        if arn.is_iam("role") || arn.is_iam("user") || (arn.service() == "iam" && arn.resource() == "root") {
-            return Ok(Self { principal: arn, session: None });
-        }
-        let role = arn.resource().strip_prefix("assumed-role/").and_then(|rest| rest.split_once('/'));
-        match role {
-            Some((role, session)) if arn.service() == "sts" && !role.is_empty() && !session.is_empty() => {
-                let principal =
-                    format!("arn:{}:iam::{}:role/{role}", arn.partition(), arn.account()).parse()?;
-                Ok(Self { principal, session: Some(arn) })
-            }
-            _ => Err(CallerError::Kind),
-        }
-    }
-
-    /// A session of a role, which keeps its path.
-    ///
-    /// # Errors
-    /// [`CallerError::Kind`] when `role` is no role.
-    pub fn role_session(role: &str, session: &str) -> Result<Self, CallerError> {
-        let principal: Arn = role.parse()?;
-        if !principal.is_iam("role") {
-            return Err(CallerError::Kind);
-        }
-        let name = principal.resource().rsplit('/').next().unwrap_or_default();
-        let session = format!(
-            "arn:{}:sts::{}:assumed-role/{name}/{session}",
-            principal.partition(),
-            principal.account()
-        )
-        .parse()?;
-        Ok(Self { principal, session: Some(session) })
-    }
-
-    /// The account.
-    pub fn account(&self) -> &AccountId {
-        self.principal.account()
-    }
-
-    /// What `aws:PrincipalArn` is: the role, not its session.
-    pub fn principal(&self) -> &Arn {
-        &self.principal
-    }
-
-    /// What messages and logs name: the session, if there is one.
-    pub fn arn(&self) -> &Arn {
-        self.session.as_ref().unwrap_or(&self.principal)
-    }
-
-    /// What `aws:PrincipalType` is.
-    pub fn kind(&self) -> &'static str {
-        if self.is_root() {
-            "Account"
-        } else if self.principal.is_iam("user") {
-            "User"
-        } else {
-            "AssumedRole"
-        }
-    }
-
-    pub(crate) fn is_root(&self) -> bool {
-        self.principal.resource() == "root"
-    }
-}
-
-/// How a statement's principal covers a caller.
+/// How a statement's principals cover a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Coverage {
     /// Through the caller's account: whether the caller may is left to IAM policies.
     Account,
-    /// By name, or as anyone.
+    /// By the ARN of the role that the caller is a session of: boundaries and session policies
+    /// still limit it.
+    Role,
+    /// By name, as a service, or as anyone.
     Direct,
 }
 
@@ -114,29 +31,33 @@ pub(crate) enum Principal {
     Account(AccountId),
     /// A role, a user or a session.
     Named(Arn),
-    /// An AWS service; or a principal that was deleted since, of which AWS shows the unique id.
-    /// Neither is ever a [`Caller`].
-    NoCaller,
+    /// An AWS service.
+    Service(String),
+    /// Never a caller of KMS: an identity provider or a canonical user; or a principal that was
+    /// deleted since, of which AWS shows the unique id.
+    Nobody(String),
 }
 
 impl Principal {
-    pub(crate) fn covers(&self, caller: &Caller) -> Option<Coverage> {
+    fn covers(&self, caller: &Caller) -> Option<Coverage> {
         match self {
             Self::Anyone => Some(Coverage::Direct),
-            Self::Account(account) if account == caller.account() => {
+            Self::Account(account) if Some(account) == caller.account() => {
                 Some(if caller.is_root() { Coverage::Direct } else { Coverage::Account })
             }
-            Self::Named(arn) if *arn == caller.principal || Some(arn) == caller.session.as_ref() => {
-                Some(Coverage::Direct)
+            Self::Named(arn) if Some(arn) == caller.session() => Some(Coverage::Direct),
+            Self::Named(arn) if Some(arn) == caller.principal() => {
+                Some(if arn.is_iam("role") { Coverage::Role } else { Coverage::Direct })
             }
+            Self::Service(name) if caller.service() == Some(name) => Some(Coverage::Direct),
             _ => None,
         }
     }
 
-    /// Reads the member `Principal`.
+    /// Reads the member `Principal` or `NotPrincipal`.
     pub(crate) fn parse(node: &Node<'_>) -> Result<Vec<Self>, PolicyError> {
-        if let Json::Text(text) = node.value {
-            return match text.as_str() {
+        if let Some(text) = node.as_text() {
+            return match text {
                 "*" => Ok(vec![Self::Anyone]),
                 _ => Err(node.error(Problem::Expected("\"*\" or an object"))),
             };
@@ -147,8 +68,11 @@ impl Principal {
                 let text = value.text()?;
                 principals.push(match kind {
                     "AWS" => Self::aws(text).map_err(|problem| value.error(problem))?,
-                    "Service" if text.contains('.') && !text.contains('*') => Self::NoCaller,
+                    "Service" if text.contains('.') && !text.contains('*') => {
+                        Self::Service(text.to_ascii_lowercase())
+                    }
                     "Service" => return Err(value.error(Problem::Expected("a service's domain name"))),
+                    "Federated" | "CanonicalUser" => Self::Nobody(text.to_owned()),
                     _ => return Err(values.error(Problem::UnknownMember)),
                 });
             }
@@ -168,44 +92,45 @@ impl Principal {
         }
         let unique = ["AIDA", "AROA"].iter().any(|prefix| text.starts_with(prefix));
         if unique && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
-            return Ok(Self::NoCaller);
+            return Ok(Self::Nobody(text.to_owned()));
         }
-        match Caller::parse(text) {
-            Ok(root) if root.is_root() => Ok(Self::Account(root.account().clone())),
-            Ok(caller) => Ok(Self::Named(caller.arn().clone())),
-            Err(_) => Err(Problem::Expected(
+        let caller = Caller::parse(text).map_err(|_| {
+            Problem::Expected(
                 "\"*\", an account id, or the ARN of a role, user, session or root without wildcards",
-            )),
-        }
+            )
+        })?;
+        Ok(match (caller.is_root(), caller.account()) {
+            (true, Some(account)) => Self::Account(account.clone()),
+            _ => caller.arn().map_or(Self::Anyone, |arn| Self::Named(arn.clone())),
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_is_its_role_with_the_roles_path() {
-        let caller = Caller::role_session("arn:aws:iam::000000000000:role/a/b/enclave", "i-1").unwrap();
-        assert_eq!(caller.principal().as_str(), "arn:aws:iam::000000000000:role/a/b/enclave");
-        assert_eq!(caller.arn().as_str(), "arn:aws:sts::000000000000:assumed-role/enclave/i-1");
-        let same = Caller::parse("arn:aws:sts::000000000000:assumed-role/enclave/i-1").unwrap();
-        assert_eq!(same.principal().as_str(), "arn:aws:iam::000000000000:role/enclave");
-        let china = Caller::parse("arn:aws-cn:sts::000000000000:assumed-role/enclave/i-1").unwrap();
-        assert_eq!(china.principal().as_str(), "arn:aws-cn:iam::000000000000:role/enclave");
-        assert_eq!(same.kind(), "AssumedRole");
-    }
-
-    #[test]
-    fn what_is_no_principal_is_no_caller() {
-        for bad in [
-            "arn:aws:iam::000000000000:group/x",
-            "arn:aws:sts::000000000000:assumed-role/x",
-            "arn:aws:iam::000000000000:role/",
-            "arn:aws:kms:r:000000000000:key/x",
-            "000000000000",
-        ] {
-            assert!(Caller::parse(bad).is_err(), "{bad}");
+/// How a statement covers a caller, if it does.
+pub(crate) fn coverage(principals: &Listed<Principal>, effect: Effect, asked: Asked<'_>) -> Option<Coverage> {
+    let caller = asked.caller;
+    match principals {
+        Listed::These(these) => these.iter().filter_map(|principal| principal.covers(caller)).max(),
+        Listed::AllBut(these) => {
+            let listed = |arn: Option<&Arn>| {
+                these.iter().any(|p| matches!(p, Principal::Named(named) if Some(named) == arn))
+            };
+            let excepted = match effect {
+                Effect::Allow => these.iter().any(|principal| principal.covers(caller).is_some()),
+                // IAM: with a permissions boundary nobody is excepted.
+                Effect::Deny if asked.bounded => false,
+                // IAM: a caller whose account, role or session is not excepted as well is denied.
+                Effect::Deny => {
+                    these.contains(&Principal::Anyone)
+                        || these
+                            .iter()
+                            .any(|p| matches!(p, Principal::Service(_)) && p.covers(caller).is_some())
+                        || (caller.account().is_some_and(|a| these.contains(&Principal::Account(a.clone())))
+                            && (caller.is_root() || listed(caller.principal()))
+                            && (caller.session().is_none() || listed(caller.session())))
+                }
+            };
+            (!excepted).then_some(Coverage::Direct)
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Caller;
+use crate::{Caller, Request, json::Json};
 
 const KEY: &str = "kms:RecipientAttestation:PCR0";
 
@@ -7,14 +7,14 @@ const KEY: &str = "kms:RecipientAttestation:PCR0";
 fn holds(operator: &str, expected: &str, found: &[&str]) -> bool {
     let text = format!(r#"{{"{operator}": {{"{KEY}": {expected}}}}}"#);
     let json = Json::parse(&text).unwrap();
-    let conditions = Condition::parse(&Node::root(&json)).unwrap();
+    let conditions = Condition::parse(&Node::root(&json, &text), true).unwrap();
     let caller = Caller::parse("arn:aws:iam::000000000000:role/r").unwrap();
     let key = "arn:aws:kms:eu-central-1:000000000000:key/k".parse().unwrap();
     let mut request = Request::new(caller, "kms:Decrypt", key);
     for value in found {
         request = request.with(KEY, *value);
     }
-    conditions.iter().all(|condition| condition.holds(&request))
+    conditions.iter().all(|condition| condition.holds(&request) == Truth::Yes)
 }
 
 #[test]
@@ -97,8 +97,20 @@ fn what_cannot_be_evaluated_is_an_error_with_its_path() {
         (r#"{"stringequals": {"aws:x": "y"}}"#, "stringequals", Problem::UnknownOperator),
         (r#"{"NullIfExists": {"aws:x": "true"}}"#, "NullIfExists", Problem::UnknownOperator),
         (r#"{"ForSome:StringEquals": {"aws:x": "y"}}"#, "ForSome:StringEquals", Problem::UnknownOperator),
-        (r#"{"NumericEquals": {"aws:x": "1"}}"#, "NumericEquals", Problem::UnknownOperator),
-        (r#"{"StringEquals": {"aws:x": "${aws:username}"}}"#, "StringEquals.aws:x", Problem::Variable),
+        (r#"{"NumericLike": {"aws:x": "1"}}"#, "NumericLike", Problem::UnknownOperator),
+        (r#"{"NumericEquals": {"aws:x": "one"}}"#, "NumericEquals.aws:x", Problem::Expected("a number")),
+        (r#"{"StringEquals": {"aws:x": "${username}"}}"#, "StringEquals.aws:x", Problem::Variable),
+        (r#"{"BinaryEquals": {"aws:x": "a"}}"#, "BinaryEquals.aws:x", Problem::Expected("base64")),
+        (
+            r#"{"IpAddress": {"aws:x": "10.0.0.0/33"}}"#,
+            "IpAddress.aws:x",
+            Problem::Expected("an IP address or a network in CIDR form"),
+        ),
+        (
+            r#"{"DateLessThan": {"aws:x": "yesterday"}}"#,
+            "DateLessThan.aws:x",
+            Problem::Expected("a date of ISO 8601, or seconds since 1970,"),
+        ),
         (r#"{"StringLike": {"aws:x": ["a", "${x"]}}"#, "StringLike.aws:x[1]", Problem::Variable),
         (r#"{"StringEquals": {"aws:x": []}}"#, "StringEquals.aws:x", Problem::Expected("at least one value")),
         (
@@ -107,7 +119,7 @@ fn what_cannot_be_evaluated_is_an_error_with_its_path() {
             Problem::Expected("a string, a number or a boolean"),
         ),
         (r#"{"Bool": {"aws:x": "yes"}}"#, "Bool.aws:x", Problem::Expected("true or false")),
-        (r#"{"ArnLike": {"aws:x": "*"}}"#, "ArnLike.aws:x", Problem::Expected("an ARN of six parts")),
+        (r#"{"ArnLike": {"aws:x": "role/*"}}"#, "ArnLike.aws:x", Problem::Expected("an ARN of six parts")),
         (
             r#"{"StringEquals": {"aws:x": "a", "AWS:X": "b"}}"#,
             "StringEquals.AWS:X",
@@ -115,6 +127,36 @@ fn what_cannot_be_evaluated_is_an_error_with_its_path() {
         ),
     ] {
         let json = Json::parse(text).unwrap();
-        assert_eq!(Condition::parse(&Node::root(&json)).unwrap_err(), PolicyError::at(path, problem));
+        let error = Condition::parse(&Node::root(&json, text), true).unwrap_err();
+        assert_eq!((error.path.as_str(), error.problem), (path, problem));
+    }
+}
+
+#[test]
+fn numbers_dates_and_networks_are_compared_as_such() {
+    let june = "\"2026-06-01T00:00:00Z\"";
+    for (operator, expected, found, holding) in [
+        ("NumericEquals", "10", "10.0", true),
+        ("NumericNotEquals", "10", "10.0", false),
+        ("NumericLessThan", "\"10\"", "9", true),
+        ("NumericLessThanEquals", "10", "10", true),
+        ("NumericGreaterThan", "10", "9", false),
+        ("NumericGreaterThanEquals", "10", "ten", false),
+        ("NumericNotEquals", "10", "ten", true),
+        ("DateLessThan", june, "2026-05-31T23:59:59Z", true),
+        ("DateLessThan", june, "2026-06-01T01:00:00+02:00", true),
+        ("DateGreaterThan", june, "1780272001", true),
+        ("DateGreaterThanEquals", "\"2026-06-01\"", "2026-06-01T00:00:00Z", true),
+        ("DateEquals", june, "nonsense", false),
+        ("IpAddress", "\"10.1.0.0/16\"", "10.1.255.255", true),
+        ("IpAddress", "\"10.1.0.0/16\"", "10.2.0.0", false),
+        ("IpAddress", "\"0.0.0.0/0\"", "::1", false),
+        ("IpAddress", "\"2001:db8::/32\"", "2001:db8:ffff::1", true),
+        ("NotIpAddress", "\"2001:db8::/32\"", "2001:db9::", true),
+        ("IpAddress", "\"10.1.2.3\"", "10.1.2.3", true),
+        ("BinaryEquals", "\"AAE=\"", "AAE=", true),
+        ("BinaryEquals", "\"AAE=\"", "AAA=", false),
+    ] {
+        assert_eq!(holds(operator, expected, &[found]), holding, "{operator} {expected} on {found}");
     }
 }

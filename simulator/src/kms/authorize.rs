@@ -18,7 +18,6 @@ impl Service {
             .with("aws:SourceIp", call.source.to_string())
             .with("aws:SecureTransport", "true")
             .with("aws:RequestedRegion", self.account.region.as_str())
-            .with("aws:PrincipalIsAWSService", "false")
             .with("aws:ViaAWSService", "false")
             .with("kms:KeySpec", "SYMMETRIC_DEFAULT")
             .with("kms:KeyUsage", "ENCRYPT_DECRYPT")
@@ -57,7 +56,7 @@ impl Service {
             Decision::ImplicitDeny => "because no resource-based policy allows the action",
         };
         let resource = format!(" on resource: {}", self.arn(key.id)?);
-        Err(Refusal::AccessDenied { caller: call.caller.arn().to_string(), action, resource, why })
+        Err(Refusal::AccessDenied { caller: call.caller.to_string(), action, resource, why })
     }
 
     /// For operations that are about no key yet: only identity policies count.
@@ -67,7 +66,7 @@ impl Service {
             return Ok(());
         }
         let why = "because no identity-based policy allows the action";
-        let caller = call.caller.arn().to_string();
+        let caller = call.caller.to_string();
         Err(Refusal::AccessDenied { caller, action, resource: String::new(), why })
     }
 

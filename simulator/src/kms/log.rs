@@ -97,16 +97,16 @@ impl Event {
     /// Who asks, as CloudTrail shows it.
     pub(super) fn identify(&mut self, principal: &Principal, account: &str) {
         let Ok(caller) = principal.caller() else { return };
-        let arn = caller.principal();
+        let (Some(arn), Some(kind)) = (caller.principal(), caller.kind()) else { return };
         let name = arn.resource().rsplit('/').next().unwrap_or_default();
         let mut identity = json!({
-            "type": match caller.kind() { "User" => "IAMUser", "Account" => "Root", role => role },
+            "type": match kind { "User" => "IAMUser", "Account" => "Root", role => role },
             "principalId": format!("SIMULATED:{}", principal.name),
-            "arn": caller.arn().as_str(),
+            "arn": caller.to_string(),
             "accountId": account,
             "accessKeyId": principal.access_key_id,
         });
-        if caller.kind() == "AssumedRole"
+        if kind == "AssumedRole"
             && let Some(identity) = identity.as_object_mut()
         {
             let issuer = json!({"type": "Role", "arn": arn.as_str(), "accountId": account, "userName": name});

@@ -1,0 +1,153 @@
+//! Statements and conditions whose shape is not what it seems.
+
+use std::collections::BTreeMap;
+
+use super::{Written, known, registers};
+use crate::{
+    arn::Arn,
+    audit::{
+        Finding, Place,
+        catalog::{EMPTY_DENY, FOR_ALL_VALUES, MIXED_TYPES, RESOURCE},
+    },
+    condition::{Comparison, Condition, Quantifier, Value},
+    pattern::{Case, Pattern},
+    policy::{Effect, Kind, Listed, Statement},
+};
+
+pub(super) fn lint(here: &Written<'_>, key: Option<&Arn>) -> Vec<Finding> {
+    let mut findings = for_all_values(here);
+    findings.extend(resource(here, key));
+    findings.extend(empty_deny(here));
+    findings
+}
+
+/// `ForAllValues:` in an Allow, where nothing else demands that the key exists.
+fn for_all_values(here: &Written<'_>) -> Vec<Finding> {
+    let statement = here.statement;
+    let vague = statement.conditions.iter().filter(|condition| {
+        let operator = condition.operator;
+        statement.effect == Effect::Allow
+            && operator.quantifier == Quantifier::All
+            // Every CreateGrant has operations.
+            && condition.key != "kms:grantoperations"
+            && !statement.conditions.iter().any(|other| demands(other, &condition.key))
+    });
+    vague
+        .map(|condition| {
+            here.of_condition(&FOR_ALL_VALUES, condition, "this holds for a request without the key")
+        })
+        .collect()
+}
+
+/// Whether a condition holds only when the key exists.
+fn demands(condition: &Condition, key: &str) -> bool {
+    // A name of an encryption context is among its names.
+    let same = condition.key == key
+        || (key == "kms:encryptioncontextkeys" && condition.key.starts_with("kms:encryptioncontext:"));
+    let operator = condition.operator;
+    let positive = match operator.comparison {
+        Comparison::Null => !condition.values.contains(&Value::Bool(true)),
+        _ => !operator.negated && !operator.if_exists && operator.quantifier != Quantifier::All,
+    };
+    same && (positive || operator.quantifier == Quantifier::Any)
+}
+
+/// A Resource of a key policy that leaves out the key that the policy is on.
+fn resource(here: &Written<'_>, key: Option<&Arn>) -> Option<Finding> {
+    let statement = here.statement;
+    let texts = &statement.resource_texts;
+    let may_match = |(text, pattern): (&str, &Pattern)| {
+        let alias = text.split(':').nth(5).is_some_and(|resource| resource.starts_with("alias/"));
+        let service = text.split(':').nth(2).unwrap_or("*");
+        let variable = pattern.variables().next().is_some();
+        match key {
+            _ if variable => true,
+            Some(key) => pattern.matches(key.as_str(), Case::Matters),
+            None => text == "*" || (!alias && (service == "kms" || service.contains(['*', '?']))),
+        }
+    };
+    let named = || texts.iter().map(|(text, _)| text.as_str()).zip(statement.resources.items());
+    let (empty, first) = match &statement.resources {
+        Listed::These(_) => (!named().any(may_match), texts.first()),
+        Listed::AllBut(_) => {
+            let whole = |(text, _): &&(String, _)| text == "*" || key.is_some_and(|key| text == key.as_str());
+            let first = texts.iter().find(whole);
+            (first.is_some(), first)
+        }
+    };
+    let (text, at) = first.filter(|_| empty && here.policy.kind() == Kind::Resource)?;
+    let message = format!("{text}: the statement has no effect on the key that the policy is on");
+    Some(here.finding(&RESOURCE, *at, message))
+}
+
+/// A Deny that no request meets.
+fn empty_deny(here: &Written<'_>) -> Option<Finding> {
+    let statement = here.statement;
+    if statement.effect != Effect::Deny {
+        return None;
+    }
+    let needed =
+        |condition: &Condition| statement.conditions.iter().any(|other| demands(other, &condition.key));
+    let forbidden = statement.conditions.iter().find(|condition| {
+        let only_missing = condition.operator.comparison == Comparison::Null
+            && !condition.values.contains(&Value::Bool(false));
+        only_missing && needed(condition)
+    });
+    if let Some(condition) = forbidden {
+        let what = "another condition of the statement demands the key";
+        return Some(here.of_condition(&EMPTY_DENY, condition, what));
+    }
+    let document = statement.conditions.iter().find(|condition| {
+        registers::of_key(&condition.key).is_some() && demands(condition, &condition.key)
+    })?;
+    let attested = known::ATTESTED.iter().any(|name| statement.is_about(&format!("kms:{name}")));
+    (!attested).then(|| {
+        let what = "a document is demanded, and none of the denied actions takes one";
+        here.of_condition(&EMPTY_DENY, document, what)
+    })
+}
+
+/// As what an operator reads a condition key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Text,
+    Number,
+    Date,
+    Address,
+}
+
+impl Type {
+    fn of(condition: &Condition) -> Option<Self> {
+        match condition.operator.comparison {
+            Comparison::Number(_) => Some(Self::Number),
+            Comparison::Date(_) => Some(Self::Date),
+            Comparison::Ip => Some(Self::Address),
+            Comparison::Null => None,
+            _ => Some(Self::Text),
+        }
+    }
+}
+
+/// One condition key compared as two types.
+pub(super) fn mixed_types(written: &[Written<'_>]) -> Vec<Finding> {
+    let mut first: BTreeMap<&str, (Type, &Written<'_>, &Statement)> = BTreeMap::new();
+    let mut findings: BTreeMap<&str, Finding> = BTreeMap::new();
+    for here in written {
+        for condition in &here.statement.conditions {
+            let Some(found) = Type::of(condition) else { continue };
+            let (known, there, statement) =
+                *first.entry(&condition.key).or_insert((found, here, here.statement));
+            // aws:EpochTime is a date that numbers compare with as well.
+            if known == found || condition.key == "aws:epochtime" {
+                continue;
+            }
+            findings.entry(&condition.key).or_insert_with(|| {
+                let what = format!("in {} it is compared otherwise", statement.sid);
+                let mut finding = here.of_condition(&MIXED_TYPES, condition, &what);
+                finding.places.push(Place::of(there.policy, statement));
+                finding
+            });
+        }
+    }
+    findings.into_values().collect()
+}
