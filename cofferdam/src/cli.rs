@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    address, attest, dev, eif, error::Error, keys, log, operator, order, output::Screen, policy, sign,
+    address, attest, dev, eif, error::Error, keys, kms, log, operator, order, output::Screen, policy, sign,
     transaction,
 };
 
@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Enclave images: build, measure, verify
     #[command(subcommand)]
     Eif(eif::Command),
+    /// The KMS key's policy: who may use the key
+    #[command(subcommand)]
+    Kms(kms::Command),
     /// Ed25519 keys of operators and clients; the replacement of deposit keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -77,6 +80,7 @@ impl Command {
             Self::Sign(args) => sign::run(&args, screen).await,
             Self::Explain(args) => sign::explain(&args, screen).await,
             Self::Eif(command) => command.run(screen),
+            Self::Kms(command) => command.run(screen),
             Self::Keys(command) => command.run(screen).await,
             Self::Dev(args) => dev::run(args, screen).await,
             Self::DevExec(args) => dev::exec(args),

@@ -35,6 +35,7 @@ mod eif;
 mod error;
 mod input;
 mod keys;
+mod kms;
 mod lines;
 mod log;
 mod operator;

@@ -157,6 +157,11 @@ impl Reference {
         Ok(Self { registers: first.into_iter().chain(pcr8.map(|pcr| (8, pcr))).collect() })
     }
 
+    /// One register, if it was written down.
+    pub fn register(&self, index: PcrIndex) -> Option<Pcr> {
+        self.registers.get(&index.get()).copied()
+    }
+
     /// The registers that are compared.
     pub fn indices(&self) -> impl Iterator<Item = u8> {
         self.registers.keys().copied()

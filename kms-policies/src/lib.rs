@@ -27,6 +27,7 @@
     )
 )]
 
+pub mod actions;
 mod arn;
 pub mod audit;
 mod authorize;

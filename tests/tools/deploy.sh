@@ -32,7 +32,7 @@ fi
 # --- JSON -----------------------------------------------------------------------------------------
 
 json=$(find deploy tests/vectors/deploy -name '*.json')
-for file in $json kms-policies/production.json; do
+for file in $json kms-policies/*.json; do
     jq -e . "$file" > /dev/null || fail "$file: JSON was expected"
 done
 

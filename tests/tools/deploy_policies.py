@@ -5,7 +5,7 @@
 
 Reads the templates with cfn-lint's own decoder (PyPI, cfn-lint; the version is in deploy.sh). The key
 policies go to tests/vectors/deploy, where kms-policies/tests/deployed.rs judges them with the
-evaluator of this project and compares them with kms-policies/production.json; --check says whether
+evaluator of this project and compares them with the templates of kms-policies; --check says whether
 they are still those of the template. The store's policy and the role's are judged here: every call
 that the parent makes must pass, and everything else that matters must not.
 """
