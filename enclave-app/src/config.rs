@@ -9,6 +9,8 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 use sha2::{Digest, Sha384};
 
+use crate::key_arn::KeyArn;
+
 /// The longest configuration that is read.
 const MAX_CONFIG: usize = 256 * 1024;
 
@@ -92,7 +94,8 @@ impl Network {
 pub struct Kms {
     /// AWS region, e.g. `eu-central-1`.
     pub region: String,
-    /// ARNs. The first wraps new data keys; records under any of them open.
+    /// ARNs. The first wraps new data keys; records under any of them open, and under the related
+    /// multi-Region keys of other regions.
     pub keys: Vec<String>,
     /// PEM certificates: the only roots that TLS to KMS accepts.
     trust_anchors: String,
@@ -220,6 +223,17 @@ impl MeasuredConfig {
 }
 
 impl Kms {
+    /// Which configured key opens what is wrapped under `arn`: this very key, or one that is the same
+    /// multi-Region key. `None` where `arn` is not ours.
+    pub fn key_for(&self, arn: &str) -> Option<&str> {
+        let related = |key: &&String| match (KeyArn::parse(key), KeyArn::parse(arn)) {
+            (Some(key), Some(arn)) => key.is_related_to(&arn),
+            _ => false,
+        };
+        let same = self.keys.iter().find(|key| *key == arn);
+        same.or_else(|| self.keys.iter().find(related)).map(String::as_str)
+    }
+
     /// The roots for TLS.
     ///
     /// # Errors
@@ -254,7 +268,11 @@ impl File {
         let repeated = |at: usize, arn| self.kms.keys.iter().take(at).any(|earlier| earlier == arn);
         expect(
             (1..=16).contains(&self.kms.keys.len())
-                && self.kms.keys.iter().all(|arn| is_key_of(arn, &self.kms.region))
+                && self
+                    .kms
+                    .keys
+                    .iter()
+                    .all(|arn| KeyArn::parse(arn).is_some_and(|arn| arn.region == self.kms.region))
                 && !self.kms.keys.iter().enumerate().any(|(at, arn)| repeated(at, arn)),
             "kms.keys: 1 to 16 distinct ARNs of keys (not aliases) of kms.region were expected",
         )?;
@@ -268,25 +286,6 @@ impl File {
             "operators.freeze: a threshold from 1 to the number of distinct keys was expected",
         )?;
         self.limits.check()
-    }
-}
-
-/// `arn:PARTITION:kms:REGION:ACCOUNT:key/ID` (AWS KMS Developer Guide, "Key identifiers").
-fn is_key_of(arn: &str, region: &str) -> bool {
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    match parts.as_slice() {
-        ["arn", partition, "kms", of, account, key] => {
-            let id = key.strip_prefix("key/").unwrap_or_default();
-            partition.starts_with("aws")
-                && plain(partition)
-                && *of == region
-                && account.len() == 12
-                && account.bytes().all(|b| b.is_ascii_digit())
-                && (1..=128).contains(&id.len())
-                && plain(id)
-        }
-        _ => false,
     }
 }
 
@@ -356,6 +355,28 @@ network = "mainnet"
             sample().replace("vsock://3:", "vsock://2:").replace("[network]", "[network]\nparent_cid = 2");
         assert_eq!(parse(&elsewhere).unwrap().network().parent_cid, 2);
         assert_ne!(config.sha384(), parse(&format!("{} ", sample())).unwrap().sha384());
+    }
+
+    #[test]
+    fn a_key_opens_what_it_wrapped_and_what_the_same_key_of_another_region_did_and_nothing_else() {
+        let multi = "arn:aws:kms:us-east-1:000000000000:key/mrk-1234abcd12ab34cd56ef1234567890ab";
+        let single = "arn:aws:kms:us-east-1:000000000000:key/a";
+        let config = parse(&sample().replace("arn:aws:kms:us-east-1:000000000000:key/b", multi)).unwrap();
+        let kms = config.kms();
+        for own in [single, multi] {
+            assert_eq!(kms.key_for(own), Some(own));
+        }
+        assert_eq!(kms.key_for(&multi.replace("us-east-1", "eu-west-1")), Some(multi));
+        for other in [
+            &single.replace("us-east-1", "eu-west-1"),
+            &single.replace("key/a", "key/b"),
+            &multi.replace("90ab", "90ac"),
+            &multi.replace("000000000000", "000000000001"),
+            "a",
+            "",
+        ] {
+            assert_eq!(kms.key_for(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod gate;
 pub mod hygiene;
 pub mod init;
 mod journal;
+mod key_arn;
 pub mod keys;
 pub mod kms;
 mod refusal;

@@ -48,7 +48,7 @@ pub(crate) fn ours(config: &MeasuredConfig, record: Record) -> Result<Record, Re
             "the record of the key that was asked for, of this deployment, was expected",
         ));
     }
-    if !config.kms().keys.contains(&header.kms_key) {
+    if config.kms().key_for(&header.kms_key).is_none() {
         return Err(Refusal::new(
             RefusalCode::RecordKmsKey,
             "a record under one of this deployment's KMS keys was expected",

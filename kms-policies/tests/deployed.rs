@@ -7,7 +7,7 @@
 use std::{fs, path::Path};
 
 use kms_policies::{
-    Policy,
+    Caller, Policy, Request,
     render::{Image, Parameters, Template, Values, production, render},
 };
 use serde_json::Value;
@@ -60,4 +60,42 @@ fn before_there_is_an_image_the_key_is_frozen() {
     let values = Values { admins: vec![parameters().admin], ..Values::default() };
     let freeze = render(Template::Freeze, &values).unwrap();
     assert_eq!(json(&vector("key-policy-no-image.json")), json(&freeze));
+}
+
+/// `ReplicateTo` of the template, while the recovery region is made (`docs/recovery.md`).
+#[test]
+fn while_it_is_asked_for_the_administrator_replicates_into_one_region_and_nothing_else_opens() {
+    let parameters = parameters();
+    let (open, closed) = (vector("key-policy-replicating.json"), vector("key-policy-one-image.json"));
+    let (open, closed) = (Policy::parse(&open).unwrap(), Policy::parse(&closed).unwrap());
+    let callers = [
+        parameters.admin.as_str(),
+        parameters.enclave_role.as_str(),
+        "arn:aws:iam::000000000000:role/other",
+        "arn:aws:iam::000000000000:root",
+        "arn:aws:iam::111111111111:role/operator",
+    ];
+    for caller in callers.map(|arn| Caller::parse(arn).unwrap()) {
+        for action in kms_policies::actions::ALL {
+            let request = |region: &str| {
+                let key = "arn:aws:kms:eu-central-1:000000000000:key/mrk-1".parse().unwrap();
+                Request::new(caller.clone(), &format!("kms:{}", action.name.trim_start_matches("kms:")), key)
+                    .with("kms:ReplicaRegion", region)
+            };
+            let [right, wrong] = ["us-west-2", "us-west-1"].map(&request);
+            let may = |policy: &Policy, request| policy.evaluate(request).decide(true).is_allowed();
+            let administrator = caller.principal() == Some(&parameters.admin);
+            if action.name.ends_with("ReplicateKey") {
+                assert_eq!((may(&open, &right), may(&open, &wrong)), (administrator, false), "{caller}");
+                assert!(!may(&closed, &right), "{caller}");
+            } else {
+                assert_eq!(
+                    open.evaluate(&right).decide(true),
+                    closed.evaluate(&right).decide(true),
+                    "{caller} {}",
+                    action.name
+                );
+            }
+        }
+    }
 }

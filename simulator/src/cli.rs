@@ -47,26 +47,43 @@ enum Command {
         /// Where to listen for control (faults and counters), in plain HTTP on loopback.
         #[arg(long)]
         control: Option<SocketAddr>,
+        /// The region that it is the KMS of, where that is not the folder's own. It knows the keys of
+        /// that region alone.
+        #[arg(long)]
+        in_region: Option<String>,
         /// Makes a key with AWS's default policy, which leaves everything to IAM.
         #[arg(long)]
         create_key: bool,
+        /// Makes it a multi-Region primary key.
+        #[arg(long, requires = "create_key")]
+        multi_region: bool,
     },
     /// Makes or updates the key of a deployment with the production policy.
     Policy {
         #[command(flatten)]
         folder: Folder,
-        /// The deployment's name, as the measured configuration has it.
-        #[arg(long)]
-        deployment: String,
-        /// A register of the image, as INDEX=HEX; 0, 1 and 2 are needed.
-        #[arg(long = "pcr", value_parser = register)]
-        pcr: Vec<(PcrIndex, attestation::Pcr)>,
-        /// A file with the registers of an image, as `measure` prints them; once for each image.
-        #[arg(long)]
-        pcrs: Vec<PathBuf>,
+        #[command(flatten)]
+        images: Images,
         /// The id or ARN of the key to update, instead of the deployment's own.
         #[arg(long)]
         key: Option<String>,
+        /// Makes a multi-Region primary key, where it makes one.
+        #[arg(long, conflicts_with = "key")]
+        multi_region: bool,
+    },
+    /// Makes the replica of a multi-Region key in another region, or updates its policy: a production
+    /// policy of its own.
+    Replicate {
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        images: Images,
+        /// The id or ARN of the primary key, which is in the folder's own region.
+        #[arg(long)]
+        key: String,
+        /// The replica's region.
+        #[arg(long)]
+        to: String,
     },
     /// Prints the registers of this program with a configuration.
     Measure {
@@ -92,6 +109,30 @@ struct Folder {
     /// The AWS region of a folder that is made.
     #[arg(long, default_value = "eu-central-1")]
     region: String,
+}
+
+/// Whom a production policy lets in.
+#[derive(Debug, Args)]
+struct Images {
+    /// The deployment's name, as the measured configuration has it.
+    #[arg(long)]
+    deployment: String,
+    /// A register of the image, as INDEX=HEX; 0, 1 and 2 are needed.
+    #[arg(long = "pcr", value_parser = register)]
+    pcr: Vec<(PcrIndex, attestation::Pcr)>,
+    /// A file with the registers of an image, as `measure` prints them; once for each image.
+    #[arg(long)]
+    pcrs: Vec<PathBuf>,
+}
+
+impl Images {
+    fn read(self) -> Result<(String, Vec<PcrConfig>), CliError> {
+        let mut images = self.pcrs.iter().map(|file| registers(file)).collect::<Result<Vec<_>, _>>()?;
+        if !self.pcr.is_empty() {
+            images.push(PcrConfig::new(self.pcr));
+        }
+        Ok((self.deployment, images))
+    }
 }
 
 /// Why a command failed.
@@ -125,17 +166,24 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
             Command::Init { folder } => print(&init(&folder)?),
-            Command::Kms { folder, listen, control, create_key } => {
-                let config = Config { listen, control, ..Config::in_folder(&folder.dir, &folder.region)? };
-                run_kms(&folder.dir, config, create_key).await
-            }
-            Command::Policy { folder, deployment, pcr, pcrs, key } => {
-                init(&folder)?;
-                let mut images = pcrs.iter().map(|file| registers(file)).collect::<Result<Vec<_>, _>>()?;
-                if !pcr.is_empty() {
-                    images.push(PcrConfig::new(pcr));
+            Command::Kms { folder, listen, control, in_region, create_key, multi_region } => {
+                let mut config =
+                    Config { listen, control, ..Config::in_folder(&folder.dir, &folder.region)? };
+                if let Some(region) = in_region {
+                    config = config.in_region(&region);
                 }
-                let arn = kms::provision_production(&folder.dir, key.as_deref(), &deployment, &images)?;
+                run_kms(&folder.dir, config, create_key.then_some(multi_region)).await
+            }
+            Command::Policy { folder, images, key, multi_region } => {
+                init(&folder)?;
+                let (deployment, images) = images.read()?;
+                let key = key.as_deref();
+                let arn = kms::provision_production(&folder.dir, key, multi_region, &deployment, &images)?;
+                print(&json!({ "keyArn": arn }))
+            }
+            Command::Replicate { folder, images, key, to } => {
+                let (deployment, images) = images.read()?;
+                let arn = kms::replicate_production(&folder.dir, &key, &to, &deployment, &images)?;
                 print(&json!({ "keyArn": arn }))
             }
             Command::Measure { config } => print(&json!(enclave::measure(&std::fs::read(config)?)?)),
@@ -164,11 +212,16 @@ fn init(folder: &Folder) -> Result<Value, CliError> {
     }))
 }
 
-async fn run_kms(folder: &Path, config: Config, create_key: bool) -> Result<(), CliError> {
+/// `create_key`: whether a key is made, and whether that is a multi-Region key.
+async fn run_kms(folder: &Path, config: Config, create_key: Option<bool>) -> Result<(), CliError> {
     let stop = stop()?;
     let region = config.account.region.clone();
     let kms = LocalKms::start(config)?;
-    let key = if create_key { Some(kms.create_key_with_policy(None)?) } else { None };
+    let key = match create_key {
+        Some(true) => Some(kms.create_multi_region_key(None)?),
+        Some(false) => Some(kms.create_key_with_policy(None)?),
+        None => None,
+    };
     print(&json!({
         "endpoint": kms.endpoint(),
         "kms": kms.addr(),

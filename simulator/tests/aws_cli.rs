@@ -12,7 +12,7 @@ use std::{
 use common::*;
 use data_encoding::BASE64;
 use serde_json::Value;
-use simulator::account::Principal;
+use simulator::{LocalKms, account::Principal};
 
 const AWSCLI: &str = "awscli==1.46.2";
 
@@ -30,9 +30,14 @@ fn aws() -> &'static Path {
 
 /// Runs `aws kms` as a principal; nothing of this machine's AWS configuration is used.
 fn run(world: &World, principal: &Principal, args: &[&str]) -> Output {
+    run_in(world, &world.kms, REGION, principal, args)
+}
+
+/// The same with a KMS of this region.
+fn run_in(world: &World, kms: &LocalKms, region: &str, principal: &Principal, args: &[&str]) -> Output {
     let folder = world.folder.path();
     Command::new(aws())
-        .args(["kms", "--endpoint-url", &world.kms.endpoint(), "--region", REGION, "--output", "json"])
+        .args(["kms", "--endpoint-url", &kms.endpoint(), "--region", region, "--output", "json"])
         .args(args)
         .current_dir(folder)
         .env_clear()
@@ -107,6 +112,39 @@ fn the_aws_command_line_administrates_a_key_and_uses_it_without_an_enclave() {
     assert_eq!(got["Policy"], common::policy(&world.account));
     let error = refused(&world, "operator", &generate);
     assert!(error.contains("(AccessDeniedException)") && error.contains("explicit deny"), "{error}");
+}
+
+#[test]
+fn the_aws_command_line_replicates_a_key_and_decrypts_in_the_other_region() {
+    let world = world();
+    let (other, elsewhere) = ("us-west-2", world.elsewhere("us-west-2"));
+    let created = ok(&world, "operator", &["create-key", "--multi-region"]);
+    let id = created["KeyMetadata"]["KeyId"].as_str().unwrap();
+    let replicated = ok(&world, "operator", &["replicate-key", "--key-id", id, "--replica-region", other]);
+    let replica = replicated["ReplicaKeyMetadata"]["Arn"].as_str().unwrap();
+    assert_eq!(replica, created["KeyMetadata"]["Arn"].as_str().unwrap().replace(REGION, other));
+    let there = |args: &[&str]| -> Value {
+        let output = run_in(&world, &elsewhere, other, world.principal("operator"), args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let kind = |described: Value| {
+        described["KeyMetadata"]["MultiRegionConfiguration"]["MultiRegionKeyType"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(kind(there(&["describe-key", "--key-id", id])), "REPLICA");
+    let made = ok(&world, "operator", &["generate-data-key", "--key-id", id, "--key-spec", "AES_256"]);
+    let blob = BASE64.decode(made["CiphertextBlob"].as_str().unwrap().as_bytes()).unwrap();
+    let blob = format!("fileb://{}", file(&world, "blob", &blob).display());
+    let opened = there(&["decrypt", "--ciphertext-blob", &blob, "--key-id", replica]);
+    assert_eq!((&opened["Plaintext"], opened["KeyId"].as_str()), (&made["Plaintext"], Some(replica)));
+    ok(&world, "operator", &["update-primary-region", "--key-id", id, "--primary-region", other]);
+    assert_eq!(kind(there(&["describe-key", "--key-id", id])), "PRIMARY");
+    let error =
+        refused(&world, "operator", &["replicate-key", "--key-id", id, "--replica-region", "eu-west-1"]);
+    assert!(error.contains("(UnsupportedOperationException)"), "{error}");
 }
 
 #[test]

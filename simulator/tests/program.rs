@@ -11,6 +11,7 @@ use std::{
 use attestation::PcrIndex;
 use common::*;
 use serde_json::{Value, json};
+use simulator::PcrConfig;
 
 fn program(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam-simulator"));
@@ -119,4 +120,46 @@ fn processes_that_start_at_once_agree_on_one_folder() {
         let name = file.unwrap().file_name().into_string().unwrap();
         name == ".lock" || !name.starts_with('.')
     }));
+}
+
+#[tokio::test]
+async fn a_script_makes_a_multi_region_key_and_its_replica_with_policies_of_their_own() {
+    let world = world();
+    let folder = world.folder.path();
+    let file = folder.join("pcrs.json");
+    std::fs::write(&file, serde_json::to_string(&image()).unwrap()).unwrap();
+    let images = |image: &PcrConfig| {
+        std::fs::write(&file, serde_json::to_string(image).unwrap()).unwrap();
+        ["--deployment", DEPLOYMENT, "--pcrs", file.to_str().unwrap()]
+    };
+    let primary = answer(folder, &[&["policy", "--multi-region"][..], &images(&image())].concat());
+    let primary = primary["keyArn"].as_str().unwrap();
+    assert!(primary.contains(":key/mrk-"), "{primary}");
+    let to = ["replicate", "--key", primary, "--to", "us-west-2"];
+    let replica = answer(folder, &[&to[..], &images(&image())].concat());
+    assert_eq!(replica["keyArn"], primary.replace(REGION, "us-west-2"));
+    let policy = |key: String| {
+        let kms = world.elsewhere("us-west-2");
+        let world = &world;
+        async move { world.call_in(&kms, "us-west-2", "GetKeyPolicy", json!({ "KeyId": key })).await.body }
+    };
+    let before = policy(primary.replace(REGION, "us-west-2")).await;
+    assert_eq!(before["Policy"], common::policy(&world.account));
+    // Once more updates the replica's policy alone, and so does `policy` with the replica's ARN.
+    let other = other_image().get(PcrIndex::IMAGE).unwrap().to_string();
+    assert_eq!(answer(folder, &[&to[..], &images(&other_image())].concat()), replica);
+    let after = policy(primary.replace(REGION, "us-west-2")).await;
+    assert!(after["Policy"].as_str().unwrap().contains(&other));
+    let named = ["policy", "--key", replica["keyArn"].as_str().unwrap()];
+    assert_eq!(answer(folder, &[&named[..], &images(&image())].concat()), replica);
+    assert_eq!(policy(primary.replace(REGION, "us-west-2")).await, before);
+    let here = world.call("operator", "GetKeyPolicy", json!({ "KeyId": primary })).await;
+    assert_eq!(here.body, before);
+    for refused in [
+        &["replicate", "--key", &world.key, "--to", "us-west-2"][..],
+        &["replicate", "--key", primary, "--to", REGION],
+    ] {
+        let output = program(folder, &[refused, &images(&image())].concat()).output().unwrap();
+        assert!(!output.status.success());
+    }
 }

@@ -12,6 +12,8 @@ const OPERATOR: &str = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325
 #[derive(Clone)]
 pub struct Config {
     pub deployment: String,
+    /// The region of KMS.
+    pub region: String,
     pub kms_keys: Vec<String>,
     pub trust_anchors: String,
     /// Lines of the `[limits]` table.
@@ -30,6 +32,7 @@ impl Config {
     pub fn new(kms_key: &str, trust_anchors: &str) -> Self {
         Self {
             deployment: "laptop".into(),
+            region: "us-east-1".into(),
             kms_keys: vec![kms_key.into()],
             trust_anchors: trust_anchors.into(),
             limits: String::new(),
@@ -42,7 +45,7 @@ impl Config {
 
     /// The file, with both sockets in `folder` where they are files.
     pub fn toml(&self, folder: &Path) -> String {
-        let Self { deployment, kms_keys, trust_anchors, limits, activation, .. } = self;
+        let Self { deployment, region, kms_keys, trust_anchors, limits, activation, .. } = self;
         let ((policy, signers), (freeze, freezers)) = (&self.policy, &self.freeze);
         let folder = folder.display();
         // A virtual machine's host is CID 2; a Nitro parent is 3.
@@ -60,7 +63,7 @@ activation = "{activation}"
 {network}
 
 [kms]
-region = "us-east-1"
+region = "{region}"
 keys = {kms_keys:?}
 trust_anchors = """
 {trust_anchors}"""

@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,12 +26,12 @@ use crate::{
     programs::program,
 };
 
-/// Of every stack.
+/// Of every stack, but for [`Stack::in_region`].
 pub const REGION: &str = "us-east-1";
 
 /// One deployment: its KMS, its configuration, its store.
 pub struct Stack {
-    pub folder: TempDir,
+    pub folder: Arc<TempDir>,
     pub kms: Process,
     pub config: Config,
     pub pcrs: Value,
@@ -53,9 +54,66 @@ impl Stack {
 
     /// On a store anywhere.
     pub fn new(folder: TempDir, store: String, store_env: Vec<(String, String)>) -> Self {
+        Self::with_key(folder, store, store_env, &["--create-key"])
+    }
+
+    /// The same, with a multi-Region key.
+    pub fn with_multi_region_key(
+        folder: TempDir,
+        store: String,
+        store_env: Vec<(String, String)>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut stack = Self::with_key(folder, store, store_env, &["--create-key", "--multi-region"]);
+        change(&mut stack.config);
+        stack.pcrs = stack.measure(&stack.config);
+        stack.pin(std::slice::from_ref(&stack.pcrs));
+        stack
+    }
+
+    /// The same account in another region, beside this one: a KMS of its own over the same state, with
+    /// a configuration that names this key, and a store of its own. Nothing is pinned there.
+    pub fn in_region(
+        &self,
+        region: &str,
+        key: &str,
+        store: String,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let folder = Arc::clone(&self.folder);
+        let mut command = simulator("kms", folder.path());
+        command.args(["--in-region", region, "--control", "127.0.0.1:0"]);
+        let kms = Process::start(&mut command, &folder.path().join(format!("kms-{region}.log")));
+        let mut config = Config { region: region.into(), kms_keys: vec![key.into()], ..self.config.clone() };
+        change(&mut config);
+        let (policy, store_env) = (self.policy.clone(), self.store_env.clone());
+        let pcrs = self.measure(&config);
+        Self { config, kms, pcrs, key: key.into(), store, policy, store_env, folder }
+    }
+
+    /// The ARN that the replica of this stack's key has in another region.
+    pub fn replica(&self, region: &str) -> String {
+        self.key.replace(&format!(":{}:", self.config.region), &format!(":{region}:"))
+    }
+
+    /// Makes that replica for these images and no others, or changes its policy.
+    pub fn replicate(&self, region: &str, images: &[Value]) -> String {
+        let mut command = simulator("replicate", self.dir());
+        command.args(["--deployment", &self.config.deployment, "--key", &self.key, "--to", region]);
+        self.add_images(&mut command, images);
+        run(&mut command)["keyArn"].as_str().unwrap().to_owned()
+    }
+
+    fn with_key(
+        folder: TempDir,
+        store: String,
+        store_env: Vec<(String, String)>,
+        create_key: &[&str],
+    ) -> Self {
+        let folder = Arc::new(folder);
         let dir = folder.path();
         let mut command = simulator("kms", dir);
-        command.args(["--region", REGION, "--control", "127.0.0.1:0", "--create-key"]);
+        command.args(["--region", REGION, "--control", "127.0.0.1:0"]).args(create_key);
         let kms = Process::start(&mut command, &dir.join("kms.log"));
         let key = kms.ready["keyArn"].as_str().unwrap().to_owned();
         let roots = std::fs::read_to_string(dir.join("tls-root.pem")).unwrap();
@@ -82,12 +140,16 @@ impl Stack {
     pub fn pin(&self, images: &[Value]) {
         let mut command = simulator("policy", self.dir());
         command.args(["--region", REGION, "--deployment", &self.config.deployment, "--key", &self.key]);
+        self.add_images(&mut command, images);
+        run(&mut command);
+    }
+
+    fn add_images(&self, command: &mut Command, images: &[Value]) {
         for (number, image) in images.iter().enumerate() {
             let file = self.dir().join(format!("pcrs-{number}.json"));
             std::fs::write(&file, image.to_string()).unwrap();
             command.arg("--pcrs").arg(file);
         }
-        run(&mut command);
     }
 
     /// Starts an enclave and its parent.
@@ -136,7 +198,7 @@ impl Stack {
         let mut command = Command::new(program("parent-proxy"));
         command
             .current_dir(folder)
-            .args(["--listen", "127.0.0.1:0", "--region", REGION, "--store", &self.store])
+            .args(["--listen", "127.0.0.1:0", "--region", &self.config.region, "--store", &self.store])
             .args(["--enclave", enclave, "--kms-egress", egress])
             .args(["--log", "log"])
             .args(["--kms-endpoint", self.kms.ready["kms"].as_str().unwrap()])

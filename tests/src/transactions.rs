@@ -192,14 +192,14 @@ pub fn solana_transfers(from: &str, transfers: &[(&str, u64)]) -> Vec<u8> {
     [&[1][..], &[0; 64], &message].concat()
 }
 
-/// `raw_data` that transfers TRX and expires in a minute.
+/// `raw_data` that transfers TRX and expires in ten minutes.
 pub fn tron_transfer(from: &str, to: &str, sun: u64) -> Vec<u8> {
     let account = |text: &str| chains::tron::Address::from_str(text).unwrap().to_bytes();
     let now = authority::now() * 1000;
     let transfer = [field(1, &account(from)), field(2, &account(to)), number(3, sun)].concat();
     let any = [field(1, b"type.googleapis.com/protocol.TransferContract"), field(2, &transfer)].concat();
     let contract = [number(1, 1), field(2, &any)].concat();
-    let head = [field(1, &[0x12, 0x34]), field(4, &[1, 2, 3, 4, 5, 6, 7, 8]), number(8, now + 60_000)];
+    let head = [field(1, &[0x12, 0x34]), field(4, &[1, 2, 3, 4, 5, 6, 7, 8]), number(8, now + 600_000)];
     [head.concat(), field(11, &contract), number(14, now)].concat()
 }
 

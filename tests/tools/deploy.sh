@@ -43,7 +43,7 @@ say "Kubernetes: the manifests fit its schema"
 
 # --- Scripts --------------------------------------------------------------------------------------
 
-"$venv/bin/shellcheck" deploy/systemd/cofferdam-enclave tests/tools/deploy.sh tests/tools/deploy_launcher.sh
+"$venv/bin/shellcheck" deploy/systemd/cofferdam-enclave deploy/recovery/copy.sh tests/tools/deploy.sh tests/tools/deploy_launcher.sh
 tests/tools/deploy_launcher.sh
 
 # --- Settings -------------------------------------------------------------------------------------

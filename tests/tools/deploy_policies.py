@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CUSTODY = ROOT / "deploy/cloudformation/custody.yaml"
 WATCH = ROOT / "deploy/cloudformation/watch.yaml"
 NODE = ROOT / "deploy/cloudformation/node.yaml"
+RECOVERY = ROOT / "deploy/cloudformation/recovery.yaml"
 VECTORS = ROOT / "tests/vectors/deploy"
 
 ACCOUNT = "000000000000"
@@ -32,6 +33,7 @@ ATTRIBUTES = {
     "ParentRole.Arn": PARENT,
     "Key.Arn": KEY,
     "Store.Arn": STORE,
+    "ReplicationRole.Arn": f"arn:aws:iam::{ACCOUNT}:role/cofferdam-laptop-replication",
     "ParentLog.Arn": f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:parent:*",
 }
 PARAMETERS = {
@@ -140,9 +142,16 @@ def plain(value):
     return str(value) if isinstance(value, str) else value
 
 
-def custody(images):
+def custody(images, **values):
     registers = {f"Pcr{n}": ",".join(image[n] for image in images) for n in range(3)}
-    return Template(CUSTODY, PARAMETERS | (registers if images else {}))
+    return Template(CUSTODY, PARAMETERS | (registers if images else {}) | values)
+
+
+def recovery(images, **values):
+    """Resolved as if its role were that of custody.yaml, so that the two can be compared."""
+    registers = {f"Pcr{n}": ",".join(image[n] for image in images) for n in range(3)}
+    given = {"PrimaryKeyArn": KEY, "SourceBucket": "first"}
+    return Template(RECOVERY, PARAMETERS | given | (registers if images else {}) | values)
 
 
 # --- Evaluation: IAM User Guide, "Policy evaluation logic" and "Condition operators" ----------------
@@ -284,6 +293,38 @@ def check_store(judge):
         judge.expect("OnlyModernTls", caller, "s3:GetObject", f"{STORE}/keys/v1/x", s3__tlsversion="1.1")
 
 
+def check_copies(judge):
+    """What comes from the first region: by S3's replication, or by the role that copies."""
+    replication = ATTRIBUTES["ReplicationRole.Arn"]
+    copier = f"arn:aws:iam::{ACCOUNT}:role/copier"
+    for kind in KINDS:
+        path = f"{STORE}/{kind}/v1/x"
+        judge.expect("allowed", replication, "s3:ReplicateObject", path)
+        judge.expect("allowed", replication, "s3:ReplicateTags", path)
+        judge.expect("allowed", copier, "s3:PutObject", path, **CREATION)
+        judge.expect("OnlyCreation", copier, "s3:PutObject", path)
+        judge.expect("NothingIsHidden", copier, "s3:DeleteObject", path)
+        judge.expect("OnlyParentsWrite", replication, "s3:PutObject", path, **CREATION)
+        for caller in (PARENT, ADMIN, OTHER, copier):
+            judge.expect("OnlyTheStoreIsReplicated", caller, "s3:ReplicateObject", path)
+        for caller in (PARENT, ADMIN, OTHER, copier, replication):
+            judge.expect("NoDeletionIsReplicated", caller, "s3:ReplicateDelete", path)
+
+
+def check_recovery(images):
+    """Key policy and role's policy are those of the first region, each for its own key and role."""
+    judge, faults = Judge(recovery(images, CopierRole="copier")), 0
+    check_store(judge)
+    check_copies(judge)
+    nobody = Judge(recovery(images))
+    nobody.expect("OnlyParentsWrite", f"arn:aws:iam::{ACCOUNT}:role/copier", "s3:PutObject", f"{STORE}/keys/v1/x", **CREATION)
+    for resource, name in (("Key", "KeyPolicy"), ("ParentPolicy", "PolicyDocument")):
+        if recovery(images).property(resource, name) != custody(images).property(resource, name):
+            print(f"recovery.yaml: {resource}.{name} of custody.yaml was expected", file=sys.stderr)
+            faults += 1
+    return judge.count + nobody.count, judge.failures + nobody.failures + faults
+
+
 def check_role(judge, images):
     def attested(image, deployment="laptop"):
         registers = {f"kms__RecipientAttestation__PCR{n}": image[n] for n in range(3)}
@@ -334,6 +375,17 @@ def check_resources():
     block = template.property("Store", "PublicAccessBlockConfiguration")
     expect("Store.PublicAccessBlock", sorted(block.values()), [True] * 4)
     expect("RetentionDays.Default", template.body["Parameters"]["RetentionDays"].get("Default"), None)
+    expect("Key.MultiRegion, where it was asked for", custody([], MultiRegion="yes").property("Key", "MultiRegion"), True)
+    there = recovery(IMAGES[:1])
+    for name in ("ParentRole", "ParentPolicy", "Key", "Store", "StorePolicy", "ReplicationRole", "ParentLog"):
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            expect(f"recovery: {name}.{policy}", there.body["Resources"][name].get(policy), "Retain")
+    expect("recovery: Key", there.body["Resources"]["Key"]["Type"], "AWS::KMS::ReplicaKey")
+    for name in ("VersioningConfiguration", "ObjectLockConfiguration", "ObjectLockEnabled", "PublicAccessBlockConfiguration", "BucketEncryption"):
+        expect(f"recovery: Store.{name}", there.property("Store", name), template.property("Store", name))
+    expect("recovery: RetentionDays.Default", there.body["Parameters"]["RetentionDays"].get("Default"), None)
+    roles = [there.property(name, "RoleName") for name in ("ParentRole", "ReplicationRole")]
+    expect("roles of two regions", len({*roles, template.property("ParentRole", "RoleName")}), 3)
 
     given = {"ParentRole": "cofferdam-laptop-parent", "ParentLog": "/cofferdam/laptop/parent", "KeyArn": KEY}
     watch = Template(WATCH, PARAMETERS | given | {"StoreUrl": "s3://store"})
@@ -371,6 +423,8 @@ def vectors():
     files = {}
     for name, images in (("no-image", []), ("one-image", IMAGES[:1]), ("two-images", IMAGES)):
         files[f"key-policy-{name}.json"] = custody(images).property("Key", "KeyPolicy")
+    opened = custody(IMAGES[:1], MultiRegion="yes", ReplicateTo="us-west-2")
+    files["key-policy-replicating.json"] = opened.property("Key", "KeyPolicy")
     files["parameters.json"] = {
         "admin": ADMIN,
         "enclave_role": PARENT,
@@ -399,8 +453,13 @@ def main():
         judge = Judge(custody(images))
         check_store(judge)
         check_role(judge, images)
-        failures += judge.failures
-        count += judge.count
+        there, faults = check_recovery(images)
+        failures += judge.failures + faults
+        count += judge.count + there
+    # Asked for alone, without a region to replicate into, a multi-Region key has the same policy.
+    if custody(IMAGES, MultiRegion="yes").property("Key", "KeyPolicy") != custody(IMAGES).property("Key", "KeyPolicy"):
+        print("a multi-Region key was expected to have the production policy", file=sys.stderr)
+        failures += 1
     # One register is no image: then nobody may.
     partial = Template(CUSTODY, PARAMETERS | {"Pcr0": IMAGES[0][0]}).property("Key", "KeyPolicy")
     if json.dumps(partial, indent=2) + "\n" != vectors()["key-policy-no-image.json"]:

@@ -17,7 +17,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use protocol::{Purpose, record::MAX_DATA_KEY};
 
 use super::{BoxFuture, Kms, KmsError, SharedCredentials, WrappedDataKey, connector::KmsHttpClient};
-use crate::{MeasuredConfig, Secret, secret::with_clean_stack, session::Session};
+use crate::{MeasuredConfig, Secret, config, secret::with_clean_stack, session::Session};
 
 /// How often a call is made before it fails.
 const ATTEMPTS: u32 = 3;
@@ -28,6 +28,7 @@ pub struct AwsKms {
     session: Arc<Session>,
     recipient: Arc<RecipientKey>,
     deployment: String,
+    keys: config::Kms,
     key: String,
 }
 
@@ -83,6 +84,7 @@ impl AwsKms {
             session,
             recipient: Arc::new(RecipientKey::generate()?),
             deployment: config.deployment().to_string(),
+            keys: kms.clone(),
             key: kms.keys.first().cloned().ok_or(ClientError::NoKey)?,
         })
     }
@@ -159,11 +161,13 @@ impl Kms for AwsKms {
 
     fn decrypt<'a>(&'a self, purpose: Purpose, wrapped: &'a WrappedDataKey) -> BoxFuture<'a, Secret> {
         Box::pin(async move {
+            // This region's own, where the blob is of the same multi-Region key in another one.
+            let key = self.keys.key_for(&wrapped.kms_key).ok_or(KmsError::WrongKey)?;
             let answer = self
                 .client
                 .decrypt()
                 // Named, so that a blob under any other key is an error and not a surprise.
-                .key_id(&wrapped.kms_key)
+                .key_id(key)
                 .ciphertext_blob(Blob::new(wrapped.blob.clone()))
                 .encryption_context("deployment", &self.deployment)
                 .encryption_context("purpose", purpose.as_str())
@@ -172,7 +176,7 @@ impl Kms for AwsKms {
                 .await
                 .map_err(refused)?;
             self.secret(
-                &wrapped.kms_key,
+                key,
                 answer.key_id.as_deref(),
                 answer.plaintext.as_ref(),
                 answer.ciphertext_for_recipient,

@@ -18,10 +18,12 @@ pub(super) enum Operation {
     GetKeyPolicy,
     ListKeys,
     PutKeyPolicy,
+    ReplicateKey,
+    UpdatePrimaryRegion,
 }
 
 impl Operation {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::CreateKey,
         Self::Decrypt,
         Self::DescribeKey,
@@ -32,6 +34,8 @@ impl Operation {
         Self::GetKeyPolicy,
         Self::ListKeys,
         Self::PutKeyPolicy,
+        Self::ReplicateKey,
+        Self::UpdatePrimaryRegion,
     ];
 
     /// Reads `x-amz-target`.
@@ -52,6 +56,8 @@ impl Operation {
             Self::GetKeyPolicy => "GetKeyPolicy",
             Self::ListKeys => "ListKeys",
             Self::PutKeyPolicy => "PutKeyPolicy",
+            Self::ReplicateKey => "ReplicateKey",
+            Self::UpdatePrimaryRegion => "UpdatePrimaryRegion",
         }
     }
 
@@ -62,7 +68,15 @@ impl Operation {
 
     /// As CloudTrail says it.
     pub(super) const fn is_read_only(self) -> bool {
-        !matches!(self, Self::CreateKey | Self::DisableKey | Self::EnableKey | Self::PutKeyPolicy)
+        !matches!(
+            self,
+            Self::CreateKey
+                | Self::DisableKey
+                | Self::EnableKey
+                | Self::PutKeyPolicy
+                | Self::ReplicateKey
+                | Self::UpdatePrimaryRegion
+        )
     }
 }
 
@@ -80,6 +94,8 @@ pub(super) struct Input {
     pub(super) key_usage: Option<String>,
     pub(super) origin: Option<String>,
     pub(super) multi_region: bool,
+    pub(super) replica_region: Option<String>,
+    pub(super) primary_region: Option<String>,
     pub(super) number_of_bytes: Option<u64>,
     pub(super) encryption_context: Option<EncryptionContext>,
     pub(super) encryption_algorithm: Option<String>,

@@ -1,5 +1,6 @@
 //! Ciphertext blobs: `format ‖ key id ‖ key version ‖ nonce ‖ AES-256-GCM`. Everything before the
-//! ciphertext and the encryption context are authenticated.
+//! ciphertext and the encryption context are authenticated. A region is not in it: related
+//! multi-Region keys open each other's blobs.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use super::keys::{KeyId, MasterKey};
 /// Pairs that are not secret, and that Decrypt must repeat.
 pub(super) type EncryptionContext = BTreeMap<String, String>;
 
-const FORMAT: u8 = 1;
+/// By whether the key is a multi-Region key.
+const FORMATS: [(u8, bool); 2] = [(1, false), (2, true)];
 const NONCE: usize = 12;
 
 /// A blob's parts.
@@ -29,8 +31,9 @@ impl<'a> Blob<'a> {
         let (key_id, rest) = rest.split_first_chunk::<16>()?;
         let (version, rest) = rest.split_first_chunk::<4>()?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE>()?;
-        (*format == FORMAT).then_some(Self {
-            key_id: KeyId::from_bytes(*key_id),
+        let (_, multi_region) = FORMATS.into_iter().find(|(known, _)| known == format)?;
+        Some(Self {
+            key_id: KeyId::from_bytes(*key_id, multi_region),
             version: u32::from_be_bytes(*version),
             nonce: *nonce,
             ciphertext,
@@ -67,7 +70,8 @@ pub(super) fn seal(
 }
 
 fn header(key_id: KeyId, version: u32) -> Vec<u8> {
-    [&[FORMAT][..], key_id.as_bytes(), &version.to_be_bytes()].concat()
+    let format = FORMATS.into_iter().find(|(_, kind)| *kind == key_id.is_multi_region()).unwrap_or_default();
+    [&[format.0][..], key_id.as_bytes(), &version.to_be_bytes()].concat()
 }
 
 /// Lengths before the texts: no two contexts have the same bytes. The map is sorted.
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn a_blob_opens_under_its_key_and_context_only_and_unchanged() {
         let key = MasterKey::generate().unwrap();
-        let id = KeyId::generate().unwrap();
+        let id = KeyId::generate(false).unwrap();
         let right = context(&[("a", "b"), ("c", "d")]);
         let sealed = seal(id, 1, &key, &right, b"secret").unwrap();
         let blob = Blob::parse(&sealed).unwrap();

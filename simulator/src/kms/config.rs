@@ -26,6 +26,8 @@ pub const LOG_FILE: &str = "kms-events.jsonl";
 pub struct Config {
     /// Region, account, and who may sign.
     pub account: Account,
+    /// The folder's own region, where keys are that name none.
+    pub home: String,
     /// Issues the server's certificate.
     pub tls: TlsRoot,
     /// Vouches for enclaves.
@@ -52,8 +54,10 @@ impl Config {
     /// [`KmsError`]
     pub fn in_folder(folder: &Path, region: &str) -> Result<Self, KmsError> {
         let pki = pki::create_or_load(folder)?;
+        let account = Account::create_or_load(folder, region)?;
         Ok(Self {
-            account: Account::create_or_load(folder, region)?,
+            home: account.region.clone(),
+            account,
             tls: pki.tls,
             nsm_root: pki.nsm.trust_anchor()?,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -63,6 +67,14 @@ impl Config {
             clock: system_clock(),
             form: ContentForm::default(),
         })
+    }
+
+    /// The same account's KMS in another region. Over one state file there can be one of each region;
+    /// each knows its own keys alone.
+    #[must_use]
+    pub fn in_region(mut self, region: &str) -> Self {
+        region.clone_into(&mut self.account.region);
+        self
     }
 }
 

@@ -30,7 +30,7 @@ impl Service {
             self.admit(call, event, key, &context, None)?;
             Ok(json!({
                 "CiphertextBlob": BASE64.encode(&seal(key, &context, &plaintext)?),
-                "KeyId": self.arn(key.id)?.as_str(),
+                "KeyId": self.arn(key)?.as_str(),
                 "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
             }))
         })?
@@ -45,7 +45,7 @@ impl Service {
         self.store.read(|keys| {
             let key = match &call.input.key_id {
                 Some(name) => self.find(keys, name)?,
-                None => keys.get(blob.key_id).ok_or(Refusal::CiphertextRefers)?,
+                None => keys.get(&self.account.region, blob.key_id).ok_or(Refusal::CiphertextRefers)?,
             };
             self.admit(call, event, key, &context, attested.as_ref())?;
             if key.id != blob.key_id {
@@ -54,7 +54,7 @@ impl Service {
             let material = key.material.get(&blob.version).ok_or(Refusal::InvalidCiphertext)?;
             let plaintext = blob.open(material, &context).ok_or(Refusal::InvalidCiphertext)?;
             let answer = json!({
-                "KeyId": self.arn(key.id)?.as_str(),
+                "KeyId": self.arn(key)?.as_str(),
                 "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
             });
             self.with_plaintext(call, answer, &plaintext, attested.as_ref())
@@ -78,7 +78,7 @@ impl Service {
             }
             let answer = json!({
                 "CiphertextBlob": BASE64.encode(&seal(key, &context, &data_key)?),
-                "KeyId": self.arn(key.id)?.as_str(),
+                "KeyId": self.arn(key)?.as_str(),
             });
             self.with_plaintext(call, answer, &data_key, attested.as_ref())
         })?
@@ -93,7 +93,7 @@ impl Service {
         context: &EncryptionContext,
         attested: Option<&Attested>,
     ) -> Result<(), Refusal> {
-        let arn = self.arn(key.id)?;
+        let arn = self.arn(key)?;
         event.resource(arn.as_str());
         self.authorize(call, key, Some(context), attested)?;
         if !key.enabled {

@@ -30,6 +30,9 @@ pub(crate) enum Refusal {
     /// No such key or policy.
     #[error("{0}")]
     NotFound(String),
+    /// A related key is in that region already.
+    #[error("{0}")]
+    AlreadyExists(String),
     /// Not a policy that can be evaluated.
     #[error("Policy contains a statement that is not valid: {0}")]
     MalformedPolicy(#[from] PolicyError),
@@ -93,6 +96,7 @@ impl Refusal {
             Self::Disabled(_) => "DisabledException",
             Self::IncorrectKey => "IncorrectKeyException",
             Self::InvalidCiphertext => "InvalidCiphertextException",
+            Self::AlreadyExists(_) => "AlreadyExistsException",
             Self::NotFound(_) => "NotFoundException",
             Self::MalformedPolicy(_) | Self::Lockout => "MalformedPolicyDocumentException",
             Self::Validation(_) => "ValidationException",

@@ -15,6 +15,7 @@ mod keys;
 mod log;
 mod provision;
 mod recipient;
+mod regions;
 mod server;
 mod service;
 mod sigv4;
@@ -34,7 +35,7 @@ use tokio::sync::watch;
 pub use config::{Config, KmsError, LOG_FILE, STATE_FILE};
 pub use envelope::ContentForm;
 pub use faults::{Count, Counters, Fault, FaultRule};
-pub use provision::{provision, provision_production};
+pub use provision::{provision, provision_production, replicate_production};
 
 use crate::pki::TlsRoot;
 use error::Refusal;
@@ -71,7 +72,7 @@ impl LocalKms {
             account_id,
             nsm_root: config.nsm_root,
             clock: config.clock,
-            store: Store::open(config.state)?,
+            store: Store::open(config.state, &config.home)?,
             log: log::Log::open(config.log.as_deref())?,
             faults: faults::Faults::default(),
             form: config.form,
@@ -131,10 +132,22 @@ impl LocalKms {
     /// # Errors
     /// [`KmsError::Refused`] for a policy that cannot be evaluated.
     pub fn create_key_with_policy(&self, policy: Option<&str>) -> Result<String, KmsError> {
+        self.create_key(policy, false)
+    }
+
+    /// The same, of a multi-Region primary key.
+    ///
+    /// # Errors
+    /// As [`Self::create_key_with_policy`].
+    pub fn create_multi_region_key(&self, policy: Option<&str>) -> Result<String, KmsError> {
+        self.create_key(policy, true)
+    }
+
+    fn create_key(&self, policy: Option<&str>, multi_region: bool) -> Result<String, KmsError> {
         let policy = policy.map_or_else(|| self.service.default_policy(), str::to_owned);
         Policy::parse(&policy).map_err(Refusal::from)?;
-        let key = self.service.new_key(policy, String::new())?;
-        let arn = self.service.arn(key.id)?;
+        let key = self.service.new_key(policy, String::new(), multi_region)?;
+        let arn = self.service.arn(&key)?;
         self.service.store.change(|keys| {
             keys.push(key);
             Ok::<_, Refusal>(())
@@ -162,7 +175,8 @@ impl LocalKms {
     fn change(&self, key: &str, change: impl FnOnce(&mut Key)) -> Result<(), KmsError> {
         let id = self.service.key_id(key)?;
         self.service.store.change(|keys| {
-            change(keys.get_mut(id).ok_or(Refusal::NotFound(format!("Key '{key}' does not exist")))?);
+            let found = keys.get_mut(&self.service.account.region, id);
+            change(found.ok_or(Refusal::NotFound(format!("Key '{key}' does not exist")))?);
             Ok::<_, Refusal>(())
         })?;
         Ok(())
@@ -204,9 +218,11 @@ impl fmt::Debug for LocalKms {
     }
 }
 
-fn new_key(now: u64, policy: String, description: String) -> Option<Key> {
+fn new_key(now: u64, region: &str, policy: String, description: String, multi_region: bool) -> Option<Key> {
     Some(Key {
-        id: KeyId::generate()?,
+        id: KeyId::generate(multi_region)?,
+        region: region.to_owned(),
+        replica: false,
         created: now,
         description,
         enabled: true,

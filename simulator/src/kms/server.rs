@@ -195,5 +195,5 @@ fn response(result: Result<&Value, &Refusal>, request_id: &str) -> Response<Body
 }
 
 fn uuid() -> String {
-    KeyId::generate().map(|id| id.to_string()).unwrap_or_default()
+    KeyId::generate(false).map(|id| id.to_string()).unwrap_or_default()
 }

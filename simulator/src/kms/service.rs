@@ -56,15 +56,17 @@ impl Service {
             Operation::CreateKey => self.create_key(call, event),
             Operation::ListKeys => self.list_keys(call),
             Operation::DescribeKey => {
-                self.with_key(call, event, |key| Ok(json!({"KeyMetadata": self.metadata(key)})))
+                self.with_key(call, event, |key, keys| Ok(json!({"KeyMetadata": self.metadata(key, keys)?})))
             }
-            Operation::GetKeyPolicy => self.with_key(call, event, |key| {
+            Operation::GetKeyPolicy => self.with_key(call, event, |key, _| {
                 default_policy_name(&call.input)?;
                 Ok(json!({"Policy": key.policy, "PolicyName": "default"}))
             }),
             Operation::EnableKey => self.switch(call, event, true),
             Operation::DisableKey => self.switch(call, event, false),
             Operation::PutKeyPolicy => self.put_key_policy(call, event),
+            Operation::ReplicateKey => self.replicate_key(call, event),
+            Operation::UpdatePrimaryRegion => self.update_primary_region(call, event),
             Operation::Encrypt => self.encrypt(call, event),
             Operation::Decrypt => self.decrypt(call, event),
             Operation::GenerateDataKey => self.generate_data_key(call, event),
@@ -89,6 +91,12 @@ impl Service {
             event.parameter("policy", policy.as_str());
             event.parameter("bypassPolicyLockoutSafetyCheck", input.bypass_policy_lockout_safety_check);
         }
+        if let Some(region) = &input.replica_region {
+            event.parameter("replicaRegion", region.as_str());
+        }
+        if let Some(region) = &input.primary_region {
+            event.parameter("primaryRegion", region.as_str());
+        }
         if matches!(call.operation, Operation::Encrypt | Operation::Decrypt) {
             event.parameter("encryptionAlgorithm", "SYMMETRIC_DEFAULT");
         }
@@ -102,14 +110,14 @@ impl Service {
         Ok(Some(attested))
     }
 
-    pub(super) fn arn(&self, id: KeyId) -> Result<Arn, Refusal> {
-        let text = format!("arn:aws:kms:{}:{}:key/{id}", self.account.region, self.account_id);
+    pub(super) fn arn(&self, key: &Key) -> Result<Arn, Refusal> {
+        let text = format!("arn:aws:kms:{}:{}:key/{}", key.region, self.account_id, key.id);
         text.parse().map_err(|_| Refusal::Internal)
     }
 
     /// The key that a request names: by its id or its ARN.
     pub(super) fn find<'k>(&self, keys: &'k Keys, name: &str) -> Result<&'k Key, Refusal> {
-        keys.get(self.key_id(name)?).ok_or_else(|| self.not_found(name))
+        keys.get(&self.account.region, self.key_id(name)?).ok_or_else(|| self.not_found(name))
     }
 
     pub(super) fn key_id(&self, name: &str) -> Result<KeyId, Refusal> {
@@ -134,32 +142,35 @@ impl Service {
             || !only(&input.customer_master_key_spec, "SYMMETRIC_DEFAULT")
             || !only(&input.key_usage, "ENCRYPT_DECRYPT")
             || !only(&input.origin, "AWS_KMS")
-            || input.multi_region
         {
-            return Err(Refusal::UnsupportedOperation(
-                "Only symmetric encryption keys of one region are simulated.",
-            ));
+            return Err(Refusal::UnsupportedOperation("Only symmetric encryption keys are simulated."));
         }
         self.authorize_by_identity(call)?;
         let policy = input.policy.clone().unwrap_or_else(|| self.default_policy());
         let parsed = Policy::parse(&policy)?;
-        let key = self.new_key(policy, input.description.clone().unwrap_or_default())?;
-        self.check_lockout(call, key.id, &parsed)?;
+        let description = input.description.clone().unwrap_or_default();
+        let key = self.new_key(policy, description, input.multi_region)?;
+        self.check_lockout(call, &key, &parsed)?;
         if input.dry_run {
             return Err(Refusal::DryRun);
         }
-        event.resource(self.arn(key.id)?.as_str());
-        let metadata = self.metadata(&key);
+        event.resource(self.arn(&key)?.as_str());
         self.store.change(|keys| {
+            let metadata = self.metadata(&key, keys)?;
             keys.push(key);
-            Ok::<_, Refusal>(())
-        })?;
-        Ok(json!({ "KeyMetadata": metadata }))
+            Ok(json!({ "KeyMetadata": metadata }))
+        })
     }
 
     /// A key that is not stored yet.
-    pub(super) fn new_key(&self, policy: String, description: String) -> Result<Key, Refusal> {
-        super::new_key((self.clock)(), policy, description).ok_or(Refusal::Internal)
+    pub(super) fn new_key(
+        &self,
+        policy: String,
+        description: String,
+        multi_region: bool,
+    ) -> Result<Key, Refusal> {
+        let (now, region) = ((self.clock)(), &self.account.region);
+        super::new_key(now, region, policy, description, multi_region).ok_or(Refusal::Internal)
     }
 
     /// What AWS gives a key without a policy: everything is left to IAM.
@@ -180,32 +191,33 @@ impl Service {
 
     fn list_keys(&self, call: &Call<'_>) -> Result<Value, Refusal> {
         self.authorize_by_identity(call)?;
-        let ids: Vec<KeyId> = self.store.read(|keys| keys.iter().map(|key| key.id).collect())?;
-        let entry = |id: &KeyId| Ok(json!({"KeyId": id, "KeyArn": self.arn(*id)?.as_str()}));
-        let entries = ids.iter().map(entry).collect::<Result<Vec<Value>, Refusal>>()?;
+        let entry = |key: &Key| Ok(json!({"KeyId": key.id, "KeyArn": self.arn(key)?.as_str()}));
+        let entries = self.store.read(|keys| {
+            keys.in_region(&self.account.region).map(entry).collect::<Result<Vec<Value>, Refusal>>()
+        })??;
         Ok(json!({"Keys": entries, "Truncated": false}))
     }
 
     /// Does something with the key that the request names, if its policy allows.
-    fn with_key<T>(
+    pub(super) fn with_key<T>(
         &self,
         call: &Call<'_>,
         event: &mut Event,
-        then: impl FnOnce(&Key) -> Result<T, Refusal>,
+        then: impl FnOnce(&Key, &Keys) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let name = need("keyId", &call.input.key_id)?;
         self.store.read(|keys| {
             let key = self.find(keys, name)?;
-            event.resource(self.arn(key.id)?.as_str());
+            event.resource(self.arn(key)?.as_str());
             self.authorize(call, key, None, None)?;
-            then(key)
+            then(key, keys)
         })?
     }
 
     fn switch(&self, call: &Call<'_>, event: &mut Event, enabled: bool) -> Result<Value, Refusal> {
-        let id = self.with_key(call, event, |key| Ok(key.id))?;
+        let id = self.with_key(call, event, |key, _| Ok(key.id))?;
         self.store.change(|keys| {
-            let key = keys.get_mut(id).ok_or(Refusal::Internal)?;
+            let key = keys.get_mut(&self.account.region, id).ok_or(Refusal::Internal)?;
             key.enabled = enabled;
             Ok::<_, Refusal>(Value::Null)
         })
@@ -214,21 +226,22 @@ impl Service {
     fn put_key_policy(&self, call: &Call<'_>, event: &mut Event) -> Result<Value, Refusal> {
         default_policy_name(&call.input)?;
         let text = need("policy", &call.input.policy)?;
-        let id = self.with_key(call, event, |key| Ok(key.id))?;
-        let policy = Policy::parse(text)?;
-        self.check_lockout(call, id, &policy)?;
+        let id = self.with_key(call, event, |key, _| {
+            self.check_lockout(call, key, &Policy::parse(text)?)?;
+            Ok(key.id)
+        })?;
         self.store.change(|keys| {
-            let key = keys.get_mut(id).ok_or(Refusal::Internal)?;
+            let key = keys.get_mut(&self.account.region, id).ok_or(Refusal::Internal)?;
             key.policy = text.to_owned();
             Ok::<_, Refusal>(Value::Null)
         })
     }
 
-    fn metadata(&self, key: &Key) -> Value {
-        json!({
+    pub(super) fn metadata(&self, key: &Key, keys: &Keys) -> Result<Value, Refusal> {
+        let mut metadata = json!({
             "AWSAccountId": self.account_id.as_str(),
             "KeyId": key.id,
-            "Arn": format!("arn:aws:kms:{}:{}:key/{}", self.account.region, self.account_id, key.id),
+            "Arn": self.arn(key)?.as_str(),
             "CreationDate": key.created as f64 / 1000.0,
             "Enabled": key.enabled,
             "Description": key.description,
@@ -239,8 +252,12 @@ impl Service {
             "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
             "KeySpec": "SYMMETRIC_DEFAULT",
             "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
-            "MultiRegion": false,
-        })
+            "MultiRegion": key.id.is_multi_region(),
+        });
+        if let Some(members) = metadata.as_object_mut().filter(|_| key.id.is_multi_region()) {
+            members.insert("MultiRegionConfiguration".into(), self.multi_region(key, keys)?);
+        }
+        Ok(metadata)
     }
 }
 

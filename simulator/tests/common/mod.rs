@@ -115,12 +115,27 @@ impl World {
         self.send(&request).await
     }
 
+    /// The same account's KMS in another region.
+    pub fn elsewhere(&self, region: &str) -> LocalKms {
+        LocalKms::start(Config::in_folder(self.folder.path(), REGION).unwrap().in_region(region)).unwrap()
+    }
+
+    /// Calls an operation of another region's KMS.
+    pub async fn call_in(&self, kms: &LocalKms, region: &str, operation: &str, input: Value) -> Answer {
+        let request = Signing::new(self.principal("operator"), operation, input);
+        self.send_to(kms, &Signing { region: region.into(), ..request }).await
+    }
+
     pub async fn send(&self, signing: &Signing) -> Answer {
+        self.send_to(&self.kms, signing).await
+    }
+
+    pub async fn send_to(&self, kms: &LocalKms, signing: &Signing) -> Answer {
         let mut request = self
             .client
-            .post(self.kms.endpoint())
+            .post(kms.endpoint())
             .body(signing.sent_body.clone().unwrap_or_else(|| signing.body.clone()));
-        for (name, value) in signing.headers(&self.kms.addr().to_string()) {
+        for (name, value) in signing.headers(&kms.addr().to_string()) {
             request = request.header(name, value);
         }
         let response = request.send().await.unwrap();
