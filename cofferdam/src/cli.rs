@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    address, attest, dev, eif, error::Error, keys, kms, log, operator, order, output::Screen, policy, sign,
-    transaction,
+    address, attest, dev, eif, error::Error, keys, kms, log, operator, order, output::Screen, policy, rewrap,
+    sign, transaction,
 };
 
 /// Verifies, from the outside, what a Cofferdam enclave says of itself; makes keys; asks for
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Sign(Box<sign::SignArgs>),
     /// Ask whether a transaction would be signed, and why: every check of the policy
     Explain(Box<sign::ExplainArgs>),
+    /// Have keys sealed anew under another KMS key, and verify what is then stored. Deletes nothing
+    Rewrap(Box<rewrap::RewrapArgs>),
     /// Enclave images: build, measure, verify
     #[command(subcommand)]
     Eif(eif::Command),
@@ -79,6 +81,7 @@ impl Command {
             Self::Transaction(command) => command.run(screen),
             Self::Sign(args) => sign::run(&args, screen).await,
             Self::Explain(args) => sign::explain(&args, screen).await,
+            Self::Rewrap(args) => rewrap::run(&args, screen).await,
             Self::Eif(command) => command.run(screen),
             Self::Kms(command) => command.run(screen),
             Self::Keys(command) => command.run(screen).await,

@@ -42,6 +42,7 @@ mod operator;
 mod order;
 mod output;
 mod policy;
+mod rewrap;
 mod sign;
 mod transaction;
 mod trust;

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
+    str::FromStr,
 };
 
 use serde::de::DeserializeOwned;
@@ -71,6 +72,12 @@ impl Line {
     pub(crate) fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, Error> {
         serde_json::from_slice(&self.bytes)
             .map_err(|error| self.bad(format_args!("{what} was expected: {error}")))
+    }
+
+    /// The value that the line is without the white space around it, which is `what`.
+    pub(crate) fn text<T: FromStr>(&self, what: &str) -> Result<T, Error> {
+        let text = std::str::from_utf8(self.bytes.trim_ascii()).ok();
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| self.bad(format_args!("{what} was expected")))
     }
 
     /// An error that names the line.

@@ -169,6 +169,15 @@ impl DataKeys {
         }
     }
 
+    /// The data key behind `wrapped`, from KMS and never from memory: for whoever must know that KMS
+    /// still gives it.
+    ///
+    /// # Errors
+    /// [`KmsError`]
+    pub async fn ask(&self, purpose: Purpose, wrapped: &WrappedDataKey) -> Result<Arc<Secret>, KmsError> {
+        self.kms.decrypt(purpose, wrapped).await.map(Arc::new)
+    }
+
     /// Lets go of every data key past its age, and of places that nobody fills any more. Never
     /// waits for KMS: where somebody asks it for a sealing key just now, that one is replaced anyway.
     pub fn expire(&self) {

@@ -41,6 +41,7 @@ pub mod keys;
 pub mod kms;
 mod refusal;
 mod requests;
+mod rewrap;
 pub mod sealing;
 mod secret;
 mod server;

@@ -35,7 +35,7 @@ const AT_ONCE: usize = 4;
 
 impl Service {
     /// The gate. Whoever is turned away is on the log.
-    fn admit(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Caller, Refusal> {
+    pub(crate) fn admit(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Caller, Refusal> {
         self.journal.room_for_strangers()?;
         let now = self.session.clock().now();
         self.gate.pass(request, self.authority.policy(now), now).map_err(|away| {
@@ -51,7 +51,7 @@ impl Service {
     }
 
     /// Refuses what an admitted caller asks, and says so on the log.
-    fn turn_down(&self, caller: &Caller, refusal: Refusal, trail: &mut Trail) -> Refusal {
+    pub(crate) fn turn_down(&self, caller: &Caller, refusal: Refusal, trail: &mut Trail) -> Refusal {
         let event = Event::refused(operation(caller.route), &refusal);
         let event = event.by(Some(&caller.client), Some(caller.request));
         self.journal.write(event.policy(self.authority.read().reference()), trail);
@@ -75,7 +75,12 @@ impl Service {
                 .map(|keys| Some(Allowed::Create(keys.into())))
                 .map_err(malformed_body),
             Route::CheckKey(key) => Ok(Some(Allowed::Check(key))),
-            Route::Sign | Route::SignBatch | Route::Explain | Route::SubmitOrder | Route::ReplaceKey(_) => {
+            Route::Sign
+            | Route::SignBatch
+            | Route::Explain
+            | Route::SubmitOrder
+            | Route::ReplaceKey(_)
+            | Route::RewrapKeys => {
                 Err(Refusal::new(RefusalCode::RequestMalformed, "the operation for this route was expected"))
             }
         };
@@ -183,7 +188,7 @@ impl Service {
             .map_err(|refusal| self.turn_down(&caller, refusal, trail))?;
         let wanted: HashSet<KeyId> = requests.iter().flat_map(|request| &request.keys).copied().collect();
         let records = records.into_iter().map(ByteBuf::into_vec).collect();
-        let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records).await;
+        let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records, None).await;
         // A few signatures take less time than it takes to have another thread make them. One key of
         // Bitcoin may sign for a hundred coins.
         let few = requests.iter().map(|request| request.keys.len()).sum::<usize>() <= AT_ONCE;
@@ -264,6 +269,6 @@ fn operation(route: Route) -> OperationName {
     route.operation().parse().unwrap_or(OperationName::REQUEST)
 }
 
-fn malformed_body(error: BodyError) -> Refusal {
+pub(crate) fn malformed_body(error: BodyError) -> Refusal {
     Refusal::new(RefusalCode::RequestMalformed, error.to_string()).tagged("request.body")
 }

@@ -43,9 +43,10 @@ struct Permits {
 impl Permits {
     fn of(&self, operation: &Operation) -> &Arc<Semaphore> {
         match operation {
-            Operation::CreateKeys { .. } | Operation::CheckRecord { .. } | Operation::Sign { .. } => {
-                &self.work
-            }
+            Operation::CreateKeys { .. }
+            | Operation::CheckRecord { .. }
+            | Operation::Sign { .. }
+            | Operation::Rewrap { .. } => &self.work,
             // What waits for nothing but the processor: orders above all.
             Operation::Describe
             | Operation::Attest { .. }

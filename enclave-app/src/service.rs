@@ -149,6 +149,9 @@ impl Service {
             (Operation::Sign { request, records }, Phase::Serving) => {
                 self.sign(request, records, trail).await
             }
+            (Operation::Rewrap { request, records }, Phase::Serving) => {
+                self.rewrap(request, records, trail).await
+            }
         }
     }
 
@@ -162,6 +165,7 @@ impl Service {
             document: ByteBuf::from(self.session.document().to_vec()),
             document_hash: self.session.document_hash(),
             time: now,
+            kms_keys: self.config.kms().keys.clone(),
             log_open: self.journal.is_open(),
             policy: standing.reference(),
             active: standing.policy(now).is_ok(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chains::PublicKey;
-use protocol::{KeyId, KeyPath, Purpose, Record, Refusal, RefusalCode};
+use protocol::{KeyId, KeyPath, Purpose, Record, RecordHeader, Refusal, RefusalCode};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -31,6 +31,16 @@ impl Sealed {
     /// The key.
     pub(crate) fn key_id(&self) -> KeyId {
         self.record.header().key_id
+    }
+
+    /// What names the key. Proven only once the record opened.
+    pub(crate) fn header(&self) -> &RecordHeader {
+        self.record.header()
+    }
+
+    /// The address certificate, sealed with the key.
+    pub(crate) fn certificate(&self) -> &str {
+        self.record.certificate()
     }
 
     /// Opens the record and compares the public key.
@@ -62,12 +72,14 @@ type Name = (Purpose, String, Vec<u8>);
 
 /// Joins the records of the keys that are wanted with their data keys, each of which is asked of
 /// KMS once at most, all at the same time. What fails for one key fails for that key alone; records
-/// of other keys are not looked at.
+/// of other keys are not looked at. A data key under the KMS key `anew` is asked of KMS even where it
+/// is in memory.
 pub(crate) async fn unwrap(
     config: &MeasuredConfig,
     data_keys: &Arc<DataKeys>,
     wanted: &HashSet<KeyId>,
     records: Vec<Vec<u8>>,
+    anew: Option<&str>,
 ) -> HashMap<KeyId, Result<Sealed, Refusal>> {
     // A record that is none leaves its key without one: whose it would be is unknown.
     let records = records.iter().filter_map(|bytes| Record::read(bytes).ok());
@@ -89,13 +101,18 @@ pub(crate) async fn unwrap(
             && names.insert(name.clone())
         {
             let wrapped = WrappedDataKey { kms_key: name.1.clone(), blob: name.2.clone() };
-            if let Some(held) = data_keys.held(name.0, &wrapped) {
+            let anew = anew.is_some_and(|kms_key| kms_key == wrapped.kms_key);
+            if let Some(held) = data_keys.held(name.0, &wrapped).filter(|_| !anew) {
                 opened.insert(name.clone(), Ok(held));
             } else {
                 let (name, data_keys) = (name.clone(), data_keys.clone());
                 asking.spawn(async move {
-                    let opened = data_keys.open(name.0, &wrapped).await.map_err(Refusal::from);
-                    (name, opened)
+                    let opened = if anew {
+                        data_keys.ask(name.0, &wrapped).await
+                    } else {
+                        data_keys.open(name.0, &wrapped).await
+                    };
+                    (name, opened.map_err(Refusal::from))
                 });
             }
         }

@@ -9,7 +9,7 @@ use chains::Chain;
 use libfuzzer_sys::fuzz_target;
 use protocol::{
     KeyId, NewKey, Purpose,
-    api::{self, MAX_ADDRESSES, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route, SignatureRequest},
+    api::{self, MAX_ADDRESSES, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route, SignatureRequest},
     log::OperationName,
 };
 
@@ -67,6 +67,12 @@ fuzz_target!(|bytes: &[u8]| {
                 assert!((1..=MAX_SIGNATURES).contains(&requests.len()));
                 assert!(route == Route::SignBatch || requests.len() == 1);
                 requests.iter().for_each(check_signature);
+            }
+        }
+        Route::RewrapKeys => {
+            if let Ok(keys) = api::rewrapped_keys(body) {
+                assert!((1..=MAX_REWRAPPED).contains(&keys.len()));
+                assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
             }
         }
         Route::ReplaceKey(id) => {

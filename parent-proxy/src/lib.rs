@@ -37,6 +37,7 @@ pub mod enclave;
 pub mod log;
 pub mod logging;
 pub mod metrics;
+pub mod records;
 mod run;
 mod server;
 mod stop;

@@ -46,6 +46,29 @@ pub enum Answer {
     Signatures(Vec<Result<SignedTransaction, Refusal>>),
     /// To [`Operation::Sign`] of a request that asks what would be signed: JSON.
     Explanation(String),
+    /// To [`Operation::Rewrap`].
+    Rewrapped(Rewrapped),
+}
+
+/// What became of keys that were to be re-sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrapped {
+    /// For each key of the request, in its order.
+    pub keys: Vec<Result<Rewrapping, Refusal>>,
+    /// ARN of the configuration's first KMS key.
+    pub kms_key: String,
+}
+
+/// What became of a key that was to be re-sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Rewrapping {
+    /// The record opened, and is under the first KMS key.
+    Current,
+    /// The record opened, and was under another key: the encoded [`crate::Record`] of the same key
+    /// under the first.
+    Record(ByteBuf),
 }
 
 /// Whose request it is.
@@ -126,6 +149,8 @@ pub struct Description {
     pub document_hash: DocumentHash,
     /// The enclave's time, in milliseconds since 1970.
     pub time: u64,
+    /// ARNs of the configuration's KMS keys, in its order.
+    pub kms_keys: Vec<String>,
     /// Whether the log has begun.
     pub log_open: bool,
     /// The policy, when there is one.

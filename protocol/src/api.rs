@@ -16,6 +16,9 @@ pub const MAX_ADDRESSES: usize = 1000;
 pub const MAX_SIGNATURES: usize = 256;
 /// The most keys of one transaction.
 pub const MAX_SIGNING_KEYS: usize = 100;
+/// The most keys of one request to re-seal: their records fit one frame, and their ids one entry of
+/// the log.
+pub const MAX_REWRAPPED: usize = 100;
 
 /// Why a body is not what its route takes. Says the place, never the content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +40,8 @@ pub enum Route {
     CheckKey(KeyId),
     /// `POST /v1/keys/{id}/replace`
     ReplaceKey(KeyId),
+    /// `POST /v1/keys/rewrap`
+    RewrapKeys,
     /// `POST /v1/signatures`
     Sign,
     /// `POST /v1/signatures/batch`
@@ -66,6 +71,7 @@ impl Route {
             ("GET", ["keys", id]) => Self::ReadKey(id.parse().ok()?),
             ("POST", ["keys", id, "check"]) => Self::CheckKey(id.parse().ok()?),
             ("POST", ["keys", id, "replace"]) => Self::ReplaceKey(id.parse().ok()?),
+            ("POST", ["keys", "rewrap"]) => Self::RewrapKeys,
             ("POST", ["signatures"]) => Self::Sign,
             ("POST", ["signatures", "batch"]) => Self::SignBatch,
             ("POST", ["signatures", "explain"]) => Self::Explain,
@@ -86,6 +92,7 @@ impl Route {
             Self::ListKeys | Self::ReadKey(_) | Self::CheckKey(_) => &[Role::KeysRead],
             Self::Sign | Self::SignBatch | Self::Explain => &[Role::SignSweep, Role::SignApi],
             Self::SubmitOrder | Self::ReplaceKey(_) => &[Role::OrderSubmit],
+            Self::RewrapKeys => &[Role::KeysRewrap],
             Self::ReadPolicy | Self::ReadOrders | Self::ReadLog | Self::ReadCheckpoint => &[Role::AuditRead],
         }
     }
@@ -97,6 +104,7 @@ impl Route {
             Self::ListKeys | Self::ReadKey(_) => "keys.read",
             Self::CheckKey(_) => "key.check",
             Self::ReplaceKey(_) => "key.replace",
+            Self::RewrapKeys => "key.rewrap",
             Self::Sign | Self::SignBatch => "transaction.sign",
             Self::Explain => "transaction.explain",
             Self::SubmitOrder => "order.submit",
@@ -160,6 +168,14 @@ pub struct SignaturesRequest {
     pub signatures: Vec<SignatureRequest>,
 }
 
+/// Keys to re-seal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewrapRequest {
+    /// 1 to [`MAX_REWRAPPED`], each once.
+    pub keys: Vec<KeyId>,
+}
+
 /// The order that retires a key, in its DSSE envelope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,13 +236,19 @@ pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, Bo
     count("signatures", requests.len(), MAX_SIGNATURES)?;
     for request in &requests {
         let most = if request.chain == Chain::Bitcoin { MAX_SIGNING_KEYS } else { 1 };
-        count("keys", request.keys.len(), most)?;
-        let mut seen = std::collections::BTreeSet::new();
-        if !request.keys.iter().all(|key| seen.insert(*key)) {
-            return Err(BodyError("keys: each key once was expected".into()));
-        }
+        distinct_keys(&request.keys, most)?;
     }
     Ok(requests)
+}
+
+/// The keys that a body of `POST /v1/keys/rewrap` names.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn rewrapped_keys(body: &[u8]) -> Result<Vec<KeyId>, BodyError> {
+    let keys = parse::<RewrapRequest>(body)?.keys;
+    distinct_keys(&keys, MAX_REWRAPPED)?;
+    Ok(keys)
 }
 
 /// The order's envelope in a body of `POST /v1/keys/{id}/replace`.
@@ -247,6 +269,16 @@ impl TryFrom<AddressRequest> for NewKey {
             return Err(BodyError("label: an api wallet's was expected".into()));
         }
         Ok(Self { user, chain, purpose, index, label })
+    }
+}
+
+fn distinct_keys(keys: &[KeyId], most: usize) -> Result<(), BodyError> {
+    count("keys", keys.len(), most)?;
+    let mut seen = std::collections::BTreeSet::new();
+    if keys.iter().all(|key| seen.insert(*key)) {
+        Ok(())
+    } else {
+        Err(BodyError("keys: each key once was expected".into()))
     }
 }
 
@@ -273,6 +305,7 @@ fn parse<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, BodyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::KeyPath;
 
     const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
 
@@ -281,6 +314,7 @@ mod tests {
         assert_eq!(Route::of("POST", "/v1/addresses"), Some(Route::CreateAddress));
         let id = KEY.parse().unwrap();
         assert_eq!(Route::of("POST", &format!("/v1/keys/{KEY}/replace")), Some(Route::ReplaceKey(id)));
+        assert_eq!(Route::of("POST", "/v1/keys/rewrap"), Some(Route::RewrapKeys));
         for (method, path) in [
             ("GET", "/v1/addresses"),
             ("POST", "/v1/addresses/"),
@@ -289,6 +323,8 @@ mod tests {
             ("POST", "v1/addresses"),
             ("post", "/v1/addresses"),
             ("GET", "/v1/keys/key_x"),
+            ("GET", "/v1/keys/rewrap"),
+            ("POST", "/v1/keys/rewrap/x"),
             ("GET", ""),
         ] {
             assert_eq!(Route::of(method, path), None, "{method} {path}");
@@ -324,6 +360,26 @@ mod tests {
         for (chain, keys) in [("evm", ""), ("evm", &two), ("bitcoin", &two)] {
             assert!(signatures(Route::Sign, body(chain, keys).as_bytes()).is_err(), "{chain} {keys}");
         }
+    }
+
+    #[test]
+    fn a_hundred_keys_at_most_are_re_sealed_and_each_once() {
+        let id = |n: u8| {
+            let path = KeyPath {
+                user: format!("user {n}").parse().unwrap(),
+                chain: Chain::Evm,
+                purpose: Purpose::Sweep,
+                index: Index::default(),
+            };
+            KeyId::derive(&"laptop".parse().unwrap(), &path)
+        };
+        let body = |keys: Vec<KeyId>| serde_json::to_vec(&RewrapRequest { keys }).unwrap();
+        let hundred: Vec<KeyId> = (0..100).map(id).collect();
+        assert_eq!(rewrapped_keys(&body(hundred.clone())), Ok(hundred.clone()));
+        for bad in [vec![], vec![id(1), id(1)], [hundred, vec![id(100)]].concat()] {
+            assert!(rewrapped_keys(&body(bad)).is_err());
+        }
+        assert!(rewrapped_keys(br#"{"keys":["key_x"]}"#).is_err());
     }
 
     #[test]

@@ -247,6 +247,15 @@ impl KeyId {
         let first = HEXLOWER.encode(self.0.get(..1).unwrap_or_default());
         format!("keys/v1/{first}/{self}")
     }
+
+    /// Where its record under a later KMS key is stored:
+    /// `rewrapped/v1/<32 hexadecimal digits>/<two>/<key id>`. The 32 are the first 16 bytes of SHA-256
+    /// of the KMS key's ARN.
+    pub fn rewrapped_path(&self, kms_key: &str) -> String {
+        let first = HEXLOWER.encode(self.0.get(..1).unwrap_or_default());
+        let kms_key = HEXLOWER.encode(Sha256::digest(kms_key).get(..16).unwrap_or_default());
+        format!("rewrapped/v1/{kms_key}/{first}/{self}")
+    }
 }
 
 impl fmt::Display for KeyId {
@@ -311,6 +320,9 @@ mod tests {
         assert_eq!(id.as_bytes(), &<[u8; 32]>::from(Sha256::digest(&cbor)));
         assert_eq!(id.to_string(), "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq");
         assert_eq!(id.object_path(), format!("keys/v1/{:02x}/{id}", id.as_bytes()[0]));
+        let rewrapped = id.rewrapped_path("");
+        let empty = "e3b0c44298fc1c149afbf4c8996fb924";
+        assert_eq!(rewrapped, format!("rewrapped/v1/{empty}/{:02x}/{id}", id.as_bytes()[0]));
         assert_eq!(id.to_string().parse(), Ok(id));
     }
 

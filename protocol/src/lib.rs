@@ -44,7 +44,8 @@ pub mod timestamp;
 pub mod transport;
 
 pub use answer::{
-    Answer, Authorized, Description, OrderAccepted, Phase, Replacement, SignedTransaction, State,
+    Answer, Authorized, Description, OrderAccepted, Phase, Replacement, Rewrapped, Rewrapping,
+    SignedTransaction, State,
 };
 pub use certificate::{AddressClaims, CertificateError};
 pub use credentials::Credentials;

@@ -16,8 +16,8 @@ use serde::{
 use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::{
-    Answer, Credentials, Index, KeyPath, Label, Purpose, Refusal, UserRef, frame::MAX_FRAME,
-    request::SignedRequest,
+    Answer, Credentials, Index, KeyPath, Label, Purpose, Refusal, UserRef, api::MAX_REWRAPPED,
+    frame::MAX_FRAME, request::SignedRequest,
 };
 
 /// The most keys that one [`Operation::CreateKeys`] may ask for: their records fit one frame.
@@ -158,6 +158,16 @@ pub enum Operation {
         /// As it came in.
         request: SignedRequest,
     },
+    /// Re-seals the keys of a request under the configuration's first KMS key, where they are not
+    /// under it.
+    Rewrap {
+        /// The stored records of the keys that the request names, each once: at most
+        /// [`MAX_REWRAPPED`].
+        #[serde(deserialize_with = "at_most::<MAX_REWRAPPED, _, _>")]
+        records: Vec<ByteBuf>,
+        /// As it came in.
+        request: SignedRequest,
+    },
 }
 
 impl Operation {
@@ -179,6 +189,7 @@ impl Operation {
             Self::CheckRecord { .. } => "check_record",
             Self::SubmitOrder { .. } => "submit_order",
             Self::Sign { .. } => "sign",
+            Self::Rewrap { .. } => "rewrap",
         }
     }
 }
@@ -309,11 +320,14 @@ mod tests {
             body: ByteBuf::new(),
         };
         let sign = |count| Operation::Sign { request: request.clone(), records: vec![ByteBuf::new(); count] };
+        let rewrap =
+            |count| Operation::Rewrap { request: request.clone(), records: vec![ByteBuf::new(); count] };
         let create = |count| Operation::CreateKeys { ticket: 1, positions: vec![0; count] };
         for (most, more) in [
             (replay(MAX_REPLAYED), replay(MAX_REPLAYED + 1)),
             (sign(MAX_RECORDS), sign(MAX_RECORDS + 1)),
             (create(MAX_KEYS), create(MAX_KEYS + 1)),
+            (rewrap(MAX_REWRAPPED), rewrap(MAX_REWRAPPED + 1)),
         ] {
             let bytes = |operation| Request { id: 1, operation }.encode().unwrap();
             assert!(Request::decode(&bytes(most)).is_ok());

@@ -39,6 +39,9 @@ pub const AUDITOR: Client = Client { id: "auditor", seed: 12, roles: &["audit.re
 /// Submits orders.
 pub const DESK: Client = Client { id: "desk", seed: 13, roles: &["order.submit"] };
 
+/// Has keys re-sealed.
+pub const KEEPER: Client = Client { id: "keeper", seed: 14, roles: &["keys.rewrap"] };
+
 impl Client {
     pub fn key(&self) -> SigningKey {
         SigningKey::from_bytes(&[self.seed; 32])
@@ -74,6 +77,13 @@ impl Client {
     pub fn request(&self, deployment: &str, method: &str, path: &str, body: &[u8]) -> SignedRequest {
         let headers = self.headers(deployment, method, path, None, body);
         forwarded(method, path, headers, body)
+    }
+
+    /// The private key as `cofferdam` reads it from a file: PKCS#8 in PEM.
+    pub fn key_file(&self) -> String {
+        let prefix = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+        let text = data_encoding::BASE64.encode(&[&prefix[..], &[self.seed; 32]].concat());
+        format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
     }
 
     /// As the policy names it.
@@ -161,7 +171,7 @@ pub fn policy(deployment: &str, version: u64) -> Value {
     json!({
         "v": 1, "deployment": deployment, "version": version,
         "not_before": moment(now() - 3600), "not_after": moment(now() + 86_400),
-        "clients": [BACKEND.in_policy(), AUDITOR.in_policy(), DESK.in_policy()],
+        "clients": [BACKEND.in_policy(), AUDITOR.in_policy(), DESK.in_policy(), KEEPER.in_policy()],
         "rules": [chains("deposits", "sweep"), api],
         "crediting": { "evm": "active", "bitcoin": "active", "solana": "active", "tron": "active" },
         "frozen": {}, "lifted_orders": [],

@@ -81,6 +81,22 @@ impl Deployment {
         .unwrap()
     }
 
+    /// Makes another KMS key, which is the first in the configuration of the enclave that boots next.
+    /// All keys admit that one.
+    pub fn add_key(&mut self) -> String {
+        let new = self.kms.create_key_with_policy(None).unwrap();
+        self.config.kms_keys.insert(0, new.clone());
+        self.admit();
+        new
+    }
+
+    /// Has every KMS key of the configuration admit the enclave that it makes.
+    pub fn admit(&self) {
+        for key in &self.config.kms_keys {
+            self.kms.put_key_policy(key, &self.policy(&self.pcrs())).unwrap();
+        }
+    }
+
     /// The parent's forwarder: bytes from the socket to the KMS.
     pub fn forward(&self, socket: &Path) {
         let address = self.kms.addr();

@@ -14,12 +14,13 @@ use attestation::{
 };
 use protocol::AddressClaims;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use simulator::kms::{Config as KmsConfig, LocalKms};
 use tempfile::TempDir;
 
 use crate::{
-    authority::{self, AUDITOR, BACKEND, DESK},
+    authority::{self, AUDITOR, BACKEND, DESK, KEEPER},
     config::Config,
     deployment::credentials,
     process::{Process, run},
@@ -35,7 +36,6 @@ pub struct Stack {
     pub kms: Process,
     pub config: Config,
     pub pcrs: Value,
-    key: String,
     store: String,
     /// What all nodes are governed by, as the operator signed it.
     pub policy: Vec<u8>,
@@ -119,7 +119,7 @@ impl Stack {
         let roots = std::fs::read_to_string(dir.join("tls-root.pem")).unwrap();
         let config = Config::new(&key, &roots);
         let policy = authority::signed_policy(&authority::policy(&config.deployment, 1));
-        let mut stack = Self { config, kms, pcrs: Value::Null, key, store, policy, store_env, folder };
+        let mut stack = Self { config, kms, pcrs: Value::Null, store, policy, store_env, folder };
         stack.pcrs = stack.measure(&stack.config);
         stack.pin(&[stack.pcrs.clone()]);
         stack
@@ -136,12 +136,39 @@ impl Stack {
         run(Command::new(program("cofferdam-simulator")).arg("measure").arg("--config").arg(file))
     }
 
-    /// Lets KMS give data keys to these images and no others.
+    /// Lets KMS give data keys to these images and no others, under every key of the configuration.
     pub fn pin(&self, images: &[Value]) {
-        let mut command = simulator("policy", self.dir());
-        command.args(["--region", REGION, "--deployment", &self.config.deployment, "--key", &self.key]);
-        self.add_images(&mut command, images);
-        run(&mut command);
+        for key in &self.config.kms_keys {
+            let mut command = simulator("policy", self.dir());
+            command.args(["--region", REGION, "--deployment", &self.config.deployment, "--key", key]);
+            self.add_images(&mut command, images);
+            run(&mut command);
+        }
+    }
+
+    /// Makes another KMS key, whose policy leaves everything to IAM until it is pinned.
+    pub fn create_key(&self) -> String {
+        self.kms_beside().create_key_with_policy(None).unwrap()
+    }
+
+    /// Enables or disables a KMS key.
+    pub fn set_enabled(&self, key: &str, enabled: bool) {
+        self.kms_beside().set_enabled(key, enabled).unwrap();
+    }
+
+    /// The stack's KMS, by its folder: what one process changes the other sees.
+    fn kms_beside(&self) -> LocalKms {
+        LocalKms::start(KmsConfig::in_folder(self.dir(), REGION).unwrap()).unwrap()
+    }
+
+    /// Makes every call of this operation of KMS take so long; none, when nothing is given.
+    pub async fn slow_down(&self, slow: Option<(&str, u64)>) {
+        let url = format!("http://{}/faults", self.kms.ready["control"].as_str().unwrap());
+        http().delete(&url).send().await.unwrap();
+        if let Some((operation, milliseconds)) = slow {
+            let rule = json!({"fault": "delay", "milliseconds": milliseconds, "operation": operation});
+            assert!(http().post(&url).json(&rule).send().await.unwrap().status().is_success());
+        }
     }
 
     fn add_images(&self, command: &mut Command, images: &[Value]) {
@@ -306,6 +333,24 @@ impl Node {
         panic!("not ready:\n{}\n{}", log("enclave.log"), log("parent.log"));
     }
 
+    /// Ends the enclave and starts the next one in its place, with this configuration.
+    pub async fn reconfigure(mut self, stack: &Stack, config: &Config) -> Self {
+        self.enclave.take().unwrap().kill();
+        self.parent.take().unwrap().kill();
+        std::fs::write(self.folder.join("enclave.toml"), config.toml(Path::new("."))).unwrap();
+        self.enclave = Some(stack.enclave(&self.folder));
+        self.restart_parent(stack).await
+    }
+
+    /// Kills the parent, if it is there, and starts it again, on another port.
+    pub async fn restart_parent(mut self, stack: &Stack) -> Self {
+        drop(self.parent.take());
+        let parent = stack.parent(&self.folder);
+        self.url = url(&parent);
+        self.parent = Some(parent);
+        self.ready().await
+    }
+
     /// Kills both with SIGKILL and starts them again.
     pub async fn crash_and_restart(mut self, stack: &Stack) -> Self {
         self.parent.take().unwrap().kill();
@@ -334,6 +379,7 @@ impl Node {
             "/v1/orders" if method == Method::GET => AUDITOR,
             "/v1/orders" => DESK,
             path if path.ends_with("/replace") => DESK,
+            "/v1/keys/rewrap" => KEEPER,
             _ => BACKEND,
         };
         let headers = client.headers(&self.deployment, method.as_str(), path, query, &body);

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use chains::Chain;
 use protocol::{
-    Answer, Index, KeyId, LogLine, NewKey, Operation, Purpose, Record, Refusal, Request, Response,
+    Answer, Index, KeyId, LogLine, NewKey, Operation, Purpose, Record, Refusal, Request, Response, Rewrapped,
     SignedTransaction,
     frame::{self, Deadlines},
     order::Restriction,
@@ -13,7 +13,7 @@ use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::UnixStream};
 
-use crate::authority::{self, BACKEND, DESK};
+use crate::authority::{self, BACKEND, DESK, KEEPER};
 
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), frame: Duration::from_secs(60) };
 
@@ -115,6 +115,22 @@ impl Wire {
         let records = records.iter().map(|record| ByteBuf::from(record.clone())).collect();
         match self.ask(Operation::Sign { request, records }).await? {
             Answer::Signatures(mut signed) => signed.remove(0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has keys re-sealed, as the parent does.
+    pub async fn rewrap(
+        &mut self,
+        deployment: &str,
+        keys: &[KeyId],
+        records: &[Vec<u8>],
+    ) -> Result<Rewrapped, Refusal> {
+        let body = json!({ "keys": keys }).to_string();
+        let request = KEEPER.request(deployment, "POST", "/v1/keys/rewrap", body.as_bytes());
+        let records = records.iter().map(|record| ByteBuf::from(record.clone())).collect();
+        match self.ask(Operation::Rewrap { request, records }).await? {
+            Answer::Rewrapped(rewrapped) => Ok(rewrapped),
             other => panic!("{other:?}"),
         }
     }

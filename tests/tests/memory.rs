@@ -26,13 +26,13 @@ use cofferdam_tests::{
     wire::{Wire, new_key, signature_body},
 };
 use enclave_app::{Entropy, Secret, entropy::EntropyError};
-use protocol::{Answer, Operation, Record};
+use protocol::{Answer, Operation, Record, Rewrapping};
 use serde_bytes::ByteBuf;
 use serde_json::json;
 use sha2::{Digest, Sha256, Sha512};
 
 const FOLDER: &str = "COFFERDAM_TEST_ENCLAVE_FOLDER";
-const KEY: &str = "COFFERDAM_TEST_ENCLAVE_KEY";
+const KMS_KEYS: &str = "COFFERDAM_TEST_ENCLAVE_KMS_KEYS";
 const READY: &str = "the enclave is ready";
 const KEYS: usize = 64;
 
@@ -60,10 +60,11 @@ impl Entropy for Repeatable {
 /// Not a test of its own: the enclave's process, when it is asked to be one.
 #[test]
 fn the_enclaves_process() {
-    let (Ok(folder), Ok(key)) = (std::env::var(FOLDER), std::env::var(KEY)) else { return };
+    let (Ok(folder), Ok(keys)) = (std::env::var(FOLDER), std::env::var(KMS_KEYS)) else { return };
     let folder = PathBuf::from(folder);
     let roots = std::fs::read_to_string(folder.join("tls-root.pem")).unwrap();
-    let config = Config::new(&key, &roots);
+    let mut config = Config::new("", &roots);
+    config.kms_keys = keys.split(' ').map(str::to_owned).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let toml = config.toml(&folder);
@@ -82,7 +83,7 @@ impl Enclave {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_enclaves_process", "--nocapture", "--test-threads", "1"])
             .env(FOLDER, deployment.path())
-            .env(KEY, &deployment.key)
+            .env(KMS_KEYS, deployment.config.kms_keys.join(" "))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -224,4 +225,37 @@ async fn no_private_key_stays_in_memory() {
     let many: Vec<&DepositKey> = keys.iter().filter(|key| key.chain == Chain::Evm).take(20).collect();
     sign(&mut wire, &many, &|key| sweep(key, 2000)).await;
     assert_eq!(found(&enclave.memory(), 1..KEYS as u64 + 1), [], "a private key after signing with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_private_key_stays_in_memory_that_was_sealed_anew() {
+    let mut deployment = Deployment::new();
+    let enclave = Enclave::start(&deployment);
+    let socket = deployment.path().join("enclave.sock");
+    let mut wire = Wire::connect(&socket).await;
+    wire.ask(Operation::PutCredentials(deployment.credentials())).await.unwrap();
+    wire.govern("laptop").await;
+    let keys: Vec<_> = (0..KEYS).map(|n| new_key("alice", Chain::ALL[n % 4], n as u64)).collect();
+    let records = wire.create("laptop", &keys).await.unwrap();
+    drop((wire, enclave));
+
+    // The next enclave makes no key: whatever it has of them it opened.
+    deployment.add_key();
+    let enclave = Enclave::start(&deployment);
+    let mut wire = Wire::connect(&socket).await;
+    wire.ask(Operation::PutCredentials(deployment.credentials())).await.unwrap();
+    wire.govern("laptop").await;
+    let ids: Vec<_> = records.iter().map(|record| Record::parse(record).unwrap().header().key_id).collect();
+    let rewrapped = wire.rewrap("laptop", &ids, &records).await.unwrap();
+    let new = rewrapped.keys.into_iter().map(|key| match key {
+        Ok(Rewrapping::Record(record)) => record.into_vec(),
+        other => panic!("{other:?}"),
+    });
+    let new: Vec<Vec<u8>> = new.collect();
+    let memory = enclave.memory();
+    assert!(!found(&memory, 0..1).is_empty(), "the session key is in use, and the scan finds it");
+    assert_eq!(found(&memory, 1..KEYS as u64 + 1), [], "a private key after sealing it anew");
+    let verified = wire.rewrap("laptop", &ids, &new).await.unwrap();
+    assert!(verified.keys.iter().all(|key| *key == Ok(Rewrapping::Current)));
+    assert_eq!(found(&enclave.memory(), 1..KEYS as u64 + 1), [], "a private key after opening it");
 }

@@ -28,6 +28,7 @@ ACCOUNT = "000000000000"
 ADMIN = f"arn:aws:iam::{ACCOUNT}:role/operator"
 PARENT = f"arn:aws:iam::{ACCOUNT}:role/cofferdam-laptop-parent"
 KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+OTHER_KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/66666666-7777-8888-9999-000000000000"
 STORE = "arn:aws:s3:::store"
 ATTRIBUTES = {
     "ParentRole.Arn": PARENT,
@@ -249,7 +250,7 @@ class Judge:
             print(f"{caller} {action} {resource} {context}: {expected} was expected, found {found}", file=sys.stderr)
 
 
-KINDS = ["attestations", "keys", "log", "orders", "policies", "users"]
+KINDS = ["attestations", "keys", "log", "orders", "policies", "rewrapped", "users"]
 CREATION = {"s3__if_none_match": "*"}
 OTHER = f"arn:aws:iam::{ACCOUNT}:role/other"
 
@@ -325,26 +326,29 @@ def check_recovery(images):
     return judge.count + nobody.count, judge.failures + nobody.failures + faults
 
 
-def check_role(judge, images):
+def check_role(judge, images, keys=(KEY,)):
     def attested(image, deployment="laptop"):
         registers = {f"kms__RecipientAttestation__PCR{n}": image[n] for n in range(3)}
         return registers | {"kms__EncryptionContext__deployment": deployment}
 
     another = ["c0" * 48, "c1" * 48, "c2" * 48]
-    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+    for action, key in [(action, key) for action in ("kms:Decrypt", "kms:GenerateDataKey") for key in keys]:
         for image in images:
-            judge.expect("allowed", PARENT, action, KEY, **attested(image))
-            judge.expect("not granted", PARENT, action, KEY, **attested(image, "another"))
-            judge.expect("not granted", PARENT, action, KEY, **attested([image[0], another[1], image[2]]))
-            judge.expect("not granted", PARENT, action, KEY, **attested([image[0], image[1], another[2]]))
+            judge.expect("allowed", PARENT, action, key, **attested(image))
+            judge.expect("not granted", PARENT, action, key, **attested(image, "another"))
+            judge.expect("not granted", PARENT, action, key, **attested([image[0], another[1], image[2]]))
+            judge.expect("not granted", PARENT, action, key, **attested([image[0], image[1], another[2]]))
         for image in [another, ["0" * 96] * 3, *([] if images else IMAGES)]:
-            judge.expect("NothingWithoutThisImage", PARENT, action, KEY, **attested(image))
-        judge.expect("NothingWithoutThisImage", PARENT, action, KEY)
+            judge.expect("NothingWithoutThisImage", PARENT, action, key, **attested(image))
+        judge.expect("NothingWithoutThisImage", PARENT, action, key)
         judge.expect("NoOtherKey", PARENT, action, KEY.replace("1111", "9999"))
-    for action in ("kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:CreateGrant", "kms:PutKeyPolicy"):
-        judge.expect("NothingWithoutThisImage", PARENT, action, KEY)
+        if OTHER_KEY not in keys:
+            judge.expect("NoOtherKey", PARENT, action, OTHER_KEY)
+    calls = ("kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:CreateGrant", "kms:PutKeyPolicy")
+    for action, key in [(action, key) for action in calls for key in keys]:
+        judge.expect("NothingWithoutThisImage", PARENT, action, key)
         if images:
-            judge.expect("DataKeysOnly", PARENT, action, KEY, **attested(images[0]))
+            judge.expect("DataKeysOnly", PARENT, action, key, **attested(images[0]))
     for action in ("iam:UpdateAssumeRolePolicy", "sts:AssumeRole", "ec2:RunInstances", "logs:DeleteLogGroup"):
         judge.expect("not granted", PARENT, action, "arn:aws:iam::000000000000:role/operator")
 
@@ -456,6 +460,11 @@ def main():
         there, faults = check_recovery(images)
         failures += judge.failures + faults
         count += judge.count + there
+        # While keys are re-sealed under another KMS key.
+        judge = Judge(custody(images, OtherKey=OTHER_KEY))
+        check_role(judge, images, (KEY, OTHER_KEY))
+        failures += judge.failures
+        count += judge.count
     # Asked for alone, without a region to replicate into, a multi-Region key has the same policy.
     if custody(IMAGES, MultiRegion="yes").property("Key", "KeyPolicy") != custody(IMAGES).property("Key", "KeyPolicy"):
         print("a multi-Region key was expected to have the production policy", file=sys.stderr)

@@ -136,6 +136,7 @@ bodies = [
     ("POST /v1/signatures/batch", {"signatures": asked}),
     (f"POST /v1/keys/{key}/replace", {"order": "e30="}),
     (f"POST /v1/keys/{key}/check", {}),
+    ("POST /v1/keys/rewrap", {"keys": [case["key_id"] for case in formats["key_ids"]]}),
     (f"GET /v1/keys/{key}", {}),
     *((f"GET /v1/{what}", {}) for what in ("keys", "policy", "orders", "log", "log/checkpoint")),
     ("POST /v1/orders", {}),

@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from sign_request import sign
 
-BACKEND, AUDITOR, DESK = ("backend", 11), ("auditor", 12), ("desk", 13)
+BACKEND, AUDITOR, DESK, KEEPER = ("backend", 11), ("auditor", 12), ("desk", 13), ("keeper", 14)
 
 
 def client(method, path):
@@ -22,6 +22,8 @@ def client(method, path):
         return AUDITOR
     if path == "/v1/orders" or path.endswith("/replace"):
         return DESK
+    if path == "/v1/keys/rewrap":
+        return KEEPER
     return BACKEND
 
 

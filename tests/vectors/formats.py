@@ -31,6 +31,7 @@ CLIENT_HEADERS = json.loads((HERE / "requests/python.json").read_text())
 # RFC 8037, appendix A.1: the Ed25519 key whose thumbprint the RFC prints.
 SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 ARN = "arn:aws:kms:eu-central-1:000000000000:key/3f0a7e0c-1f5b-4b8e-9c55-6d1f0a2b7c11"
+OLD_ARN = "arn:aws:kms:eu-central-1:000000000000:key/8d1e4b70-52c6-4f0a-a3f9-0c7be2d94e65"
 DATA_KEY = bytes(range(32))
 WRAPPED = bytes(index * 7 % 256 for index in range(184))
 CREATED = 1_700_000_000_123
@@ -78,6 +79,7 @@ def key_id_case(deployment, user, chain, index, purpose="sweep"):
         "sha256": digest.hex(),
         "key_id": text,
         "record_path": f"keys/v1/{digest[0]:02x}/{text}",
+        "rewrapped_path": f"rewrapped/v1/{hashlib.sha256(ARN.encode()).hexdigest()[:32]}/{digest[0]:02x}/{text}",
         "marker_path": f"users/v1/{marker}/{text}",
     }
 
@@ -451,11 +453,12 @@ DESCRIPTION = {
     "document": b"document",
     "document_hash": BOOT,
     "time": CREATED,
+    "kms_keys": [ARN, OLD_ARN],
     "log_open": False,
     "policy": None,
     "active": False,
 }
-DESCRIPTION_LATER = {**DESCRIPTION, "phase": "serving", "log_open": True, "policy": POLICY, "active": True}
+DESCRIPTION_LATER = {**DESCRIPTION, "kms_keys": [ARN], "phase": "serving", "log_open": True, "policy": POLICY, "active": True}
 STATE = {
     "policy": POLICY,
     "active": True,
@@ -504,6 +507,8 @@ REQUESTS = [
     request("check_record", {"check_record": {"ticket": 24, "record": STORED}}, 24),
     request("submit_order", {"submit_order": {"request": SIGNED[0]}}),
     request("sign", {"sign": {"request": SIGNED[0], "records": [STORED, b""]}}),
+    request("rewrap", {"rewrap": {"request": SIGNED[0], "records": [STORED, b""]}}),
+    request("rewrap, 100", {"rewrap": {"request": SIGNED[0], "records": [b""] * 100}}),
 ]
 RESPONSES = [
     response("description", {"Ok": {"description": DESCRIPTION}}),
@@ -540,6 +545,18 @@ RESPONSES = [
         log=LINES,
     ),
     response("explanation", {"Ok": {"explanation": '{"allowed":false}'}}),
+    response(
+        "rewrapped",
+        {
+            "Ok": {
+                "rewrapped": {
+                    "kms_key": ARN,
+                    "keys": [{"Ok": "current"}, {"Ok": {"record": STORED}}, {"Err": refusal("record.tampered")}],
+                }
+            }
+        },
+        log=LINES,
+    ),
     response("refusal", {"Err": refusal("record.tampered")}, 0),
     response("refusal with tag and order", {"Err": refusal("order.frozen", "é", "order.retired", ORDER_IDS[2])}),
 ]
@@ -600,6 +617,8 @@ def refused_requests():
             ("a request that was read already", asking({"submit_order": {"request": cbor(SIGNED[0])}})),
             ("sign without records", asking({"sign": {"request": SIGNED[0]}})),
             ("records by key id", asking({"sign": {"request": SIGNED[0], "records": {KEY_IDS[0]["key_id"]: STORED}}})),
+            ("101 records to re-seal", asking({"rewrap": {"request": SIGNED[0], "records": [b""] * 101}})),
+            ("keys to re-seal without a request", asking({"rewrap": {"records": [STORED]}})),
             ("a message and a byte", cbor({"id": 1, "operation": "describe"}) + b"\x00"),
         ]
     ]
@@ -611,6 +630,7 @@ def refused_responses():
     def answering(result, **more):
         return cbor({"id": 1, "result": result, "log": [], **more})
 
+    without_kms_keys = {name: value for name, value in DESCRIPTION.items() if name != "kms_keys"}
     without_tag = {name: value for name, value in refusal("record.tampered").items() if name != "tag"}
     return [
         {"why": why, "message": data.hex()}
@@ -628,6 +648,9 @@ def refused_responses():
             ("a refusal of an order that is none", answering({"Err": refusal("order.frozen", order="order_1")})),
             ("0 for no policy", answering({"Ok": {"description": {**DESCRIPTION, "policy": 0}}})),
             ("an unknown phase", answering({"Ok": {"description": {**DESCRIPTION, "phase": "debug"}}})),
+            ("no KMS keys", answering({"Ok": {"description": without_kms_keys}})),
+            ("a private key", answering({"Ok": {"rewrapped": {"kms_key": ARN, "keys": [{"Ok": {"key": bytes(32)}}]}}})),
+            ("a record that is its own", answering({"Ok": {"rewrapped": {"kms_key": ARN, "keys": [{"Ok": STORED}]}}})),
             ("an unknown chain", answering({"Ok": {"state": {**STATE, "crediting": [["dogecoin", True]]}}})),
             ("crediting as a map", answering({"Ok": {"state": {**STATE, "crediting": {"evm": True}}}})),
             ("a hash of 33 bytes", answering({"Ok": {"policy_accepted": {**POLICY, "sha256": bytes(33)}}})),

@@ -7,6 +7,7 @@ mod folder;
 mod judge;
 mod lineage;
 mod lines;
+mod made;
 mod remote;
 mod report;
 mod state;
@@ -20,6 +21,7 @@ use clap::Subcommand;
 use crate::{error::Error, output::Screen};
 
 pub(crate) use alarm::Alarm;
+pub(crate) use made::made_keys;
 
 /// What to do with a log.
 #[derive(Debug, Subcommand)]

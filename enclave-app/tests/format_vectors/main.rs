@@ -85,6 +85,8 @@ fn key_ids_are_the_hashes_that_the_format_says() {
         assert_eq!(hex(id.as_bytes()), case["sha256"]);
         assert_eq!(id.to_string(), case["key_id"]);
         assert_eq!(id.object_path(), case["record_path"]);
+        let kms_key = text(&vectors["records"][0]["kms_key"]);
+        assert_eq!(id.rewrapped_path(kms_key), case["rewrapped_path"]);
     }
 }
 

@@ -6,14 +6,18 @@ use chains::Chain;
 use data_encoding::BASE64;
 use protocol::{
     Answer, Authorized, Credentials, Description, Index, LogHead, LogLine, NewKey, Operation, OrderAccepted,
-    OrderId, Phase, PolicyRef, Purpose, Refusal, RefusalCode, Replacement, Request, Response,
-    SignedTransaction, State, frame, request::SignedRequest,
+    OrderId, Phase, PolicyRef, Purpose, Refusal, RefusalCode, Replacement, Request, Response, Rewrapped,
+    Rewrapping, SignedTransaction, State, frame, request::SignedRequest,
 };
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{bytes, hex, list, text, vectors};
+
+/// The KMS keys of the vectors.
+const KMS_KEY: &str = "arn:aws:kms:eu-central-1:000000000000:key/3f0a7e0c-1f5b-4b8e-9c55-6d1f0a2b7c11";
+const OLD_KMS_KEY: &str = "arn:aws:kms:eu-central-1:000000000000:key/8d1e4b70-52c6-4f0a-a3f9-0c7be2d94e65";
 
 fn credentials(session_token: Option<String>, expires: Option<u64>) -> Credentials {
     Credentials {
@@ -134,6 +138,8 @@ fn requests_are_the_same_frames() {
         (24, Operation::CheckRecord { ticket: 24, record: stored() }),
         (1, Operation::SubmitOrder { request: signed_request(0) }),
         (1, Operation::Sign { request: signed_request(0), records: vec![stored(), ByteBuf::new()] }),
+        (1, Operation::Rewrap { request: signed_request(0), records: vec![stored(), ByteBuf::new()] }),
+        (1, Operation::Rewrap { request: signed_request(0), records: vec![ByteBuf::new(); 100] }),
     ]);
     assert_eq!(list(&vectors["requests"]).len(), expected.len());
     let mut names = BTreeSet::new();
@@ -144,7 +150,7 @@ fn requests_are_the_same_frames() {
         let request = Request { id, operation };
         check_message(case, &request, request.encode().unwrap(), |body| Request::decode(body).ok());
     }
-    assert_eq!(names.len(), 15, "every operation");
+    assert_eq!(names.len(), 16, "every operation");
 }
 
 #[test]
@@ -180,6 +186,7 @@ fn name_of_answer(answer: &Answer) -> &'static str {
         Answer::OrderAccepted(_) => "order_accepted",
         Answer::Signatures(_) => "signatures",
         Answer::Explanation(_) => "explanation",
+        Answer::Rewrapped(_) => "rewrapped",
     }
 }
 
@@ -193,6 +200,7 @@ fn description() -> Description {
         document_hash: attestation::DocumentHash::of(b"document"),
         document: ByteBuf::from("document"),
         time: 1_700_000_000_123,
+        kms_keys: vec![KMS_KEY.into(), OLD_KMS_KEY.into()],
         log_open: false,
         policy: None,
         active: false,
@@ -217,11 +225,18 @@ fn signatures() -> Vec<Result<SignedTransaction, Refusal>> {
     ]
 }
 
+fn rewrapped() -> Rewrapped {
+    let tampered = Refusal::new(RefusalCode::RecordTampered, "no");
+    let keys = vec![Ok(Rewrapping::Current), Ok(Rewrapping::Record(stored())), Err(tampered)];
+    Rewrapped { keys, kms_key: KMS_KEY.into() }
+}
+
 #[test]
 fn responses_are_the_same_frames() {
     let vectors = vectors();
     let later = Description {
         phase: Phase::Serving,
+        kms_keys: vec![KMS_KEY.into()],
         log_open: true,
         policy: Some(policy()),
         active: true,
@@ -259,6 +274,7 @@ fn responses_are_the_same_frames() {
         (1, Ok(Answer::OrderAccepted(accepted(false, Some(Replacement { key, ticket: 7 })))), no_lines()),
         (1, Ok(Answer::Signatures(signatures())), lines()),
         (1, Ok(Answer::Explanation(r#"{"allowed":false}"#.into())), no_lines()),
+        (1, Ok(Answer::Rewrapped(rewrapped())), lines()),
         (0, Err(Refusal::new(RefusalCode::RecordTampered, "no")), no_lines()),
         (1, Err(frozen.tagged("order.retired")), no_lines()),
     ];
@@ -271,5 +287,5 @@ fn responses_are_the_same_frames() {
         let response = Response { id, result, log };
         check_message(case, &response, response.encode().unwrap(), |body| Response::decode(body).ok());
     }
-    assert_eq!(names.len(), 17, "every answer, and a refusal");
+    assert_eq!(names.len(), 18, "every answer, and a refusal");
 }

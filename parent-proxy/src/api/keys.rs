@@ -144,8 +144,8 @@ pub(super) async fn check(
     let request = signed::read(request, Content::Any, NO_BODY).await?;
     let ticket = signed::authorize(&app, request).await?.ticket;
     // As it is stored: what is wrong with it is for the enclave to say.
-    let record = app.keys.read(&key_id).await?.ok_or_else(Problem::no_key)?;
-    app.enclave.check_record(ticket, &record).await?;
+    let found = app.records.find(&key_id).await?.ok_or_else(Problem::no_key)?;
+    app.enclave.check_record(ticket, &found.record).await?;
     Ok(Json(Checked { key_id: key_id.to_string(), opened: true }))
 }
 

@@ -15,6 +15,7 @@ mod orders;
 mod policy;
 mod problem;
 mod query;
+mod rewrap;
 mod signatures;
 mod signed;
 
@@ -41,6 +42,7 @@ use crate::{
     enclave::Enclave,
     log::Book,
     metrics::Metrics,
+    records::Records,
     store::{Attestations, Keys, Orders, Policies, Store, Users},
 };
 use gate::Gates;
@@ -78,6 +80,7 @@ pub struct App {
     enclave: Enclave,
     creation: Creation,
     keys: Keys,
+    records: Records,
     users: Users,
     orders: Orders,
     policies: Policies,
@@ -116,6 +119,7 @@ impl App {
         let AppParts { enclave, attestations, credentials, book, clients, limits, metrics } = parts;
         Self {
             creation: Creation::new(enclave.clone(), store, attestations.clone()),
+            records: Records::new(store.keys(), enclave.clone()),
             enclave,
             keys: store.keys(),
             users: store.users(),
@@ -147,13 +151,14 @@ impl App {
 type Route = (&'static str, fn() -> MethodRouter<Arc<App>>);
 
 /// What clients ask for: behind the gate.
-const SERVICE: [Route; 16] = [
+const SERVICE: [Route; 17] = [
     ("/v1/addresses", || post(addresses::create)),
     ("/v1/addresses/batch", || post(addresses::create_batch)),
     ("/v1/keys", || get(keys::list)),
     ("/v1/keys/{key_id}", || get(keys::read)),
     ("/v1/keys/{key_id}/check", || post(keys::check)),
     ("/v1/keys/{key_id}/replace", || post(orders::replace)),
+    ("/v1/keys/rewrap", || post(rewrap::rewrap)),
     ("/v1/signatures", || post(signatures::sign)),
     ("/v1/signatures/batch", || post(signatures::sign_batch)),
     ("/v1/signatures/explain", || post(signatures::explain)),

@@ -18,7 +18,7 @@ use utoipa::{
 use super::{
     addresses, attestation, health, keys, log, orders, policy,
     problem::{MEDIA_TYPE, ProblemBody},
-    signatures,
+    rewrap, signatures,
 };
 
 #[derive(OpenApi)]
@@ -41,7 +41,7 @@ use super::{
         (name = "operation", description = "For operators and their monitors."),
     ),
     paths(
-        addresses::create, addresses::create_batch, keys::list, keys::read, keys::check,
+        addresses::create, addresses::create_batch, keys::list, keys::read, keys::check, rewrap::rewrap,
         signatures::sign, signatures::sign_batch, signatures::explain, orders::submit, orders::replace,
         orders::list, policy::put, policy::read, policy::activate, log::read, log::checkpoint,
         attestation::fresh, attestation::stored, health::alive, health::ready, health::metrics, serve,

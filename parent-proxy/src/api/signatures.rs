@@ -185,8 +185,8 @@ async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem
         wanted.iter().flat_map(|wanted| &wanted.keys).copied().filter(|key| seen.insert(*key)).collect();
     let mut found = stream::iter(keys)
         .map(|key_id| async move {
-            let record = app.keys.read(&key_id).await?;
-            record.ok_or_else(|| Problem::no_such_key(&key_id))
+            let found = app.records.find(&key_id).await?;
+            found.map(|found| found.record).ok_or_else(|| Problem::no_such_key(&key_id))
         })
         .buffered(READ_AT_ONCE);
     let (mut records, mut length) = (Vec::new(), request.body.len());

@@ -3,8 +3,8 @@
 use attestation::document::MAX_DOCUMENT;
 use bytes::Bytes;
 use protocol::{
-    Answer, Authorized, Description, Operation, OrderAccepted, PolicyRef, Refusal, SignedTransaction, State,
-    message::MAX_KEYS, record::MAX_RECORD, request::SignedRequest,
+    Answer, Authorized, Description, Operation, OrderAccepted, PolicyRef, Refusal, Rewrapped, Rewrapping,
+    SignedTransaction, State, message::MAX_KEYS, record::MAX_RECORD, request::SignedRequest,
 };
 use serde_bytes::ByteBuf;
 
@@ -107,6 +107,31 @@ impl Enclave {
         match self.call_as("explain", Operation::Sign { request, records }).await? {
             Answer::Explanation(json) => Ok(json),
             _ => Err(EnclaveError::Answer("an explanation")),
+        }
+    }
+
+    /// Has the keys of a request re-sealed, of which there are `count`. `records` are their stored
+    /// records, as far as there are any.
+    ///
+    /// # Errors
+    /// [`EnclaveError`], as of [`Self::sign`].
+    pub async fn rewrap(
+        &self,
+        request: SignedRequest,
+        records: Vec<ByteBuf>,
+        count: usize,
+    ) -> Result<Rewrapped, EnclaveError> {
+        let fits = |key: &Result<Rewrapping, Refusal>| match key {
+            Ok(Rewrapping::Record(record)) => record.len() <= MAX_RECORD,
+            _ => true,
+        };
+        match self.call(Operation::Rewrap { request, records }).await? {
+            Answer::Rewrapped(rewrapped)
+                if rewrapped.keys.len() == count && rewrapped.keys.iter().all(fits) =>
+            {
+                Ok(rewrapped)
+            }
+            _ => Err(EnclaveError::Answer("one record or refusal for each key")),
         }
     }
 

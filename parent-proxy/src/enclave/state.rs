@@ -1,6 +1,8 @@
 //! What is known of the enclave: what it last said of itself.
 
 use attestation::DocumentHash;
+use std::sync::Arc;
+
 use protocol::{Deployment, Description, Phase, PolicyRef};
 
 /// What is known of the enclave.
@@ -12,6 +14,8 @@ pub struct EnclaveState {
     pub phase: Option<Phase>,
     /// The hash of the boot document it last showed.
     pub document: Option<DocumentHash>,
+    /// ARNs of its KMS keys: the first wraps new data keys.
+    pub kms_keys: Arc<[String]>,
     /// How many connections live.
     pub connections: usize,
     /// Whether its log has begun.
@@ -44,6 +48,9 @@ impl EnclaveState {
         self.deployment.get_or_insert_with(|| description.deployment.clone());
         self.phase = Some(description.phase);
         self.document = Some(description.document_hash);
+        if *self.kms_keys != *description.kms_keys {
+            self.kms_keys = description.kms_keys.as_slice().into();
+        }
         self.log_open = description.log_open;
         self.policy = description.policy.clone();
         self.active = description.active;

@@ -16,6 +16,18 @@ use object_store::{
 use super::StoreError;
 use crate::durable::{make_folder, sync_folder};
 
+/// The fixed part of a folder's tree.
+const FIXED: [&str; 8] = [
+    "attestations/v1",
+    "keys/v1",
+    "log/v1",
+    "orders/v1",
+    "policies/v1",
+    "probe/v1",
+    "rewrapped/v1",
+    "users/v1",
+];
+
 /// A folder, by its real path.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
@@ -24,14 +36,12 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Opens a folder, making it and the fixed part of its tree when missing. With those made and
-    /// on disk beforehand, only users' own folders come into being later.
+    /// on disk beforehand, only the folders of users, of boots and of later KMS keys come into being later.
     pub(super) fn open(root: &FsPath) -> Result<(LocalFileSystem, Self), StoreError> {
         let opened = || -> io::Result<PathBuf> {
             make_folder(root)?;
             let root = root.canonicalize()?;
-            for fixed in
-                ["attestations/v1", "keys/v1", "log/v1", "orders/v1", "policies/v1", "probe/v1", "users/v1"]
-            {
+            for fixed in FIXED {
                 make_folder(&root.join(fixed))?;
             }
             let keys = root.join("keys/v1");
@@ -51,11 +61,11 @@ impl Folder {
         Ok((objects, Self { root }))
     }
 
-    /// Flushes the entry of an object to disk, and that of the folder it is in.
+    /// Flushes the entry of an object to disk, and those of the two folders it is in.
     pub(super) async fn settle(&self, path: &Path) -> Result<(), StoreError> {
         let object = self.root.join(path.as_ref());
         let settled =
-            tokio::task::spawn_blocking(move || object.ancestors().skip(1).take(2).try_for_each(sync_folder));
+            tokio::task::spawn_blocking(move || object.ancestors().skip(1).take(3).try_for_each(sync_folder));
         let failed = |error: io::Error| StoreError::Failed {
             operation: "settle",
             source: object_store::Error::Generic { store: "folder", source: Box::new(error) },

@@ -1,5 +1,5 @@
-//! Sealed records, each under its key id. The first creation of a key decides; what was decided
-//! is never changed and never deleted.
+//! Sealed records, each under its key id; those that were sealed anew under the KMS key as well. The
+//! first creation of an object decides; what was decided is never changed and never deleted.
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -40,7 +40,35 @@ impl Keys {
     /// # Errors
     /// [`StoreError`]
     pub async fn create(&self, key: &KeyId, record: &Bytes) -> Result<Placed, StoreError> {
-        let path = path(key);
+        self.place(path(key), record).await
+    }
+
+    /// The stored bytes of a key's record that was sealed anew under this KMS key.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub async fn read_rewrapped(&self, key: &KeyId, kms_key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.store.read(&Path::from(key.rewrapped_path(kms_key)), MAX_RECORD).await
+    }
+
+    /// Stores a key's record under this KMS key unless it has one. In a folder it outlasts a power cut
+    /// together with the folders that it is the first in.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn create_rewrapped(
+        &self,
+        key: &KeyId,
+        kms_key: &str,
+        record: &Bytes,
+    ) -> Result<Placed, StoreError> {
+        let path = Path::from(key.rewrapped_path(kms_key));
+        let placed = self.place(path.clone(), record).await?;
+        self.store.settle(&path).await?;
+        Ok(placed)
+    }
+
+    async fn place(&self, path: Path, record: &Bytes) -> Result<Placed, StoreError> {
         match self.store.create(&path, record, MAX_RECORD).await? {
             Created::New => Ok(Placed::Ours),
             // A store that was asked twice because its answer was lost shows us our own.

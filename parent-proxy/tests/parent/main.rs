@@ -21,6 +21,7 @@ mod logged;
 mod openapi;
 mod operation;
 mod orders;
+mod rewrap;
 mod signatures;
 mod signed;
 mod store;

@@ -23,6 +23,9 @@ pub enum Role {
     /// Read keys and check their records.
     #[serde(rename = "keys.read")]
     KeysRead,
+    /// Have keys re-sealed under the deployment's first KMS key.
+    #[serde(rename = "keys.rewrap")]
+    KeysRewrap,
     /// Read the policy, orders and the log.
     #[serde(rename = "audit.read")]
     AuditRead,
@@ -33,11 +36,12 @@ pub enum Role {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AddressCreate,
         Self::SignSweep,
         Self::SignApi,
         Self::KeysRead,
+        Self::KeysRewrap,
         Self::AuditRead,
         Self::OrderSubmit,
     ];
@@ -49,6 +53,7 @@ impl Role {
             Self::SignSweep => "sign.sweep",
             Self::SignApi => "sign.api",
             Self::KeysRead => "keys.read",
+            Self::KeysRewrap => "keys.rewrap",
             Self::AuditRead => "audit.read",
             Self::OrderSubmit => "order.submit",
         }

@@ -14,7 +14,7 @@ use protocol::{
 };
 use tokio::{io::AsyncWriteExt, sync::Mutex as AsyncMutex, task::JoinHandle};
 
-pub use super::usual::{State, record};
+pub use super::usual::{KMS_KEY, State, record, rewrapped};
 
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), frame: Duration::from_secs(10) };
 

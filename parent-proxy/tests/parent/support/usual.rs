@@ -11,7 +11,7 @@ use ed25519_dalek::SigningKey;
 use protocol::{
     AddressClaims, Answer, Authorized, Credentials, Deployment, Description, KeyId, LogHead, LogLine, NewKey,
     Operation, OrderAccepted, OrderId, Phase, PolicyRef, Record, RecordHeader, Refusal, RefusalCode as Code,
-    Replacement, SignedTransaction,
+    Replacement, Rewrapped, Rewrapping, SignedTransaction,
     api::{self, Route},
     certificate::Issuer,
     dsse::{Envelope, ORDER_TYPE, POLICY_TYPE},
@@ -27,6 +27,9 @@ use super::client;
 /// The time at which everything happens.
 const NOW: u64 = 1_700_000_000_000;
 
+/// The KMS key of what the double makes.
+pub const KMS_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/k";
+
 /// What the double has, and what it has seen.
 pub struct State {
     pub deployment: Deployment,
@@ -34,6 +37,8 @@ pub struct State {
     pub document: Vec<u8>,
     pub claimed_hash: Option<DocumentHash>,
     pub credentials: Vec<Credentials>,
+    /// The first seals; records that are made are under [`KMS_KEY`] all the same.
+    pub kms_keys: Vec<String>,
     pub operations: Vec<&'static str>,
     pub keys_made: usize,
     pub tickets: HashMap<u64, Vec<NewKey>>,
@@ -63,6 +68,7 @@ impl State {
             document: b"the first boot document".to_vec(),
             claimed_hash: None,
             credentials: Vec::new(),
+            kms_keys: vec![KMS_KEY.into()],
             operations: Vec::new(),
             keys_made: 0,
             tickets: HashMap::new(),
@@ -110,6 +116,7 @@ impl State {
                 document: ByteBuf::from(self.document.clone()),
                 document_hash: self.claimed_hash.unwrap_or_else(|| self.boot()),
                 time: NOW,
+                kms_keys: self.kms_keys.clone(),
                 log_open: self.chain.is_some(),
                 policy: self.policy.clone(),
                 active: self.policy.is_some() && self.activated,
@@ -183,6 +190,7 @@ impl State {
             Operation::Authorize { request } => self.authorize(&request),
             Operation::SubmitOrder { request } => self.submit(&request),
             Operation::Sign { request, records } => self.sign(&request, &records),
+            Operation::Rewrap { request, records } => self.rewrap(&request, &records),
             Operation::CreateKeys { .. } if self.phase != Phase::Serving => {
                 Err(Refusal::new(Code::NotReady, "credentials were expected"))
             }
@@ -287,6 +295,26 @@ impl State {
         Ok(Answer::OrderAccepted(OrderAccepted { order, new, envelope, replacement }))
     }
 
+    /// A record whose ciphertext is not the double's zeros does not open.
+    fn rewrap(&mut self, request: &SignedRequest, records: &[ByteBuf]) -> Result<Answer, Refusal> {
+        self.admit(request)?;
+        let kms_key = self.kms_keys[0].clone();
+        let records: Vec<Record> = records.iter().map(|record| Record::parse(record).unwrap()).collect();
+        let keys = api::rewrapped_keys(&request.body).unwrap().into_iter().map(|key_id| {
+            let record = records.iter().find(|record| record.header().key_id == key_id);
+            let Some(record) = record else { return refuse(Code::RecordIdentity, "record.identity") };
+            if record.ciphertext() != [0; 48] {
+                return refuse(Code::RecordTampered, "record.tampered");
+            }
+            if record.header().kms_key == kms_key {
+                return Ok(Rewrapping::Current);
+            }
+            let record = rewrapped(&record.encode().unwrap(), &kms_key);
+            Ok(Rewrapping::Record(ByteBuf::from(record)))
+        });
+        Ok(Answer::Rewrapped(Rewrapped { keys: keys.collect(), kms_key }))
+    }
+
     fn sign(&mut self, request: &SignedRequest, records: &[ByteBuf]) -> Result<Answer, Refusal> {
         let route = self.admit(request)?;
         let wanted = api::signatures(route, &request.body).unwrap();
@@ -316,6 +344,19 @@ impl State {
     }
 }
 
+/// The same names and certificate under another KMS key.
+pub fn rewrapped(record: &[u8], kms_key: &str) -> Vec<u8> {
+    let record = Record::parse(record).unwrap();
+    let header = RecordHeader {
+        kms_key: kms_key.into(),
+        data_key: ByteBuf::from(vec![2; 184]),
+        nonce: ByteArray::new(rand::random()),
+        ..record.header().clone()
+    };
+    let certificate = record.certificate().to_owned();
+    Record::seal::<protocol::RecordError>(header, certificate, |_| Ok(vec![0; 48])).unwrap().encode().unwrap()
+}
+
 /// A record of the right form; each time another one.
 pub fn record(deployment: &Deployment, key: &NewKey, document: DocumentHash) -> Vec<u8> {
     let session = SigningKey::from_bytes(&[9; 32]);
@@ -339,7 +380,7 @@ pub fn record(deployment: &Deployment, key: &NewKey, document: DocumentHash) -> 
         address: addresses.address,
         taproot_address: addresses.taproot,
         created: 1_700_000_000_123,
-        kms_key: "arn:aws:kms:us-east-1:000000000000:key/k".into(),
+        kms_key: KMS_KEY.into(),
         data_key: ByteBuf::from(vec![1; 184]),
         nonce: ByteArray::new(rand::random()),
     };

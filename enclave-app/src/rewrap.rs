@@ -1,0 +1,171 @@
+//! Re-sealing: the private key of a stored record, under another KMS key. The record is opened as for
+//! signing, and sealed again under a data key of the configuration's first KMS key. Names, address and
+//! certificate stay as they are; nothing but the sealed record leaves. A key that is frozen or retired
+//! is re-sealed like any other: it moves no money, and what is frozen must not be lost with a KMS key.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use protocol::{
+    Answer, KeyId, Purpose, RecordHeader, Refusal, RefusalCode, Rewrapped, Rewrapping,
+    api::{self, Route},
+    log::OperationName,
+    request::SignedRequest,
+};
+use serde_bytes::{ByteArray, ByteBuf};
+use serde_json::json;
+
+use crate::{
+    data_keys::{DataKey, Reservation},
+    gate::Caller,
+    journal::{Event, Trail},
+    refusal::internal,
+    requests::malformed_body,
+    sealing,
+    secret::with_clean_stack,
+    service::{Service, blocking},
+    vault::{self, Sealed},
+};
+
+/// What to seal with next, for each purpose.
+type NewKeys = BTreeMap<Purpose, Result<VecDeque<Arc<DataKey>>, Refusal>>;
+/// A key that was asked for and what became of it.
+type Outcome = (KeyId, Result<Rewrapping, Refusal>);
+
+impl Service {
+    /// Re-seals the keys that a request names. What fails for one key fails for that key alone.
+    pub(crate) async fn rewrap(
+        self: &Arc<Self>,
+        request: SignedRequest,
+        records: Vec<ByteBuf>,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
+        let caller = self.admit(&request, trail)?;
+        let keys = match caller.route {
+            Route::RewrapKeys => api::rewrapped_keys(&request.body).map_err(malformed_body),
+            _ => {
+                let text = "the operation for this route was expected";
+                Err(Refusal::new(RefusalCode::RequestMalformed, text))
+            }
+        };
+        let keys = keys
+            .and_then(|keys| self.journal.room(keys.len()).map(|()| keys))
+            .map_err(|refusal| self.turn_down(&caller, refusal, trail))?;
+        let kms_key = self.config.kms().keys.first().cloned().ok_or_else(|| internal("no KMS key"))?;
+        let wanted: HashSet<KeyId> = keys.iter().copied().collect();
+        let records = records.into_iter().map(ByteBuf::into_vec).collect();
+        // What is said to be current opens with what KMS answers now, not with what it once answered.
+        let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records, Some(&kms_key)).await;
+        let new_keys = self.new_keys(&sealed, &kms_key).await;
+        let (service, first) = (self.clone(), kms_key.clone());
+        let work = move || with_clean_stack(|| service.rewrap_all(&keys, &sealed, &first, new_keys));
+        let outcomes = blocking(work).await?;
+        self.log_rewrapped(&caller, &kms_key, &outcomes, trail);
+        let keys = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+        Ok(Answer::Rewrapped(Rewrapped { keys, kms_key }))
+    }
+
+    /// Data keys under the first KMS key, one use for each record that is under another.
+    async fn new_keys(&self, sealed: &HashMap<KeyId, Result<Sealed, Refusal>>, kms_key: &str) -> NewKeys {
+        let mut counts: BTreeMap<Purpose, u32> = BTreeMap::new();
+        for header in sealed.values().flatten().map(Sealed::header).filter(|h| h.kms_key != kms_key) {
+            let count = counts.entry(header.purpose).or_default();
+            *count = count.saturating_add(1);
+        }
+        let mut new_keys = NewKeys::new();
+        for (purpose, count) in counts {
+            let reserved = self.data_keys.reserve(purpose, count).await;
+            new_keys.insert(purpose, reserved.map(uses).map_err(Refusal::from));
+        }
+        new_keys
+    }
+
+    fn rewrap_all(
+        &self,
+        keys: &[KeyId],
+        sealed: &HashMap<KeyId, Result<Sealed, Refusal>>,
+        kms_key: &str,
+        mut new_keys: NewKeys,
+    ) -> Vec<Outcome> {
+        let outcomes = keys.iter().map(|key_id| {
+            let sealed = sealed.get(key_id).cloned().unwrap_or_else(|| {
+                let text = "the stored record of every key of the request was expected";
+                Err(Refusal::new(RefusalCode::RecordIdentity, text))
+            });
+            let outcome = sealed.and_then(|sealed| {
+                if sealed.header().kms_key == kms_key {
+                    return sealed.open().map(|_| Rewrapping::Current);
+                }
+                let new_keys = new_keys.get_mut(&sealed.header().purpose);
+                let new_key = new_keys
+                    .ok_or_else(|| internal("a purpose without a data key"))?
+                    .as_mut()
+                    .map_err(|refusal| refusal.clone())?
+                    .pop_front()
+                    .ok_or_else(|| internal("a record without a data key"))?;
+                self.reseal(&sealed, &new_key)
+            });
+            (*key_id, outcome)
+        });
+        outcomes.collect()
+    }
+
+    /// The same key and the same names under another data key.
+    fn reseal(&self, sealed: &Sealed, new_key: &DataKey) -> Result<Rewrapping, Refusal> {
+        let (key, _) = sealed.open()?;
+        let mut nonce = [0; 12];
+        self.entropy.public(&mut nonce)?;
+        let header = RecordHeader {
+            kms_key: new_key.wrapped.kms_key.clone(),
+            data_key: ByteBuf::from(new_key.wrapped.blob.clone()),
+            nonce: ByteArray::new(nonce),
+            ..sealed.header().clone()
+        };
+        let record = sealing::seal(header, sealed.certificate().to_owned(), &key, &new_key.secret)?;
+        // From the moment it is stored it is read in place of the one before, and nothing changes it.
+        sealing::open(&record, &new_key.secret)?;
+        Ok(Rewrapping::Record(ByteBuf::from(record.encode()?)))
+    }
+
+    /// An entry for each record that was made, with its hash; one for all that are current; and one
+    /// for each reason of a refusal.
+    fn log_rewrapped(&self, caller: &Caller, kms_key: &str, outcomes: &[Outcome], trail: &mut Trail) {
+        let policy = self.authority.read().reference();
+        let by = |event: Event| event.by(Some(&caller.client), Some(caller.request)).policy(policy.clone());
+        let done = |state| {
+            let detail = json!({ "kms_key": kms_key, "state": state });
+            by(Event::done(OperationName::KEY_REWRAP)).detail(&detail)
+        };
+        let mut current = Vec::new();
+        let mut refused: BTreeMap<&str, (&Refusal, Vec<KeyId>)> = BTreeMap::new();
+        for (key_id, outcome) in outcomes {
+            match outcome {
+                Ok(Rewrapping::Current) => current.push(*key_id),
+                Ok(Rewrapping::Record(record)) => {
+                    self.journal.write(done("rewrapped").keys(&[*key_id]).result(record), trail);
+                }
+                Err(refusal) => {
+                    refused.entry(refusal.tag()).or_insert((refusal, Vec::new())).1.push(*key_id);
+                }
+            }
+        }
+        if !current.is_empty() {
+            self.journal.write(done("current").keys(&current), trail);
+        }
+        for (refusal, key_ids) in refused.values() {
+            let event = by(Event::refused(OperationName::KEY_REWRAP, refusal));
+            self.journal.write(event.keys(key_ids), trail);
+        }
+    }
+}
+
+/// Each data key as often as it was reserved.
+fn uses(reservations: Vec<Reservation>) -> VecDeque<Arc<DataKey>> {
+    let uses = reservations.into_iter().flat_map(|Reservation { key, records }| {
+        let key = Arc::new(key);
+        (0..records).map(move |_| key.clone())
+    });
+    uses.collect()
+}
