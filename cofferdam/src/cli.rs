@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Enclave images: build, measure, verify
     #[command(subcommand)]
     Eif(eif::Command),
-    /// The KMS key's policy: who may use the key
+    /// The KMS key: who may use it, who could reach plaintext
     #[command(subcommand)]
     Kms(kms::Command),
     /// Ed25519 keys of operators and clients; the replacement of deposit keys

@@ -96,7 +96,8 @@ impl Sheet {
         self.lines.push(vec![(paint, plain(text))]);
     }
 
-    fn render(&self, colours: bool) -> String {
+    /// The lines as text.
+    pub(crate) fn render(&self, colours: bool) -> String {
         let cells = |line: &Vec<(Paint, String)>| -> String {
             line.iter().map(|(paint, text)| paint.paint(text, colours)).collect()
         };

@@ -86,15 +86,22 @@ impl Image {
     }
 }
 
-/// Reads `{"PCR0": HEX, …}`, or the same under `Measurements`; other fields are of no interest.
 fn read_image(file: &Path) -> Result<Image, Error> {
+    Image::parse(&read_registers(file)?).map_err(|error| Error::input(file.display(), error))
+}
+
+/// Reads `{"PCR0": HEX, …}`, or the same under `Measurements`, as `INDEX=HEX`; other fields are of
+/// no interest. They name an image.
+pub(crate) fn read_registers(file: &Path) -> Result<Vec<String>, Error> {
     let expected = || Error::input(file.display(), "JSON with the fields PCR0, PCR1 and PCR2 was expected");
     let json: Value = serde_json::from_str(&input::read_text(file, MAX_TEXT)?).map_err(|_| expected())?;
     let fields = json.get("Measurements").unwrap_or(&json).as_object().ok_or_else(expected)?;
     let registers = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("PCR")?, value)));
     let texts: Option<Vec<String>> =
         registers.map(|(index, value)| Some(format!("{index}={}", value.as_str()?))).collect();
-    Image::parse(&texts.ok_or_else(expected)?).map_err(|error| Error::input(file.display(), error))
+    let texts = texts.ok_or_else(expected)?;
+    Image::parse(&texts).map_err(|error| Error::input(file.display(), error))?;
+    Ok(texts)
 }
 
 /// What is bound into a document, as far as the verifier names it.

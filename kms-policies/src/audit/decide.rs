@@ -10,6 +10,7 @@ use super::{
     actions::{self, CREATE_GRANT, Kind, SENSITIVE, Sensitive},
     catalog::{self, Rule},
     domain::{Domain, PCR, Vocabulary},
+    lint,
     people::{People, Person},
     search::{Answer, Question},
     world::{Registers, World, written},
@@ -157,6 +158,10 @@ impl<'a> Audit<'a> {
             if !hits.is_empty() && matches!(world, World::Unattested | World::AnyImage) {
                 return hits;
             }
+            // An image of any kind on the right instance is one that shares a part, or a signer, too.
+            if world == World::Instance && hits.iter().any(|hit| hit.world == world) {
+                return hits;
+            }
         }
         hits
     }
@@ -242,7 +247,8 @@ impl<'a> Audit<'a> {
             if fixed.contains_key(&key) || free.contains_key(&key) || key.starts_with(PCR) {
                 continue;
             }
-            if !actions::can_have(action, &key) {
+            // A key that AWS does not have is in no request.
+            if !actions::can_have(action, &key) || !lint::exists(&key) {
                 fixed.insert(key, Vec::new());
                 continue;
             }

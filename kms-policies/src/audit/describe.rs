@@ -9,7 +9,7 @@ use super::{
     catalog::{self, Rule},
     decide::{Audit, Hit},
     domain::{CONTEXT, CONTEXT_KEYS, PCR, canonical},
-    world::World,
+    world::{World, written},
 };
 use crate::{
     authorize::{Authority, Decider},
@@ -98,7 +98,8 @@ impl<'a> Audit<'a> {
     pub(super) fn delegations(&self, hits: &[Hit<'a>]) -> Vec<Finding> {
         let home = self.people.key.account();
         let mut statements: BTreeMap<Place, Vec<&Hit<'a>>> = BTreeMap::new();
-        for hit in hits.iter().filter(|hit| hit.through_iam && hit.person.caller.account() == Some(home)) {
+        let others = hits.iter().filter(|hit| hit.rule != &catalog::ADMIN_CONTROL && hit.through_iam);
+        for hit in others.filter(|hit| hit.person.caller.account() == Some(home)) {
             statements.entry(place(hit.by)).or_default().push(hit);
         }
         let finding = |(place, hits): (Place, Vec<&Hit<'a>>)| Finding {
@@ -188,8 +189,18 @@ impl<'a> Audit<'a> {
         };
         let whole =
             vec![Place { document: PolicyKind::Resource.to_string(), statement: String::new(), at: None }];
-        if !taken.is_empty() && self.subject.images.is_empty() && !open {
-            let message = format!("compare with your own measurements: PCR0 {}", taken.join(", "));
+        let mut named: Vec<String> = taken.iter().map(|value| format!("PCR0 {value}")).collect();
+        let weak = hits.iter().any(|hit| hit.rule == hit.world.rule());
+        let may = |audit: &mut Self, person| audit.ask(person, &SENSITIVE[0], World::Ours, 0, &[]).is_some();
+        if self.images.is_empty() && !weak && people.everyone.iter().any(|person| may(self, person)) {
+            // Known by other registers than PCR0.
+            for register in [1, 2, 8] {
+                let values = written(&self.vocabulary, &format!("{PCR}{register}"));
+                named.extend(values.iter().map(|value| format!("PCR{register} {value}")));
+            }
+        }
+        if !named.is_empty() && self.subject.images.is_empty() && !open {
+            let message = format!("compare with your own measurements: {}", named.join(", "));
             findings.push(note(&catalog::PINNED_IMAGE, message, whole.clone()));
         }
         if !refused.is_empty() && !self.subject.images.is_empty() {

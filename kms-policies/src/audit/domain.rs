@@ -23,6 +23,9 @@ const MAX_SET: usize = 3;
 const MAX_CLASSES: usize = 14;
 /// A value that no policy writes.
 const OTHER: &str = "other";
+/// A register's value that no policy writes: that of an attacker's own image.
+const OWN_REGISTER: &str =
+    "c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee";
 /// Names the keys of an encryption context.
 pub(super) const CONTEXT_KEYS: &str = "kms:encryptioncontextkeys";
 /// The prefix of its pairs.
@@ -181,6 +184,10 @@ impl<'a> Vocabulary<'a> {
         // What a variable stands for elsewhere is compared with what is written there.
         for (other, conditions) in &self.conditions {
             for condition in conditions.iter().filter(|one| one.variables().any(|v| canonical(v) == key)) {
+                // Whoever chooses the value chooses the register: any value, or his own image's.
+                if other.starts_with(PCR) {
+                    texts.extend(literal(OWN_REGISTER).map(|pattern| Text { pattern, case: Case::Matters }));
+                }
                 for text in self.conditions(other).iter().flat_map(|one| &one.texts) {
                     texts.extend(literal(&text.0).map(|pattern| Text { pattern, case: Case::Matters }));
                 }
@@ -270,7 +277,7 @@ impl<'a> Vocabulary<'a> {
                 .map(|(text, _)| text.clone())
                 .collect(),
         };
-        values.push(OTHER.to_owned());
+        values.push(if key.starts_with(PCR) { OWN_REGISTER } else { OTHER }.to_owned());
         for value in values {
             if let Resolved::Pattern(pattern) = pattern.resolve(&Every(&[value])) {
                 texts.push(Text { pattern, case });

@@ -14,6 +14,8 @@ mod names;
 mod registers;
 mod shape;
 
+pub(super) use known::is_key as exists;
+
 /// Looks at every statement of every policy.
 pub(super) fn lint(subject: &Subject) -> Vec<Finding> {
     let policies = policies(subject);

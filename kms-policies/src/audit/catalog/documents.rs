@@ -28,8 +28,6 @@ documents! {
         "https://docs.aws.amazon.com/kms/latest/developerguide/conditions-attestation.html";
     GRANTS = "AWS KMS Developer Guide, Controlling access to grants",
         "https://docs.aws.amazon.com/kms/latest/developerguide/grant-authorization.html";
-    IAM_CONDITION_KEYS = "IAM User Guide, AWS global condition context keys",
-        "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html";
     IMPORT = "AWS KMS Developer Guide, Importing key material for AWS KMS keys",
         "https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys.html";
     KEY_POLICY = "AWS KMS Developer Guide, Creating a key policy",

@@ -173,7 +173,7 @@ pub(super) const REGISTERS: [(&str, u8); 2] =
     [("kms:RecipientAttestation:PCR", 32), ("kms:RecipientAttestation:NitroTPMPCR", 24)];
 
 /// Whether a condition key, given in lower case, is one that a request to KMS can have.
-pub(super) fn is_key(key: &str) -> bool {
+pub(in crate::audit) fn is_key(key: &str) -> bool {
     KEYS.iter().any(|known| known.eq_ignore_ascii_case(key))
         || PREFIXES.iter().any(|prefix| {
             key.strip_prefix(prefix.to_ascii_lowercase().as_str()).is_some_and(|rest| !rest.is_empty())
@@ -197,8 +197,8 @@ pub(super) fn nearest_key(key: &str) -> Option<String> {
 /// The action that is written most like this one, if few letters differ; `kms:ReEncrypt*` for
 /// `kms:ReEncrypt`.
 pub(super) fn nearest_action(action: &str) -> Option<String> {
-    let begins = |name: &&str| format!("kms:{name}").to_lowercase().starts_with(&action.to_lowercase());
-    if ACTIONS.iter().any(|name| begins(&name)) {
+    let begins = |name: &str| format!("kms:{name}").to_lowercase().starts_with(&action.to_lowercase());
+    if ACTIONS.iter().any(|name| begins(name)) {
         return Some(format!("{action}*"));
     }
     nearest(action, ACTIONS.iter().map(|name| format!("kms:{name}")))
