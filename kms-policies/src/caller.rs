@@ -21,6 +21,7 @@ pub enum CallerError {
 pub struct Caller(Who);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::large_enum_variant, reason = "nearly every caller is of IAM")]
 enum Who {
     Iam { principal: Arn, session: Option<Arn> },
     Service(String),

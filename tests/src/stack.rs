@@ -88,18 +88,23 @@ impl Stack {
         change(&mut config);
         let (policy, store_env) = (self.policy.clone(), self.store_env.clone());
         let pcrs = self.measure(&config);
-        Self { config, kms, pcrs, key: key.into(), store, policy, store_env, folder }
+        Self { config, kms, pcrs, store, policy, store_env, folder }
+    }
+
+    /// The KMS key that wraps what is new.
+    fn key(&self) -> &str {
+        &self.config.kms_keys[0]
     }
 
     /// The ARN that the replica of this stack's key has in another region.
     pub fn replica(&self, region: &str) -> String {
-        self.key.replace(&format!(":{}:", self.config.region), &format!(":{region}:"))
+        self.key().replace(&format!(":{}:", self.config.region), &format!(":{region}:"))
     }
 
     /// Makes that replica for these images and no others, or changes its policy.
     pub fn replicate(&self, region: &str, images: &[Value]) -> String {
         let mut command = simulator("replicate", self.dir());
-        command.args(["--deployment", &self.config.deployment, "--key", &self.key, "--to", region]);
+        command.args(["--deployment", &self.config.deployment, "--key", self.key(), "--to", region]);
         self.add_images(&mut command, images);
         run(&mut command)["keyArn"].as_str().unwrap().to_owned()
     }
