@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Enclave images: build, measure, verify
     #[command(subcommand)]
     Eif(eif::Command),
-    /// The KMS key: who may use it, who could reach plaintext
+    /// The KMS key: its policy, who could reach plaintext, and what was done with it
     #[command(subcommand)]
     Kms(kms::Command),
     /// Ed25519 keys of operators and clients; the replacement of deposit keys
@@ -83,8 +83,8 @@ impl Command {
             Self::Explain(args) => sign::explain(&args, screen).await,
             Self::Rewrap(args) => rewrap::run(&args, screen).await,
             Self::Eif(command) => command.run(screen),
-            Self::Kms(command) => command.run(screen),
             Self::Keys(command) => command.run(screen).await,
+            Self::Kms(command) => command.run(screen),
             Self::Dev(args) => dev::run(args, screen).await,
             Self::DevExec(args) => dev::exec(args),
         }

@@ -1,10 +1,13 @@
 //! Which root and which images a verifier believes. There is no default image: whoever verifies
 //! says which measurements came out of their own build.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use attestation::{
-    AttestationDoc, ExpectedPcrs, PcrIndex, TrustAnchor, Verified, VerifyError,
+    AttestationDoc, ExpectedPcrs, Pcr, PcrIndex, TrustAnchor, Verified, VerifyError,
     verify::{Expectations, Freshness, Match, verify},
 };
 use clap::Args;
@@ -43,6 +46,7 @@ pub(crate) struct Trust {
 #[derive(Debug)]
 pub(crate) struct Image {
     expected: ExpectedPcrs,
+    values: Vec<(PcrIndex, Pcr)>,
     /// Which registers are compared.
     pub(crate) registers: Vec<PcrIndex>,
 }
@@ -81,8 +85,13 @@ impl TrustArgs {
 impl Image {
     fn parse(texts: &[String]) -> Result<Self, attestation::verify::ExpectationError> {
         let expected = ExpectedPcrs::parse(texts.iter().map(String::as_str))?;
-        let index = |text: &String| text.split('=').next().and_then(|index| index.parse().ok());
-        Ok(Self { expected, registers: texts.iter().filter_map(index).collect() })
+        let pair = |text: &String| {
+            let (index, value) = text.split_once('=')?;
+            Some((index.parse().ok()?, value.parse().ok()?))
+        };
+        let values: Vec<(PcrIndex, Pcr)> = texts.iter().filter_map(pair).collect();
+        let registers = values.iter().map(|(index, _)| *index).collect();
+        Ok(Self { expected, values, registers })
     }
 }
 
@@ -142,6 +151,13 @@ impl Trust {
         }
         // Without images nothing was verified, which `load` excludes.
         Err(first.unwrap_or(VerifyError::Signature))
+    }
+
+    /// Whether registers that somebody else verified and shows are those of an accepted image:
+    /// every register that was named is there and equal.
+    pub(crate) fn is_image(&self, shown: &BTreeMap<PcrIndex, Pcr>) -> bool {
+        let named = |image: &Image| image.values.iter().all(|(index, pcr)| shown.get(index) == Some(pcr));
+        self.images.iter().any(named)
     }
 
     /// SHA-256 of the root certificate.

@@ -1,7 +1,9 @@
-//! `cofferdam kms`: the key that wraps a deployment's data keys, and what its policies allow.
+//! `cofferdam kms`: the key that wraps a deployment's data keys: what its policies allow, and what was done
+//! with it.
 
 mod audit;
 mod render;
+mod trail;
 
 use clap::Subcommand;
 
@@ -14,6 +16,8 @@ pub(crate) enum Command {
     Render(Box<render::RenderArgs>),
     /// Decide who can reach plaintext under a key policy, or change who can
     Audit(Box<audit::AuditArgs>),
+    /// Read CloudTrail's events, and report every call on the key that no enclave of yours explains
+    Trail(Box<trail::TrailArgs>),
 }
 
 impl Command {
@@ -21,6 +25,7 @@ impl Command {
         match self {
             Self::Render(args) => render::run(&args, screen),
             Self::Audit(args) => audit::run(&args, screen),
+            Self::Trail(args) => trail::run(&args, screen),
         }
     }
 }

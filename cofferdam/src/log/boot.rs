@@ -37,12 +37,16 @@ impl From<Error> for Stop {
     }
 }
 
+/// Takes every line that follows those before it.
+pub(super) type Sink<'s> = &'s mut dyn FnMut(&LogLine) -> Result<(), Error>;
+
 /// Verifies a boot. What is wrong with the log is in the inner result; the outer one is for files
 /// that cannot be read.
 pub(super) fn verify(
     folder: &BootFolder,
     judge: &Judge,
     pins: &[Pin],
+    sink: Sink<'_>,
 ) -> Result<Result<BootReport, BootFault>, Error> {
     let identity = match folder.document() {
         Ok(document) => judge.identity(folder.boot, &document),
@@ -53,7 +57,7 @@ pub(super) fn verify(
         Ok(identity) => identity,
         Err(refused) => return Ok(Err(BootFault { boot: folder.boot, seq: None, refused })),
     };
-    let mut reading = Reading::new(identity, judge, pins);
+    let mut reading = Reading::new(identity, judge, pins, sink);
     match reading.read(folder) {
         Ok(()) => Ok(Ok(reading.report)),
         Err(Stop::Fault(fault)) => Ok(Err(fault)),
@@ -66,14 +70,15 @@ struct Reading<'p> {
     /// By number, those that were not reached yet.
     pins: Vec<&'p Pin>,
     report: BootReport,
+    sink: Sink<'p>,
 }
 
 impl<'p> Reading<'p> {
-    fn new(identity: BootIdentity, judge: &Judge, pins: &'p [Pin]) -> Self {
+    fn new(identity: BootIdentity, judge: &Judge, pins: &'p [Pin], sink: Sink<'p>) -> Self {
         let mut pins: Vec<&Pin> = pins.iter().collect();
         pins.sort_by_key(|pin| std::cmp::Reverse(pin.head.seq));
         let report = BootReport::new(&identity);
-        Self { verifier: Verifier::new(identity, judge.deployment().clone()), pins, report }
+        Self { verifier: Verifier::new(identity, judge.deployment().clone()), pins, report, sink }
     }
 
     fn read(&mut self, folder: &BootFolder) -> Result<(), Stop> {
@@ -114,6 +119,7 @@ impl<'p> Reading<'p> {
             match lines.next().map_err(|error| segment.unreadable(&error))? {
                 Next::Line(line) => {
                     let line = self.verifier.push(line).map_err(|fault| self.of(&fault))?;
+                    (self.sink)(&line)?;
                     match line {
                         LogLine::Entry(entry) => self.entry(&entry)?,
                         LogLine::Checkpoint(_) if empty => {

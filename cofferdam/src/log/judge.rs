@@ -22,7 +22,7 @@ pub(super) struct JudgeArgs {
 
 /// A root, the accepted images and the deployment.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(crate) struct Judge {
     trust: Trust,
     deployment: Deployment,
 }
@@ -30,11 +30,16 @@ pub(super) struct Judge {
 impl JudgeArgs {
     /// Reads the files. Checkpoints are signed for the deployment.
     pub(super) fn load(&self, deployment: &Deployment) -> Result<Judge, Error> {
-        Ok(Judge { trust: self.trust.load()?, deployment: deployment.clone() })
+        Ok(Judge::new(self.trust.load()?, deployment.clone()))
     }
 }
 
 impl Judge {
+    /// Trusts these images. Checkpoints are signed for the deployment.
+    pub(crate) const fn new(trust: Trust, deployment: Deployment) -> Self {
+        Self { trust, deployment }
+    }
+
     /// Verifies a boot's attestation document as of its own time.
     pub(super) fn identity(&self, boot: DocumentHash, document: &[u8]) -> Result<BootIdentity, Refused> {
         let (doc, _) = self.trust.verify(document, Freshness::Archived, Bindings::ANYTHING)?;

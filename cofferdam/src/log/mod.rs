@@ -4,6 +4,7 @@
 mod alarm;
 mod boot;
 mod folder;
+mod history;
 mod judge;
 mod lineage;
 mod lines;
@@ -21,6 +22,8 @@ use clap::Subcommand;
 use crate::{error::Error, output::Screen};
 
 pub(crate) use alarm::Alarm;
+pub(crate) use history::{HistoryBoot, read as read_history};
+pub(crate) use judge::Judge;
 pub(crate) use made::made_keys;
 
 /// What to do with a log.

@@ -7,6 +7,7 @@ use protocol::log::{BootIdentity, Head, Verifier};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::lineage::Node;
 use crate::{
     clock,
     error::Refused,
@@ -18,7 +19,7 @@ use crate::{
 pub(super) struct BootReport {
     pub(super) boot: DocumentHash,
     pub(super) started: u64,
-    pcr0: Pcr,
+    pub(super) pcr0: Pcr,
     pub(super) previous: Option<Head>,
     pub(super) entries: u64,
     pub(super) checkpoints: u64,
@@ -71,6 +72,11 @@ impl BootReport {
             operations: BTreeMap::new(),
             denied: BTreeMap::new(),
         }
+    }
+
+    /// Its place among the boots.
+    pub(super) const fn node(&self) -> Node {
+        Node { boot: self.boot, previous: self.previous, signed: self.signed }
     }
 
     /// Takes over what is known at the end.

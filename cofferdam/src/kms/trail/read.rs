@@ -1,0 +1,169 @@
+//! The forms in which events come, each read one event at a time: a file of CloudTrail
+//! (`{"Records":[…]}`), an answer of `lookup-events` (`{"Events":[{"CloudTrailEvent":"…"}]}`), an
+//! array of either, and such values one after the other, as in JSON Lines.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::event::Event;
+
+/// Takes an event; an error is for the reader of the file.
+type Each<'e> = &'e mut dyn FnMut(Event) -> Result<(), String>;
+
+/// Reads every event. Answers whether the file says that there is more elsewhere.
+///
+/// # Errors
+/// What was expected, with line and column.
+pub(super) fn events(json: &[u8], each: Each<'_>) -> Result<bool, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let mut top = Top { each, more: false };
+    loop {
+        (&mut top).deserialize(&mut reader)?;
+        if reader.end().is_ok() {
+            return Ok(top.more);
+        }
+    }
+}
+
+struct Top<'e> {
+    each: Each<'e>,
+    more: bool,
+}
+
+impl Top<'_> {
+    /// An event, or one in the wrapping of `lookup-events`, whose JSON is a string.
+    fn one<E: serde::de::Error>(&mut self, value: Value) -> Result<(), E> {
+        let event = match value {
+            Value::String(json) => inner(&json)?,
+            Value::Object(mut fields) => match fields.remove("CloudTrailEvent") {
+                Some(Value::String(json)) => inner(&json)?,
+                Some(_) => return Err(E::custom("CloudTrailEvent: JSON in a string was expected")),
+                None => fields,
+            },
+            _ => return Err(E::custom("an event of CloudTrail was expected")),
+        };
+        let event = Event::read(&event).map_err(E::custom)?;
+        (self.each)(event).map_err(E::custom)
+    }
+}
+
+fn inner<E: serde::de::Error>(json: &str) -> Result<Map<String, Value>, E> {
+    serde_json::from_str(json).map_err(|error| {
+        E::custom(format_args!("an event of CloudTrail was expected in the string: {error}, in the string"))
+    })
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Top<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Top<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("events of CloudTrail")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut fields = Map::new();
+        let mut list = false;
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "Records" | "Events" => {
+                    map.next_value_seed(List(self))?;
+                    list = true;
+                }
+                "NextToken" => self.more |= map.next_value::<Option<String>>()?.is_some(),
+                _ => drop(fields.insert(name, map.next_value()?)),
+            }
+        }
+        if list { Ok(()) } else { self.one(Value::Object(fields)) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(value) = items.next_element()? {
+            self.one(value)?;
+        }
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, json: &str) -> Result<(), E> {
+        self.one(Value::String(json.to_owned()))
+    }
+}
+
+/// The array under `Records` or `Events`.
+struct List<'t, 'e>(&'t mut Top<'e>);
+
+impl<'de> DeserializeSeed<'de> for List<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const EVENT: &str = r#"{"eventVersion":"1.11","eventSource":"kms.amazonaws.com","eventName":"Decrypt",
+        "eventTime":"2026-01-01T00:00:00Z","eventID":"a"}"#;
+
+    fn count(json: &str) -> Result<(usize, bool), String> {
+        let mut count = 0;
+        let more = events(json.as_bytes(), &mut |_| {
+            count += 1;
+            Ok(())
+        });
+        more.map(|more| (count, more)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_form_holds_the_same_events() {
+        let wrapped = json!({"EventId": "a", "CloudTrailEvent": EVENT});
+        let text = json!(EVENT);
+        for (json, expected) in [
+            (EVENT.to_owned(), 1),
+            (format!("{EVENT}\n{EVENT}\n\n"), 2),
+            (format!("[{EVENT},{EVENT}]"), 2),
+            (format!("{{\"Records\":[{EVENT},{EVENT}]}}"), 2),
+            (format!("{{\"Events\":[{wrapped}]}}"), 1),
+            (format!("[{wrapped},{wrapped}]"), 2),
+            (format!("[{text},{text}]"), 2),
+            (format!("{text}\n{EVENT}"), 2),
+            ("{\"Records\":[]}".to_owned(), 0),
+        ] {
+            assert_eq!(count(&json), Ok((expected, false)), "{json}");
+        }
+        assert_eq!(count("{\"Events\":[],\"NextToken\":\"x\"}"), Ok((0, true)));
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error_with_its_place() {
+        let deep = "[".repeat(1000);
+        for (json, place) in [
+            ("", "line 1 column 0"),
+            ("7", "line 1 column"),
+            ("{}", "line 1 column"),
+            ("{\n\"Records\":[\n7]}", "line 3 column 2"),
+            ("{\"Records\":{}}", "line 1 column"),
+            ("[{\"eventName\":\"Decrypt\"}]", "line 1 column"),
+            ("{\"Events\":[{\"CloudTrailEvent\":\"{\\n!\"}]}", "line 2 column 1, in the string"),
+            ("[{\"CloudTrailEvent\":7}]", "line 1 column"),
+            (EVENT.get(..60).unwrap(), "line 1 column 60"),
+            (&format!("{EVENT} x"), "line 2 column"),
+            (&deep, "recursion limit exceeded"),
+        ] {
+            let error = count(json).unwrap_err();
+            assert!(error.contains(place), "{json}: {error}");
+        }
+    }
+}
