@@ -49,8 +49,8 @@ test-vm: build kernel ## The image booted in QEMU, with an emulated NSM: attesta
 	@CARGO='$(CARGO)' tests/vm/run.sh
 
 .PHONY: demo
-demo: build ## The whole way on one machine: addresses made, verified, restarted, refused
-	target/debug/cofferdam dev --demo
+demo: build ## The whole way on one machine, and its audit as a page: target/audit.html
+	target/debug/cofferdam dev --demo --page target/audit.html
 
 .PHONY: bench
 bench: setup ## Speed, as ratios to the raw cryptography of the same run

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    address, attest, dev, eif, error::Error, keys, kms, log, operator, order, output::Screen, policy, rewrap,
-    sign, transaction,
+    address, attest, audit, dev, eif, error::Error, keys, kms, log, operator, order, output::Screen, policy,
+    rewrap, sign, transaction,
 };
 
 /// Verifies, from the outside, what a Cofferdam enclave says of itself; makes keys; asks for
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     /// The KMS key: its policy, who could reach plaintext, and what was done with it
     #[command(subcommand)]
     Kms(kms::Command),
+    /// Everything that an auditor asks of a deployment, in one report
+    Audit(Box<audit::AuditArgs>),
     /// Ed25519 keys of operators and clients; the replacement of deposit keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -83,6 +85,7 @@ impl Command {
             Self::Explain(args) => sign::explain(&args, screen).await,
             Self::Rewrap(args) => rewrap::run(&args, screen).await,
             Self::Eif(command) => command.run(screen),
+            Self::Audit(args) => audit::run(&args, screen).await,
             Self::Keys(command) => command.run(screen).await,
             Self::Kms(command) => command.run(screen),
             Self::Dev(args) => dev::run(args, screen).await,

@@ -52,6 +52,9 @@ pub(crate) enum Error {
     /// The answer said it already.
     #[error("told before")]
     Told,
+    /// The answer said it already: there was input that cannot be used.
+    #[error("told before")]
+    ToldUnusable,
     /// The parent answered an error.
     #[error("{0}")]
     Problem(Box<Problem>),
@@ -121,7 +124,7 @@ impl Error {
     /// 1, 2 or 3.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Input(_) => ExitCode::from(UNUSABLE),
+            Self::Input(_) | Self::ToldUnusable => ExitCode::from(UNUSABLE),
             Self::Alarm(_) => ExitCode::from(ALARM),
             _ => ExitCode::from(NOT_VERIFIED),
         }
@@ -141,7 +144,7 @@ impl Error {
             Self::SomeUnsigned { .. } => plain("transaction"),
             Self::Denied(_) | Self::Told => plain("denied"),
             Self::SomeRefused { .. } => plain("verification"),
-            Self::Input(_) => plain("input"),
+            Self::Input(_) | Self::ToldUnusable => plain("input"),
             Self::Parent(_) => plain("parent"),
             Self::Failed(_) => plain("failed"),
         };

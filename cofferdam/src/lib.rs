@@ -1,6 +1,6 @@
 //! The command-line program for operators and auditors: verifies attestation documents, address
 //! certificates and logs, witnesses a running log, shows what transactions say, builds and measures
-//! enclave images, makes keys, asks a parent for addresses and signatures, and runs the whole stack on
+//! enclave images, audits a deployment, makes keys, asks a parent for addresses and signatures, and runs the whole stack on
 //! a laptop.
 //!
 //! It trusts nothing that it reads: not files, not the parent's answers. Exit code 0 means that
@@ -27,6 +27,7 @@
 
 mod address;
 mod attest;
+mod audit;
 mod cli;
 mod client;
 mod clock;
@@ -43,6 +44,7 @@ mod order;
 mod output;
 mod policy;
 mod rewrap;
+mod shell;
 mod sign;
 mod transaction;
 mod trust;
@@ -69,7 +71,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ Error::Told) => error.exit_code(),
+        Err(error @ (Error::Told | Error::ToldUnusable)) => error.exit_code(),
         Err(error) => {
             screen.error(&error);
             error.exit_code()

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
+    shell::{quoted, quoted_path},
 };
 
 /// What every verifying command is told.
@@ -46,15 +47,29 @@ pub(crate) struct Trust {
 #[derive(Debug)]
 pub(crate) struct Image {
     expected: ExpectedPcrs,
-    values: Vec<(PcrIndex, Pcr)>,
     /// Which registers are compared.
     pub(crate) registers: Vec<PcrIndex>,
+    /// With which values.
+    pub(crate) values: BTreeMap<PcrIndex, Pcr>,
 }
 
 impl TrustArgs {
     /// Trusts one image under another root than AWS's.
     pub(crate) fn of_image(image: PathBuf, root: PathBuf) -> Self {
         Self { pcrs: Vec::new(), images: vec![image], root: Some(root) }
+    }
+
+    /// The files that are read, each with its option.
+    pub(crate) fn files(&self) -> Vec<(&'static str, &Path)> {
+        let images = self.images.iter().map(|file| ("--image", file.as_path()));
+        images.chain(self.root.as_deref().map(|file| ("--root", file))).collect()
+    }
+
+    /// The same arguments, for a shell.
+    pub(crate) fn arguments(&self) -> String {
+        let pcrs = self.pcrs.iter().map(|pcr| format!("--pcr {}", quoted(pcr)));
+        let files = self.files().into_iter().map(|(name, file)| format!("{name} {}", quoted_path(file)));
+        pcrs.chain(files).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether an image is named.
@@ -89,9 +104,8 @@ impl Image {
             let (index, value) = text.split_once('=')?;
             Some((index.parse().ok()?, value.parse().ok()?))
         };
-        let values: Vec<(PcrIndex, Pcr)> = texts.iter().filter_map(pair).collect();
-        let registers = values.iter().map(|(index, _)| *index).collect();
-        Ok(Self { expected, values, registers })
+        let values: BTreeMap<PcrIndex, Pcr> = texts.iter().filter_map(pair).collect();
+        Ok(Self { expected, registers: values.keys().copied().collect(), values })
     }
 }
 
@@ -160,9 +174,19 @@ impl Trust {
         self.images.iter().any(named)
     }
 
+    /// The accepted images.
+    pub(crate) fn images(&self) -> &[Image] {
+        &self.images
+    }
+
     /// SHA-256 of the root certificate.
     pub(crate) fn fingerprint(&self) -> String {
         self.root.fingerprint()
+    }
+
+    /// Whether the root is AWS's own.
+    pub(crate) const fn is_aws(&self) -> bool {
+        self.aws
     }
 
     /// How the root is called.

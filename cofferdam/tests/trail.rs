@@ -300,7 +300,7 @@ fn what_cannot_be_read_is_named_with_its_place() {
     let last = packed.len() - 1;
     packed[last] ^= 1;
     for (file, told) in [
-        (write("cut.json", cut[..5000].as_bytes()), "line "),
+        (write("cut.json", &cut.as_bytes()[..5000]), "line "),
         (write("text.json", b"{\"Records\":[\n  nothing]}"), "at line 2 column "),
         (write("binary.json", &[0xff; 100]), "at line 1 column 1"),
         (write("empty.json", b""), "at line 1 column 0"),

@@ -98,6 +98,9 @@ enum Command {
         /// The measured configuration.
         #[arg(long)]
         config: PathBuf,
+        /// The registers of an image that stands for this program, in place of measuring it.
+        #[arg(long)]
+        pcrs: Option<PathBuf>,
     },
 }
 
@@ -187,14 +190,15 @@ impl Cli {
                 print(&json!({ "keyArn": arn }))
             }
             Command::Measure { config } => print(&json!(enclave::measure(&std::fs::read(config)?)?)),
-            Command::Enclave { folder, config } => {
+            Command::Enclave { folder, config, pcrs } => {
                 let stop = stop()?;
                 let ready = |pcrs: &PcrConfig| {
                     if let Err(error) = print(&json!({ "pcrs": pcrs })) {
                         tracing::warn!(%error, "nobody reads that the enclave is ready");
                     }
                 };
-                Ok(enclave::run(&folder.dir, &config, ready, stop).await?)
+                let pcrs = pcrs.map(|file| registers(&file)).transpose()?;
+                Ok(enclave::run(&folder.dir, &config, pcrs, ready, stop).await?)
             }
         }
     }

@@ -59,14 +59,15 @@ pub fn boot(
     Ok(Enclave::boot(config, nsm, entropy)?)
 }
 
-/// Measures, boots and serves the configuration in `file` until `stop`. `ready` is called with
-/// the registers once the enclave listens.
+/// Measures, boots and serves the configuration in `file` until `stop`. `pcrs` are those of an image
+/// that stands for this program. `ready` is called with the registers once the enclave listens.
 ///
 /// # Errors
 /// [`EnclaveError`]
 pub async fn run(
     folder: &Path,
     file: &Path,
+    pcrs: Option<PcrConfig>,
     ready: impl FnOnce(&PcrConfig),
     stop: impl Future<Output = ()>,
 ) -> Result<(), EnclaveError> {
@@ -76,7 +77,7 @@ pub async fn run(
     }
     let configuration =
         std::fs::read(file).map_err(|error| EnclaveError::File { what: "the configuration", error })?;
-    let pcrs = measure(&configuration)?;
+    let pcrs = pcrs.map_or_else(|| measure(&configuration), Ok)?;
     let enclave = boot(folder, &configuration, pcrs.clone(), None)?;
     ready(&pcrs);
     enclave.serve(stop).await;

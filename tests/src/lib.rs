@@ -8,7 +8,9 @@
     reason = "helpers of tests: what fails here fails the test"
 )]
 
+pub mod audited;
 pub mod authority;
+pub mod browser;
 pub mod certificates;
 pub mod config;
 pub mod deployment;

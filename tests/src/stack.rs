@@ -36,6 +36,8 @@ pub struct Stack {
     pub kms: Process,
     pub config: Config,
     pub pcrs: Value,
+    /// The registers of an image that the enclaves say they are, in place of their own.
+    image: Option<PathBuf>,
     store: String,
     /// What all nodes are governed by, as the operator signed it.
     pub policy: Vec<u8>,
@@ -88,7 +90,7 @@ impl Stack {
         change(&mut config);
         let (policy, store_env) = (self.policy.clone(), self.store_env.clone());
         let pcrs = self.measure(&config);
-        Self { config, kms, pcrs, store, policy, store_env, folder }
+        Self { config, kms, pcrs, image: None, store, policy, store_env, folder }
     }
 
     /// The KMS key that wraps what is new.
@@ -124,7 +126,8 @@ impl Stack {
         let roots = std::fs::read_to_string(dir.join("tls-root.pem")).unwrap();
         let config = Config::new(&key, &roots);
         let policy = authority::signed_policy(&authority::policy(&config.deployment, 1));
-        let mut stack = Self { config, kms, pcrs: Value::Null, store, policy, store_env, folder };
+        let mut stack =
+            Self { config, kms, pcrs: Value::Null, image: None, store, policy, store_env, folder };
         stack.pcrs = stack.measure(&stack.config);
         stack.pin(&[stack.pcrs.clone()]);
         stack
@@ -184,6 +187,24 @@ impl Stack {
         }
     }
 
+    /// From now on enclaves have these registers: those of an image that was built.
+    pub fn stand_for(&mut self, pcrs: &Value) {
+        let file = self.dir().join("image.json");
+        std::fs::write(&file, pcrs.to_string()).unwrap();
+        self.image = Some(file);
+        self.pcrs = pcrs.clone();
+        self.pin(std::slice::from_ref(pcrs));
+    }
+
+    /// The key's policy, as the KMS has it.
+    pub fn key_policy(&self) -> String {
+        let state: Value =
+            serde_json::from_slice(&std::fs::read(self.dir().join("kms.json")).unwrap()).unwrap();
+        let keys = state["keys"].as_array().unwrap();
+        let id = |key: &&Value| self.key().ends_with(key["id"].as_str().unwrap());
+        keys.iter().find(id).unwrap()["policy"].as_str().unwrap().to_owned()
+    }
+
     /// Starts an enclave and its parent.
     pub fn node(&self, name: &str) -> Node {
         self.node_with(name, &self.config)
@@ -212,6 +233,9 @@ impl Stack {
     pub fn enclave(&self, folder: &Path) -> Process {
         let mut command = simulator("enclave", self.dir());
         command.args(["--region", REGION, "--config", "enclave.toml"]).current_dir(folder);
+        if let Some(image) = &self.image {
+            command.arg("--pcrs").arg(image);
+        }
         Process::start(&mut command, &folder.join("enclave.log"))
     }
 

@@ -111,9 +111,10 @@ fn program_of(id: i32) -> String {
 
 #[test]
 fn the_demo_holds_and_leaves_nothing_behind() {
-    let temporary = tempfile::tempdir().unwrap();
+    let (temporary, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let output = Command::new(program("cofferdam"))
-        .args(["--json", "dev", "--demo"])
+        .args(["--json", "dev", "--demo", "--page"])
+        .arg(kept.path().join("audit.html"))
         .env("TMPDIR", temporary.path())
         .output()
         .unwrap();
@@ -123,6 +124,8 @@ fn the_demo_holds_and_leaves_nothing_behind() {
     assert_eq!(last["verified"], true);
     assert_eq!(last["counts"]["chains"], 4);
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+    let page = fs::read_to_string(kept.path().join("audit.html")).unwrap();
+    assert!(page.contains("Everything held") && page.contains("2 checks were left out on purpose"));
 }
 
 #[test]

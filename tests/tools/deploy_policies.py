@@ -422,6 +422,35 @@ def check_resources():
     return len(faults)
 
 
+def bucket(template):
+    """The store's policy and settings, as `aws s3api` prints them."""
+    rules = []
+    for rule in template.property("Store", "LifecycleConfiguration")["Rules"]:
+        printed = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+        if rule.get("ExpiredObjectDeleteMarker"):
+            printed["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+        for name in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
+            if name in rule:
+                printed[name] = rule[name]
+        if unknown := set(rule) - {"Id", "Prefix", "ExpiredObjectDeleteMarker", *printed}:
+            raise ValueError(unknown)
+        rules.append(printed)
+    lock = template.property("Store", "ObjectLockConfiguration")
+    lock["Rule"]["DefaultRetention"]["Days"] = int(lock["Rule"]["DefaultRetention"]["Days"])
+    encryption = template.property("Store", "BucketEncryption")["ServerSideEncryptionConfiguration"]
+    printed = [{"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]} for rule in encryption]
+    return {
+        "bucket-policy.json": template.property("StorePolicy", "PolicyDocument"),
+        "bucket-versioning.json": template.property("Store", "VersioningConfiguration"),
+        "object-lock.json": {"ObjectLockConfiguration": lock},
+        "public-access-block.json": {
+            "PublicAccessBlockConfiguration": template.property("Store", "PublicAccessBlockConfiguration")
+        },
+        "bucket-encryption.json": {"ServerSideEncryptionConfiguration": {"Rules": printed}},
+        "bucket-lifecycle.json": {"Rules": rules},
+    }
+
+
 def vectors():
     """Key policies by file name, and the values that they were resolved with."""
     files = {}
@@ -436,6 +465,7 @@ def vectors():
         "deployment": "laptop",
         "images": [{"PCR0": a, "PCR1": b, "PCR2": c} for a, b, c in IMAGES],
     }
+    files |= bucket(custody(IMAGES[:1]))
     return {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
 
 

@@ -14,6 +14,8 @@ need flock util-linux
 need node nodejs
 need npm npm
 need promtool prometheus
+need chromium chromium
+need pdftotext poppler-utils
 python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
 
 "$(dirname "${BASH_SOURCE[0]}")/install.sh" "${missing[@]}"

@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// The longest line: an object with its certificate.
-pub(super) const MAX_LINE: usize = 16 << 10;
+pub(crate) const MAX_LINE: usize = 16 << 10;
 
 /// Reads every file of a folder as an attestation document.
-pub(super) fn learn_folder(checker: &mut Checker, folder: &Path) -> Result<(), Error> {
+pub(crate) fn learn_folder(checker: &mut Checker, folder: &Path) -> Result<(), Error> {
     let unreadable = |error: io::Error| {
         Error::input(
             folder.display(),

@@ -13,6 +13,7 @@ use clap::Subcommand;
 
 use crate::{error::Error, output::Screen};
 
+pub(crate) use bulk::{MAX_LINE, learn_folder};
 pub(crate) use check::Checker;
 pub(crate) use create::checker;
 pub(crate) use object::Address;

@@ -5,20 +5,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use attestation::{AttestationDoc, nsm::MAX_REQUEST_FIELD};
+use attestation::{AttestationDoc, PcrIndex, Verified, nsm::MAX_REQUEST_FIELD, verify::Match};
 use clap::Args;
 use data_encoding::HEXLOWER;
 use rand::{TryRng, rngs::SysRng};
 use serde::Serialize;
 
-use super::verify::{BoundArgs, VerifiedDocument, live, verify};
+use super::verify::{BoundArgs, VerifiedDocument, check_config, live, verify};
 use crate::{
     client::{Client, ParentArgs},
     clock,
     error::{Error, Refused},
-    input::{self, Hex, MAX_DOCUMENT, STDIN},
+    input::{self, Hex, MAX_DOCUMENT, MAX_TEXT, STDIN},
     output::{Screen, Sheet, Show},
-    trust::{Trust, TrustArgs},
+    trust::{Bindings, Trust, TrustArgs},
 };
 
 /// Bytes of a fresh nonce.
@@ -100,13 +100,30 @@ pub(super) async fn run(args: &FetchArgs, screen: &Screen) -> Result<(), Error> 
     if to_stdout { Ok(()) } else { screen.show(&answer) }
 }
 
-/// Verifies an enclave that runs now: a fresh nonce, and the measured configuration in a file.
-pub(crate) async fn fresh(trust: &Trust, client: &Client, config: &Path) -> Result<(), Error> {
+/// A document that an enclave signed a moment ago, for a nonce that was never used before.
+pub(crate) struct Live {
+    /// The document.
+    pub(crate) doc: Verified<AttestationDoc>,
+    /// What it had to repeat.
+    pub(crate) nonce: [u8; NONCE],
+    /// Which registers were compared with an accepted image.
+    pub(crate) compared: Vec<PcrIndex>,
+}
+
+/// Asks an enclave that runs now, with a fresh nonce, and verifies what it answers.
+pub(crate) async fn ask(trust: &Trust, client: &Client) -> Result<Live, Error> {
     let nonce = fresh_nonce()?;
     let text = HEXLOWER.encode(&nonce);
     let document = client.bytes(&["attestation"], &[("nonce", &text)], MAX_DOCUMENT).await?;
-    let bound = BoundArgs::of_config(config);
-    verify(trust, &document, live(clock::now(), MAX_AGE), Some(&nonce), &bound).map(|_| ())
+    let bindings = Bindings { nonce: Match::Exactly(&nonce), ..Bindings::ANYTHING };
+    let (doc, image) = trust.verify(&document, live(clock::now(), MAX_AGE), bindings)?;
+    Ok(Live { doc, nonce, compared: image.registers.clone() })
+}
+
+/// Verifies an enclave that runs now: a fresh nonce, and the measured configuration in a file.
+pub(crate) async fn fresh(trust: &Trust, client: &Client, config: &Path) -> Result<(), Error> {
+    let live = ask(trust, client).await?;
+    Ok(check_config(&live.doc, &input::read(config, MAX_TEXT)?)?)
 }
 
 /// Random bytes from the system.

@@ -9,7 +9,8 @@ use clap::Subcommand;
 
 use crate::{error::Error, output::Screen};
 
-pub(crate) use fetch::fresh;
+pub(crate) use fetch::{Live, ask, fresh};
+pub(crate) use verify::check_config;
 
 /// What to do with a document.
 #[derive(Debug, Subcommand)]

@@ -1,9 +1,6 @@
 //! `cofferdam attestation verify`. What each check proves is told in `docs/attestation.md`.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use attestation::{
     AttestationDoc, Verified,
@@ -65,13 +62,6 @@ pub(super) struct BoundArgs {
     config: Option<PathBuf>,
 }
 
-impl BoundArgs {
-    /// Only this configuration.
-    pub(super) fn of_config(config: &Path) -> Self {
-        Self { config: Some(config.to_owned()), ..Self::default() }
-    }
-}
-
 pub(super) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Error> {
     let trust = args.trust.load()?;
     let bytes = input::read(&args.document, MAX_DOCUMENT)?;
@@ -118,7 +108,7 @@ fn matching(bytes: Option<&[u8]>) -> Match<'_> {
 }
 
 /// The session binding names the SHA-384 of the configuration file's bytes.
-fn check_config(doc: &Verified<AttestationDoc>, config: &[u8]) -> Result<(), Refused> {
+pub(crate) fn check_config(doc: &Verified<AttestationDoc>, config: &[u8]) -> Result<(), Refused> {
     let binding = SessionBinding::decode(doc.user_data().unwrap_or_default())
         .map_err(|_| Refused::new("config", "user_data: a session binding of version 1 was expected"))?;
     let hash: [u8; 48] = Sha384::digest(config).into();

@@ -43,6 +43,11 @@ impl IdentityArgs {
         Self { client_key, client_id, deployment: Some(deployment) }
     }
 
+    /// Whether a client is named.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.client_key.is_some() || self.client_id.is_some()
+    }
+
     /// The deployment, for what is bound to it.
     pub(crate) fn deployment(&self) -> Result<&Deployment, Error> {
         self.deployment

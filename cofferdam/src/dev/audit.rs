@@ -30,8 +30,8 @@ struct Verdict {
     lines: Vec<Value>,
 }
 
-/// Verifies the log, changes a line, removes one, and sees both named.
-pub(super) async fn show(stack: &Stack, story: &mut Story<'_>) -> Result<(), Error> {
+/// Verifies the log, changes a line, removes one, and sees both named. Answers where the copy is.
+pub(super) async fn show(stack: &Stack, story: &mut Story<'_>) -> Result<PathBuf, Error> {
     stack.client(AUDITOR)?.bytes(&["log", "checkpoint"], &[], MAX_CHECKPOINT).await?;
     story.holds("the enclave signs where its log stands")?;
     let folder = stack.folder();
@@ -53,7 +53,8 @@ pub(super) async fn show(stack: &Stack, story: &mut Story<'_>) -> Result<(), Err
     named(&verify(folder, &taken)?, "missing", seq)?;
     story.holds("the entry is removed: log verify names what is missing")?;
     write(&segment, &text)?;
-    expect(verify(folder, &taken)?.verified, "a log that verifies again")
+    expect(verify(folder, &taken)?.verified, "a log that verifies again")?;
+    Ok(taken)
 }
 
 /// That an enclave of another image, which ran meanwhile, is named.

@@ -2,7 +2,7 @@
 //!
 //! Every sentence that it prints was tested right before; the first one that does not hold ends it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use attestation::DocumentHash;
 use chains::Chain;
@@ -13,6 +13,7 @@ use super::{
     Folder, Logs, Stack, Stop, audit,
     authority::BACKEND,
     programs::Programs,
+    report,
     signing::{freeze, is_frozen, may_sweep, sweeps},
     story::Story,
 };
@@ -28,13 +29,18 @@ use crate::{
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// Runs the demo in a folder of its own, which is removed when all went well.
-pub(super) async fn run(show_logs: bool, screen: &Screen, stop: &mut Stop) -> Result<(), Error> {
+pub(super) async fn run(
+    show_logs: bool,
+    page: Option<&PathBuf>,
+    screen: &Screen,
+    stop: &mut Stop,
+) -> Result<(), Error> {
     let failed = |error| Error::Failed(format!("a temporary folder was expected: {error}"));
     let temporary = tempfile::Builder::new().prefix("cofferdam-").tempdir().map_err(failed)?;
     let logs = Logs::new(screen, show_logs);
     let mut stack = Stack::new(Folder::open(temporary.path())?, 0, logs.clone());
     let result = tokio::select! {
-        result = tell(&mut stack, screen) => result,
+        result = tell(&mut stack, page, screen) => result,
         () = stop.asked() => Err(Error::Failed("stopped before the end".to_owned())),
     };
     stack.stop().await;
@@ -49,7 +55,7 @@ struct Batch {
     addresses: Vec<Address>,
 }
 
-async fn tell(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
+async fn tell(stack: &mut Stack, page: Option<&PathBuf>, screen: &Screen) -> Result<(), Error> {
     let mut story = Story::begin(screen);
     story.chapter("A KMS key for one image")?;
     stack.prepare()?;
@@ -122,7 +128,10 @@ async fn tell(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
     story.holds("only the operators' next policy lifts it: alice is swept again")?;
 
     story.chapter("The log")?;
-    audit::show(stack, &mut story).await?;
+    let log = audit::show(stack, &mut story).await?;
+
+    story.chapter("The audit")?;
+    report::show(stack, &first, &log, page, &mut story)?;
 
     story.chapter("An enclave with another PCR0")?;
     stack.stop_enclave().await;

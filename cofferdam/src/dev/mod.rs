@@ -13,15 +13,13 @@ mod logs;
 mod policy;
 mod process;
 mod programs;
+mod report;
 mod signing;
 mod stack;
 mod story;
 mod wallets;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -30,6 +28,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     error::Error,
     output::{Screen, Sheet},
+    shell::{quoted, quoted_path},
 };
 
 use authority::{AUDITOR, BACKEND, DESK, environment};
@@ -53,13 +52,16 @@ pub(crate) struct DevArgs {
     /// With --demo: show the programs' logs as well
     #[arg(long, requires = "demo")]
     logs: bool,
+    /// With --demo: keep the report of its audit here, as a page
+    #[arg(long, value_name = "FILE", requires = "demo")]
+    page: Option<PathBuf>,
 }
 
 /// Runs until Ctrl-C, or until the demo ends.
 pub(crate) async fn run(args: DevArgs, screen: &Screen) -> Result<(), Error> {
     let mut stop = Stop::new()?;
     if args.demo {
-        return demo::run(args.logs, screen, &mut stop).await;
+        return demo::run(args.logs, args.page.as_ref(), screen, &mut stop).await;
     }
     let logs = Logs::new(screen, true);
     let folder = Folder::open(&args.dir)?;
@@ -126,16 +128,6 @@ fn tell(stack: &Stack, screen: &Screen) -> Result<(), Error> {
     sheet.note("Ctrl-C stops everything");
     sheet.plain("");
     screen.sheet(&sheet)
-}
-
-/// For a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-fn quoted_path(path: &Path) -> String {
-    quoted(&path.display().to_string())
 }
 
 /// Ctrl-C, the word to stop from a supervisor, or a closed terminal.

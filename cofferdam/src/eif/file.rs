@@ -18,7 +18,7 @@ use crate::{
 const MAX_PART: u64 = 1 << 30;
 
 /// Reads and measures an image, of any size.
-pub(super) fn image(path: &Path) -> Result<Image, Error> {
+pub(crate) fn image(path: &Path) -> Result<Image, Error> {
     let read = if path.as_os_str() == STDIN {
         Image::read(io::stdin().lock())
     } else {

@@ -12,6 +12,8 @@ use clap::Subcommand;
 
 use crate::{error::Error, output::Screen};
 
+pub(crate) use file::image;
+
 /// What to do with an image.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -63,7 +63,7 @@ impl From<LogFault> for Alarm {
 
 /// Why a round of questions ended early: the log is wrong, or there was no usable answer.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Alarm(Box<Alarm>),
     Error(Error),
 }

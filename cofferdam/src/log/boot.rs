@@ -41,7 +41,8 @@ impl From<Error> for Stop {
 pub(super) type Sink<'s> = &'s mut dyn FnMut(&LogLine) -> Result<(), Error>;
 
 /// Verifies a boot. What is wrong with the log is in the inner result; the outer one is for files
-/// that cannot be read.
+/// that cannot be read. `sink` sees every line before it is known whether the whole
+/// holds.
 pub(super) fn verify(
     folder: &BootFolder,
     judge: &Judge,

@@ -62,8 +62,7 @@ impl Stored {
     }
 
     fn witnessed(&mut self, file: &Path, judge: &Judge) -> Result<(), Error> {
-        let seen = state::read(file)?
-            .ok_or_else(|| Error::input(file.display(), "the state file of a witness was expected"))?;
+        let seen = state::existing(file)?;
         let boot = self.boots.iter().map(|(folder, _)| folder).find(|folder| folder.boot == seen.head.boot);
         let Some(boot) = boot else {
             let text = format!(
@@ -161,7 +160,7 @@ pub(crate) fn read(
             pcr0: report.pcr0,
             started: report.started,
             previous: report.previous.map(|head| head.boot),
-            signed: report.signed,
+            signed: report.signed.map(|head| head.seq),
         });
     }
     lineage::order(&nodes, allow_roots)?;

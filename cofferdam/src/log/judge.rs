@@ -35,7 +35,7 @@ impl JudgeArgs {
 }
 
 impl Judge {
-    /// Trusts these images. Checkpoints are signed for the deployment.
+    /// Of this root, these images and this deployment.
     pub(crate) const fn new(trust: Trust, deployment: Deployment) -> Self {
         Self { trust, deployment }
     }

@@ -25,6 +25,11 @@ pub(crate) use alarm::Alarm;
 pub(crate) use history::{HistoryBoot, read as read_history};
 pub(crate) use judge::Judge;
 pub(crate) use made::made_keys;
+pub(crate) use remote::Remote;
+pub(crate) use report::BootReport;
+pub(crate) use state::existing as seen;
+pub(crate) use verify::read;
+pub(crate) use witness::follows;
 
 /// What to do with a log.
 #[derive(Debug, Subcommand)]

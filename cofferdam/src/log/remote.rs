@@ -25,19 +25,19 @@ const MAX_BOOTS: usize = 1024;
 const NOT_FOUND: u16 = 404;
 
 /// Asks one parent.
-pub(super) struct Remote {
+pub(crate) struct Remote {
     client: Client,
     judge: Judge,
     identities: HashMap<DocumentHash, BootIdentity>,
 }
 
 impl Remote {
-    pub(super) fn new(client: Client, judge: Judge) -> Self {
+    pub(crate) fn new(client: Client, judge: Judge) -> Self {
         Self { client, judge, identities: HashMap::new() }
     }
 
     /// The parent's last checkpoint, its signature verified.
-    pub(super) async fn checkpoint(&mut self) -> Result<Checkpoint, Stop> {
+    pub(crate) async fn checkpoint(&mut self) -> Result<Checkpoint, Stop> {
         let answer = self.client.bytes(&["log", "checkpoint"], &[], MAX_CHECKPOINT).await?;
         let json = answer.strip_suffix(b"\n").unwrap_or(&answer);
         let checkpoint =
@@ -47,13 +47,13 @@ impl Remote {
     }
 
     /// Verifies a checkpoint's signature.
-    pub(super) async fn signed(&mut self, checkpoint: &Checkpoint) -> Result<(), Stop> {
+    pub(crate) async fn signed(&mut self, checkpoint: &Checkpoint) -> Result<(), Stop> {
         let identity = self.identity(checkpoint.head.boot).await?;
         let verified = self.judge.checkpoint(checkpoint, &identity).map_err(Alarm::from);
         verified.map_err(|alarm| alarm.with(None, Some(checkpoint)).into())
     }
 
-    async fn identity(&mut self, boot: DocumentHash) -> Result<BootIdentity, Stop> {
+    pub(crate) async fn identity(&mut self, boot: DocumentHash) -> Result<BootIdentity, Stop> {
         if let Some(identity) = self.identities.get(&boot) {
             return Ok(identity.clone());
         }

@@ -16,30 +16,30 @@ use crate::{
 
 /// A boot whose lines all hold.
 #[derive(Debug)]
-pub(super) struct BootReport {
-    pub(super) boot: DocumentHash,
+pub(crate) struct BootReport {
+    pub(crate) boot: DocumentHash,
     pub(super) started: u64,
     pub(super) pcr0: Pcr,
-    pub(super) previous: Option<Head>,
-    pub(super) entries: u64,
+    pub(crate) previous: Option<Head>,
+    pub(crate) entries: u64,
     pub(super) checkpoints: u64,
-    pub(super) from: Option<u64>,
-    pub(super) to: Option<u64>,
+    pub(crate) from: Option<u64>,
+    pub(crate) to: Option<u64>,
     /// The last entry that a checkpoint covers.
-    pub(super) signed: Option<u64>,
-    pub(super) unsigned: u64,
+    pub(crate) signed: Option<Head>,
+    pub(crate) unsigned: u64,
     pub(super) unfinished: usize,
-    pub(super) operations: BTreeMap<String, u64>,
-    pub(super) denied: BTreeMap<String, u64>,
+    pub(crate) operations: BTreeMap<String, u64>,
+    pub(crate) denied: BTreeMap<String, u64>,
 }
 
 /// A boot in which something does not hold.
 #[derive(Debug)]
-pub(super) struct BootFault {
-    pub(super) boot: DocumentHash,
+pub(crate) struct BootFault {
+    pub(crate) boot: DocumentHash,
     /// The first entry that is missing, changed, out of place or of another enclave.
-    pub(super) seq: Option<u64>,
-    pub(super) refused: Refused,
+    pub(crate) seq: Option<u64>,
+    pub(crate) refused: Refused,
 }
 
 /// The log as a whole.
@@ -75,13 +75,13 @@ impl BootReport {
     }
 
     /// Its place among the boots.
-    pub(super) const fn node(&self) -> Node {
-        Node { boot: self.boot, previous: self.previous, signed: self.signed }
+    pub(super) fn node(&self) -> Node {
+        Node { boot: self.boot, previous: self.previous, signed: self.signed.map(|head| head.seq) }
     }
 
     /// Takes over what is known at the end.
     pub(super) fn end(&mut self, verifier: &Verifier) {
-        self.signed = verifier.signed().map(|head| head.seq);
+        self.signed = verifier.signed();
         self.unsigned = verifier.unsigned();
     }
 }
@@ -92,7 +92,7 @@ impl Serialize for BootReport {
             "boot": self.boot, "verified": true, "started": clock::format(self.started), "pcr0": self.pcr0,
             "previous": self.previous, "entries": self.entries, "checkpoints": self.checkpoints,
             "from": self.from.map(clock::format), "to": self.to.map(clock::format),
-            "signed": self.signed, "unsigned": self.unsigned, "unfinished_bytes": self.unfinished,
+            "signed": self.signed.map(|head| head.seq), "unsigned": self.unsigned, "unfinished_bytes": self.unfinished,
             "operations": self.operations, "denied": self.denied,
         })
         .serialize(serializer)
@@ -119,14 +119,14 @@ impl Show for BootReport {
         sheet.row(
             "checkpoints",
             match self.signed {
-                Some(seq) => format!("{}, the last over entry {seq}", self.checkpoints),
+                Some(head) => format!("{}, the last over entry {}", self.checkpoints, head.seq),
                 None => "none".to_owned(),
             },
         );
         sheet.row("operations", counts(&self.operations));
         sheet.row("denied", counts(&self.denied));
         if self.unsigned > 0 {
-            let first = self.signed.unwrap_or_default() + 1;
+            let first = self.signed.map_or(0, |head| head.seq) + 1;
             sheet.warn(format!(
                 "not signed: {}, from entry {first} on. No checkpoint covers them: whoever keeps the log could have written them, or cut others off",
                 self.unsigned

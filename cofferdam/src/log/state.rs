@@ -28,6 +28,11 @@ pub(super) fn read(file: &Path) -> Result<Option<Checkpoint>, Error> {
     Checkpoint::parse(json).map(Some).map_err(|error| Error::input(file.display(), error))
 }
 
+/// The same where there must be a file.
+pub(crate) fn existing(file: &Path) -> Result<Checkpoint, Error> {
+    read(file)?.ok_or_else(|| Error::input(file.display(), "the state file of a witness was expected"))
+}
+
 /// Remembers a checkpoint. When this returns, it is on the disk.
 pub(super) fn write(file: &Path, checkpoint: &Checkpoint) -> Result<(), Error> {
     replace(file, format!("{}\n", checkpoint.to_json()).as_bytes()).map_err(|error| {

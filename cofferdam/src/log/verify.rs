@@ -1,18 +1,24 @@
 //! `cofferdam log verify`: from the root, over every boot's attestation document, to the last
 //! entry. Offline, at any later time, in memory that does not grow with the log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use protocol::Deployment;
+use protocol::{
+    Deployment,
+    log::{Entry, LogLine},
+};
 
 use super::{
     history::Stored,
     judge::{Judge, JudgeArgs},
     lineage::{self, Node},
-    report::{BootReport, Summary},
+    report::{BootFault, BootReport, Summary},
 };
-use crate::{error::Error, output::Screen};
+use crate::{
+    error::{Error, Refused},
+    output::Screen,
+};
 
 /// Arguments of `log verify`.
 #[derive(Debug, Args)]
@@ -33,48 +39,79 @@ pub(crate) struct VerifyArgs {
     seen: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Error> {
-    let judge = args.judge.load(&args.deployment)?;
-    let stored = Stored::open(&args.folder, &judge, args.seen.as_deref())?;
-    let reports = read_all(&stored, &judge, screen)?;
-    let (read, empty): (Vec<&BootReport>, Vec<_>) = reports.iter().partition(|report| report.entries > 0);
-    let nodes: Vec<Node> = read.iter().map(|report| report.node()).collect();
-    let order = lineage::order(&nodes, args.allow_roots);
-    // What holds is shown before what does not.
-    let in_order = order.as_ref().map_or((0..read.len()).collect(), Clone::clone);
-    for report in in_order.iter().filter_map(|at| read.get(*at)).chain(&empty) {
-        screen.show(*report)?;
-    }
-    order?;
-    screen.show(&Summary {
-        verified: true,
-        boots: reports.len(),
-        entries: reports.iter().map(|report| report.entries).sum(),
-        unsigned: reports.iter().map(|report| report.unsigned).sum(),
-        witnessed: args.seen.is_some().then_some(true),
-    })
+/// What was read of a log.
+pub(crate) struct Found {
+    /// The boots, each after the one that it continues; then those without entries.
+    pub(crate) boots: Vec<BootReport>,
+    /// What is wrong within boots.
+    pub(crate) faults: Vec<BootFault>,
+    /// What is wrong first; nothing where everything held.
+    pub(crate) refused: Option<Refused>,
+    /// Whether a witness's checkpoint was looked for.
+    pub(crate) witnessed: bool,
 }
 
-/// Reads every boot; an error names what is wrong in the earliest.
-fn read_all(stored: &Stored, judge: &Judge, screen: &Screen) -> Result<Vec<BootReport>, Error> {
-    let mut reports = Vec::new();
-    let mut first = None;
+pub(super) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Error> {
+    let judge = args.judge.load(&args.deployment)?;
+    let found = read(&args.folder, &judge, args.allow_roots, args.seen.as_deref(), &mut |_| {})?;
+    found.faults.iter().try_for_each(|fault| screen.show(fault))?;
+    // What holds is shown before what does not.
+    found.boots.iter().try_for_each(|boot| screen.show(boot))?;
+    match found.refused {
+        Some(refused) => Err(refused.into()),
+        None => screen.show(&Summary {
+            verified: true,
+            boots: found.boots.len(),
+            entries: found.boots.iter().map(|boot| boot.entries).sum(),
+            unsigned: found.boots.iter().map(|boot| boot.unsigned).sum(),
+            witnessed: found.witnessed.then_some(true),
+        }),
+    }
+}
+
+/// Reads and verifies a whole log. `each` sees every entry before it is known whether it holds.
+pub(crate) fn read(
+    folder: &Path,
+    judge: &Judge,
+    allow_roots: usize,
+    seen: Option<&Path>,
+    each: &mut dyn FnMut(&Entry),
+) -> Result<Found, Error> {
+    let stored = Stored::open(folder, judge, seen)?;
+    let (mut reports, mut faults) = (Vec::new(), Vec::new());
     for at in 0..stored.len() {
-        match stored.verify(at, judge, &mut |_| Ok(()))? {
+        let mut sink = |line: &LogLine| {
+            if let LogLine::Entry(entry) = line {
+                each(entry);
+            }
+            Ok(())
+        };
+        match stored.verify(at, judge, &mut sink)? {
             Ok(report) => reports.push(report),
-            Err(fault) => {
-                screen.show(&fault)?;
-                first = first.or(Some(fault.refused));
-            }
+            Err(fault) => faults.push(fault),
         }
     }
-    match first {
-        None => Ok(reports),
-        Some(refused) => {
-            for report in &reports {
-                screen.show(report)?;
-            }
-            Err(refused.into())
-        }
+    let first = faults.first().map(|fault| fault.refused.clone());
+    let (boots, refused) = in_line(reports, first, allow_roots);
+    Ok(Found { boots, faults, refused, witnessed: seen.is_some() })
+}
+
+/// Puts the boots into their order, unless something was found already.
+fn in_line(
+    reports: Vec<BootReport>,
+    first: Option<Refused>,
+    allow_roots: usize,
+) -> (Vec<BootReport>, Option<Refused>) {
+    if first.is_some() {
+        return (reports, first);
     }
+    let (read, empty): (Vec<BootReport>, Vec<_>) = reports.into_iter().partition(|report| report.entries > 0);
+    let nodes: Vec<Node> = read.iter().map(BootReport::node).collect();
+    let (order, refused) = match lineage::order(&nodes, allow_roots) {
+        Ok(order) => (order, None),
+        Err(refused) => ((0..read.len()).collect(), Some(refused)),
+    };
+    let mut read: Vec<Option<BootReport>> = read.into_iter().map(Some).collect();
+    let line = order.iter().filter_map(|at| read.get_mut(*at)?.take());
+    (line.chain(empty).collect(), refused)
 }

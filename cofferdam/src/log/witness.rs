@@ -43,7 +43,7 @@ fn evident(stop: Stop, seen: Option<&Checkpoint>, offered: Option<&Checkpoint>) 
 }
 
 async fn extend(remote: &mut Remote, seen: &Checkpoint, offered: &Checkpoint) -> Result<Step, Stop> {
-    let (way, joint) = way_back(remote, seen, offered.head).await?;
+    let (way, joint) = way_back(remote, seen.head, offered.head).await?;
     // The memory is this machine's own; that its key is an enclave's is shown again.
     remote.signed(seen).await.map_err(|stop| match stop {
         Stop::Alarm(alarm) if alarm.tag == "signer" => {
@@ -52,19 +52,39 @@ async fn extend(remote: &mut Remote, seen: &Checkpoint, offered: &Checkpoint) ->
         }
         stop => stop,
     })?;
+    let entries = between(remote, seen.head, joint, &way).await?;
+    let newer = offered.head != seen.head || offered.time >= seen.time;
+    let checkpoint = if newer { offered } else { seen }.clone();
+    Ok(Step { checkpoint, entries, boots: way.len() })
+}
+
+/// Verifies the way from an entry that was seen signed to the one that is offered: how many entries
+/// and boots there are between them.
+pub(crate) async fn follows(remote: &mut Remote, seen: Head, offered: Head) -> Result<(u64, usize), Stop> {
+    let (way, joint) = way_back(remote, seen, offered).await?;
+    Ok((between(remote, seen, joint, &way).await?, way.len()))
+}
+
+/// Reads and verifies everything on the way that was found.
+async fn between(
+    remote: &mut Remote,
+    seen: Head,
+    joint: Head,
+    way: &[(Head, BootFacts)],
+) -> Result<u64, Stop> {
     let text = |what: &str| {
         let Head { boot, seq, .. } = joint;
-        format!("boot {boot}: entry {} was seen signed, and {what} entry {seq}", seen.head.seq)
+        format!("boot {boot}: entry {} was seen signed, and {what} entry {seq}", seen.seq)
     };
     let what = if way.is_empty() { "the parent now shows only" } else { "the next boot continues" };
-    if joint.seq < seen.head.seq {
+    if joint.seq < seen.seq {
         return Err(Alarm::new("rollback", text(what)).into());
     }
-    if joint.seq == seen.head.seq && joint.hash != seen.head.hash {
+    if joint.seq == seen.seq && joint.hash != seen.hash {
         return Err(Alarm::new("fork", text("another is shown as")).into());
     }
-    let mut entries = joint.seq - seen.head.seq;
-    let mut verifier = remote.after(seen.head).await?;
+    let mut entries = joint.seq - seen.seq;
+    let mut verifier = remote.after(seen).await?;
     remote.read_to(&mut verifier, &joint, |_, _, _| Ok(())).await?;
     for (head, facts) in way.iter().rev() {
         entries = entries.saturating_add(head.seq);
@@ -84,30 +104,28 @@ async fn extend(remote: &mut Remote, seen: &Checkpoint, offered: &Checkpoint) ->
             return Err(Alarm::new("fork", text).into());
         }
     }
-    let newer = offered.head != seen.head || offered.time >= seen.time;
-    let checkpoint = if newer { offered } else { seen }.clone();
-    Ok(Step { checkpoint, entries, boots: way.len() })
+    Ok(entries)
 }
 
 /// The boots from the offered one back to the one that was seen, newest first, each with the entry
 /// that is named of it; and the entry that is named of the boot that was seen.
 async fn way_back(
     remote: &Remote,
-    seen: &Checkpoint,
+    seen: Head,
     offered: Head,
 ) -> Result<(Vec<(Head, BootFacts)>, Head), Stop> {
     let mut way: Vec<(Head, BootFacts)> = Vec::new();
     let mut head = offered;
-    while head.boot != seen.head.boot {
+    while head.boot != seen.boot {
         if way.len() == MAX_BOOTS || way.iter().any(|(known, _)| known.boot == head.boot) {
-            let text = format!("{MAX_BOOTS} boots lead not back to the boot {}", seen.head.boot);
+            let text = format!("{MAX_BOOTS} boots lead not back to the boot {}", seen.boot);
             return Err(Alarm::new("fork", text).into());
         }
         let facts = remote.facts(head.boot).await?;
         let Some(previous) = facts.previous else {
             let text = format!(
                 "the boot {} continues nothing, but entry {} of boot {} was seen signed",
-                head.boot, seen.head.seq, seen.head.boot
+                head.boot, seen.seq, seen.boot
             );
             return Err(Alarm::new("fork", text).into());
         };

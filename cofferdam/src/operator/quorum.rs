@@ -67,6 +67,11 @@ struct Bitcoin {
 }
 
 impl QuorumArgs {
+    /// The operators of this measured configuration.
+    pub(crate) const fn of_config(config: PathBuf) -> Self {
+        Self { config: Some(config), threshold: None, operators: Vec::new() }
+    }
+
     /// Whether operators are named.
     pub(crate) const fn is_given(&self) -> bool {
         self.config.is_some() || self.threshold.is_some()

@@ -28,12 +28,12 @@ pub(super) struct Document {
 
 /// What names a policy, for answers.
 #[derive(Debug, Serialize)]
-pub(super) struct Named {
+pub(crate) struct Named {
     pub(super) deployment: String,
-    pub(super) version: u64,
-    pub(super) sha256: String,
-    pub(super) not_before: String,
-    pub(super) not_after: String,
+    pub(crate) version: u64,
+    pub(crate) sha256: String,
+    pub(crate) not_before: String,
+    pub(crate) not_after: String,
 }
 
 impl Document {

@@ -17,6 +17,8 @@ use clap::Subcommand;
 
 use crate::{error::Error, output::Screen};
 
+pub(crate) use verify::signed;
+
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

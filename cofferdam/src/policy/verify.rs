@@ -1,7 +1,7 @@
 //! `cofferdam policy verify`: every check that an enclave makes of a policy, as far as it can be made
 //! outside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chains::{Chain, Rules};
 use clap::Args;
@@ -31,24 +31,28 @@ pub(crate) struct VerifyArgs {
 
 /// A policy that verified.
 #[derive(Debug, Serialize)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     verified: bool,
     #[serde(flatten)]
-    named: Named,
-    threshold: usize,
-    signers: Vec<String>,
-    warnings: Vec<String>,
+    pub(crate) named: Named,
+    pub(crate) threshold: usize,
+    pub(crate) signers: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 pub(super) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Error> {
     let measured = args.quorum.load()?;
-    let given = operator::read(&args.file, POLICY_TYPE)?;
+    screen.show(&signed(&args.file, &measured, args.at.unwrap_or_else(clock::now))?)
+}
+
+/// Reads an envelope and makes every check, its signatures first.
+pub(crate) fn signed(file: &Path, measured: &Measured, at: u64) -> Result<Answer, Error> {
+    let given = operator::read(file, POLICY_TYPE)?;
     if given.bare {
-        return Err(Error::input(args.file.display(), "an envelope was expected: `policy sign` makes one"));
+        return Err(Error::input(file.display(), "an envelope was expected: `policy sign` makes one"));
     }
     given.envelope.verify(&measured.policy).map_err(|error| Refused::new(error.tag(), error.to_string()))?;
-    let document = Document::of(given)?;
-    screen.show(&verify(&document, &measured, args.at.unwrap_or_else(clock::now))?)
+    Ok(verify(&Document::of(given)?, measured, at)?)
 }
 
 /// The checks beside the signatures.

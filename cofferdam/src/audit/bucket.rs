@@ -1,0 +1,139 @@
+//! The storage: who may delete, hide, overwrite, read or unprotect what is stored, by the bucket's
+//! policy and its settings as the AWS CLI prints them.
+
+mod ask;
+mod evaluate;
+mod settings;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    Audit, Looked,
+    key_policy::policy_of,
+    principals::unnamed,
+    report::{Finding, Section, Severity},
+};
+use crate::error::Error;
+
+/// The files of the bucket.
+#[derive(Debug, Args)]
+pub(super) struct BucketArgs {
+    /// The bucket's name
+    #[arg(long, value_name = "NAME", value_parser = bucket_name, help_heading = "The bucket")]
+    bucket: Option<String>,
+    /// As `aws s3api get-bucket-policy` prints it, or the policy alone
+    #[arg(long, value_name = "FILE", requires = "bucket", help_heading = "The bucket")]
+    bucket_policy: Option<PathBuf>,
+    /// As `aws s3api get-bucket-versioning` prints it; nothing where it was never on
+    #[arg(long, value_name = "FILE", help_heading = "The bucket")]
+    bucket_versioning: Option<PathBuf>,
+    /// As `aws s3api get-object-lock-configuration` prints it
+    #[arg(long, value_name = "FILE", help_heading = "The bucket")]
+    object_lock: Option<PathBuf>,
+    /// As `aws s3api get-public-access-block` prints it
+    #[arg(long, value_name = "FILE", help_heading = "The bucket")]
+    public_access_block: Option<PathBuf>,
+    /// As `aws s3api get-bucket-encryption` prints it
+    #[arg(long, value_name = "FILE", help_heading = "The bucket")]
+    bucket_encryption: Option<PathBuf>,
+    /// As `aws s3api get-bucket-lifecycle-configuration` prints it; {} where there is none
+    #[arg(long, value_name = "FILE", help_heading = "The bucket")]
+    bucket_lifecycle: Option<PathBuf>,
+}
+
+fn bucket_name(text: &str) -> Result<String, String> {
+    // S3 User Guide, "General purpose bucket naming rules".
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    match (3..=63).contains(&text.len()) && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("3 to 63 lower-case letters, digits, '.' and '-' were expected".to_owned()),
+    }
+}
+
+/// A setting: its option, its file, how it is fetched, and how it is judged.
+type Setting<'a> = (&'static str, &'a Option<PathBuf>, &'static str, settings::Judge);
+
+/// Judges the policy and every setting. What is missing is named, and the rest is judged.
+pub(super) fn look(audit: &mut Audit<'_>, section: &mut Section) -> Result<Looked, Error> {
+    let args = &audit.args.bucket;
+    let settings: [Setting<'_>; 5] = [
+        ("--bucket-versioning", &args.bucket_versioning, "get-bucket-versioning", settings::versioning),
+        ("--object-lock", &args.object_lock, "get-object-lock-configuration", settings::object_lock),
+        (
+            "--public-access-block",
+            &args.public_access_block,
+            "get-public-access-block",
+            settings::public_access,
+        ),
+        ("--bucket-encryption", &args.bucket_encryption, "get-bucket-encryption", settings::encryption),
+        (
+            "--bucket-lifecycle",
+            &args.bucket_lifecycle,
+            "get-bucket-lifecycle-configuration",
+            settings::lifecycle,
+        ),
+    ];
+    let nothing = args.bucket_policy.is_none() && settings.iter().all(|(_, file, ..)| file.is_none());
+    if nothing {
+        return Ok(Looked::Missing(
+            "nothing of the bucket was given: give --bucket-policy and the rest".to_owned(),
+        ));
+    }
+    let (mut missing, mut commands) = (Vec::new(), Vec::new());
+    let bucket = args.bucket.as_deref().unwrap_or("BUCKET");
+    let mut fetch = |command: &str| {
+        commands.push(format!("aws s3api {command} --bucket {bucket} --output json"));
+    };
+    if let Some(bucket) = &args.bucket {
+        section.exact("Bucket", bucket);
+    }
+    match (&args.bucket_policy, &args.bucket) {
+        (Some(file), Some(bucket)) => {
+            let Some(everybody) = audit.args.principals.everybody()? else { return Ok(unnamed()) };
+            let text = audit.inputs.text("--bucket-policy", file)?;
+            let policy = policy_of(&text);
+            let judged = ask::judge(&policy, bucket, &everybody.with_named(&policy))
+                .map_err(|error| Error::input(file.display(), error))?;
+            section.tables.push(judged.decisions);
+            section.findings.extend(judged.findings);
+            fetch("get-bucket-policy");
+        }
+        _ => missing.push("--bucket-policy"),
+    }
+    for (option, file, command, judge) in settings {
+        let Some(file) = file else {
+            missing.push(option);
+            continue;
+        };
+        let text = audit.inputs.text(option, file)?;
+        judge(&text, section).map_err(|error| Error::input(file.display(), error))?;
+        fetch(command);
+    }
+    section.repeat("Fetch the policy and the settings yourself", commands.join("\n"));
+    match missing.is_empty() {
+        true => Ok(Looked::Whole),
+        false => {
+            Ok(Looked::Missing(format!("not all of the bucket was given: {} is missing", missing.join(", "))))
+        }
+    }
+}
+
+/// A finding of the bucket.
+fn finding(
+    (id, severity, title): (&str, Severity, &str),
+    statement: impl Into<String>,
+    detail: impl Into<String>,
+    (remedy, source): (&str, &str),
+) -> Finding {
+    Finding {
+        id: format!("bucket.{id}"),
+        severity,
+        title: title.to_owned(),
+        statement: statement.into(),
+        detail: detail.into(),
+        remedy: remedy.to_owned(),
+        source: source.to_owned(),
+    }
+}
