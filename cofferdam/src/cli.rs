@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     address, attest, audit, dev, eif, error::Error, keys, kms, log, operator, order, output::Screen, policy,
-    rewrap, sign, transaction,
+    recovery, rewrap, rotate, sign, transaction,
 };
 
 /// Verifies, from the outside, what a Cofferdam enclave says of itself; makes keys; asks for
@@ -52,6 +52,12 @@ pub(crate) enum Command {
     Explain(Box<sign::ExplainArgs>),
     /// Have keys sealed anew under another KMS key, and verify what is then stored. Deletes nothing
     Rewrap(Box<rewrap::RewrapArgs>),
+    /// One enclave image replaces another: the procedure, and whether each phase of it holds
+    #[command(subcommand)]
+    Rotate(rotate::Command),
+    /// Recovery from another region's replica: the drill
+    #[command(subcommand)]
+    Recovery(recovery::Command),
     /// Enclave images: build, measure, verify
     #[command(subcommand)]
     Eif(eif::Command),
@@ -84,6 +90,8 @@ impl Command {
             Self::Sign(args) => sign::run(&args, screen).await,
             Self::Explain(args) => sign::explain(&args, screen).await,
             Self::Rewrap(args) => rewrap::run(&args, screen).await,
+            Self::Rotate(command) => command.run(screen).await,
+            Self::Recovery(command) => command.run(screen).await,
             Self::Eif(command) => command.run(screen),
             Self::Audit(args) => audit::run(&args, screen).await,
             Self::Keys(command) => command.run(screen).await,

@@ -109,8 +109,8 @@ impl From<VerifyError> for Error {
     }
 }
 
-impl From<protocol::CertificateError> for Refused {
-    fn from(error: protocol::CertificateError) -> Self {
+impl From<protocol::JwsError> for Refused {
+    fn from(error: protocol::JwsError) -> Self {
         Self::new("certificate", error.to_string())
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What every verifying command is told.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TrustArgs {
     /// A register of the expected image, from your own build: PCR0, or PCR1 and PCR2; more may be
     /// named beside them
@@ -47,16 +47,20 @@ pub(crate) struct Trust {
 #[derive(Debug)]
 pub(crate) struct Image {
     expected: ExpectedPcrs,
-    /// Which registers are compared.
-    pub(crate) registers: Vec<PcrIndex>,
-    /// With which values.
-    pub(crate) values: BTreeMap<PcrIndex, Pcr>,
+    /// Which registers are compared, and with what.
+    pub(crate) registers: BTreeMap<PcrIndex, Pcr>,
 }
 
 impl TrustArgs {
-    /// Trusts one image under another root than AWS's.
-    pub(crate) fn of_image(image: PathBuf, root: PathBuf) -> Self {
-        Self { pcrs: Vec::new(), images: vec![image], root: Some(root) }
+    /// Trusts these images; under AWS's root, where no other is named.
+    pub(crate) const fn of_images(images: Vec<PathBuf>, root: Option<PathBuf>) -> Self {
+        Self { pcrs: Vec::new(), images, root }
+    }
+
+    /// Trusts these images as well.
+    pub(crate) fn and(&self, images: &[PathBuf]) -> Self {
+        let images = self.images.iter().chain(images).cloned().collect();
+        Self { images, ..self.clone() }
     }
 
     /// The files that are read, each with its option.
@@ -104,12 +108,11 @@ impl Image {
             let (index, value) = text.split_once('=')?;
             Some((index.parse().ok()?, value.parse().ok()?))
         };
-        let values: BTreeMap<PcrIndex, Pcr> = texts.iter().filter_map(pair).collect();
-        Ok(Self { expected, registers: values.keys().copied().collect(), values })
+        Ok(Self { expected, registers: texts.iter().filter_map(pair).collect() })
     }
 }
 
-fn read_image(file: &Path) -> Result<Image, Error> {
+pub(crate) fn read_image(file: &Path) -> Result<Image, Error> {
     Image::parse(&read_registers(file)?).map_err(|error| Error::input(file.display(), error))
 }
 
@@ -170,7 +173,7 @@ impl Trust {
     /// Whether registers that somebody else verified and shows are those of an accepted image:
     /// every register that was named is there and equal.
     pub(crate) fn is_image(&self, shown: &BTreeMap<PcrIndex, Pcr>) -> bool {
-        let named = |image: &Image| image.values.iter().all(|(index, pcr)| shown.get(index) == Some(pcr));
+        let named = |image: &Image| image.registers.iter().all(|(index, pcr)| shown.get(index) == Some(pcr));
         self.images.iter().any(named)
     }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use protocol::{
-    AddressClaims, Answer, KeyId, NewKey, Purpose, Record, RecordHeader, Refusal, RefusalCode,
-    certificate::Issuer, log::OperationName, message::MAX_KEYS,
+    AddressClaims, Answer, CheckClaims, KeyId, NewKey, Purpose, Record, RecordHeader, Refusal, RefusalCode,
+    jws::{Issuer, Stated},
+    log::{ContentHash, OperationName},
+    message::MAX_KEYS,
 };
 use serde_bytes::{ByteArray, ByteBuf};
 
@@ -88,7 +90,7 @@ impl Service {
         new: &NewKey,
         data_key: &Secret,
         wrapped: &WrappedDataKey,
-        issuer: &Issuer<'_>,
+        issuer: &Issuer<'_, AddressClaims>,
     ) -> Result<ByteBuf, Refusal> {
         let (key, public_key) = PrivateKey::generate(new.chain.curve(), self.entropy.as_ref())?;
         let addresses = chains::addresses(new.chain, &public_key, self.config.bitcoin()).map_err(internal)?;
@@ -126,18 +128,24 @@ impl Service {
     ) -> Result<Answer, Refusal> {
         self.journal.room(1)?;
         let (holder, key_id) = self.tickets.checks(ticket)?;
-        let opened = self.open_record(key_id, &bytes).await;
+        let opened = self.open_record(key_id, bytes, ContentHash::new(holder.request)).await;
         let event = match &opened {
-            Ok(()) => Event::done(OperationName::KEY_CHECK),
+            Ok(_) => Event::done(OperationName::KEY_CHECK),
             Err(refusal) => Event::refused(OperationName::KEY_CHECK, refusal),
         };
         self.journal.write(self.create_event(&holder, event).keys(&[key_id]), trail);
         self.tickets.finish(ticket);
-        opened.map(|()| Answer::RecordOpened)
+        opened.map(Answer::RecordOpened)
     }
 
-    async fn open_record(&self, key_id: KeyId, bytes: &[u8]) -> Result<(), Refusal> {
-        let record = Record::parse(bytes)?;
+    /// Opens a record; answers the statement of it.
+    async fn open_record(
+        &self,
+        key_id: KeyId,
+        bytes: Vec<u8>,
+        request: ContentHash,
+    ) -> Result<String, Refusal> {
+        let record = Record::parse(&bytes)?;
         if record.header().key_id != key_id {
             return Err(Refusal::new(
                 RefusalCode::RecordIdentity,
@@ -149,7 +157,17 @@ impl Service {
         let wrapped =
             WrappedDataKey { kms_key: header.kms_key.clone(), blob: header.data_key.clone().into_vec() };
         let data_key = self.data_keys.open(header.purpose, &wrapped).await?;
-        blocking(move || with_clean_stack(|| sealing::open(&record, &data_key).map(drop))).await??;
-        Ok(())
+        let session = self.session.clone();
+        let open = move || {
+            sealing::open(&record, &data_key)?;
+            let stated = Stated {
+                iat: session.clock().now() / 1000,
+                pcr0: session.pcr0(),
+                attestation: session.document_hash(),
+            };
+            let claims = CheckClaims::of(record.header(), &bytes, request, stated);
+            Issuer::new(session.key()).and_then(|issuer| issuer.issue(&claims)).map_err(internal)
+        };
+        blocking(move || with_clean_stack(open)).await?
     }
 }

@@ -1,5 +1,6 @@
-//! Address certificates. The first byte says what the rest is: `c` a certificate, `p` a payload
-//! and `h` a header that the session key itself signs. What verifies agrees with itself.
+//! Address certificates, and statements of checks. The first byte says what the rest is: `c` a
+//! certificate, `p` a payload and `h` a header that the session key itself signs; `s` a statement,
+//! `q` its payload. What verifies agrees with itself, and nothing verifies as both.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -7,7 +8,7 @@ use std::sync::LazyLock;
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
-use protocol::{AddressClaims, KeyId, SessionKey, certificate::TYPE};
+use protocol::{AddressClaims, CheckClaims, KeyId, SessionKey, certificate::TYPE, log::ContentHash};
 use serde_json::Value;
 
 /// The seed of RFC 8037, appendix A.1, which signs the certificates of the test vectors.
@@ -44,6 +45,17 @@ fn verify(jws: &str) -> Option<AddressClaims> {
     Some(claims)
 }
 
+/// A statement, for the request of the vectors.
+fn verify_check(jws: &str) -> Option<CheckClaims> {
+    let session = SessionKey::from(KEY.verifying_key());
+    let request: ContentHash = VECTORS["check_request"].as_str()?.parse().expect("a hash");
+    let claims = CheckClaims::verify_signature(jws, &session, &request).ok()?;
+    assert_eq!(CheckClaims::unverified(jws).as_ref(), Ok(&claims));
+    assert_eq!((claims.request, claims.key_id), (request, KeyId::derive(&claims.deployment, &claims.path())));
+    assert!(AddressClaims::verify_signature(jws, &session).is_err(), "a statement that is a certificate");
+    Some(claims)
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let header = vectors("certificate_header").next().expect("a header");
     match bytes.split_first() {
@@ -64,6 +76,17 @@ fuzz_target!(|bytes: &[u8]| {
                 let kid = SessionKey::from(KEY.verifying_key()).thumbprint();
                 assert_eq!(other, serde_json::json!({"alg": "EdDSA", "kid": kid, "typ": TYPE}));
             }
+        }
+        Some((b's', text)) => {
+            let Ok(jws) = std::str::from_utf8(text) else { return };
+            if verify_check(jws).is_some() {
+                let mut known = VECTORS["checks"].as_array().expect("checks").iter();
+                assert!(known.any(|known| known["statement"] == jws), "a forged statement verifies");
+            }
+        }
+        Some((b'q', payload)) => {
+            let header = VECTORS["checks"][0]["header"].as_str().expect("a header");
+            verify_check(&signed(header.as_bytes(), payload));
         }
         _ => {}
     }

@@ -38,8 +38,9 @@ pub enum Answer {
     Authorized(Authorized),
     /// To [`Operation::CreateKeys`]: encoded [`crate::Record`]s, in the order of the request.
     Records(Vec<ByteBuf>),
-    /// To [`Operation::CheckRecord`]: it opened, and the public key is the record's.
-    RecordOpened,
+    /// To [`Operation::CheckRecord`]: it opened, and the public key is the record's. The statement
+    /// of it, which the session key signs: a compact JWS of [`crate::CheckClaims`].
+    RecordOpened(String),
     /// To [`Operation::SubmitOrder`]: it is in effect.
     OrderAccepted(OrderAccepted),
     /// To [`Operation::Sign`]: for each transaction of the request.

@@ -3,33 +3,17 @@
 
 use attestation::{DocumentHash, Pcr};
 use chains::{BitcoinNetwork, Chain, Curve, PublicKey};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, RecordHeader, SessionKey, UserRef};
+pub use crate::jws::{Issuer, MAX_JWS as MAX_CERTIFICATE};
+use crate::{
+    Deployment, Index, JwsError, KeyId, KeyPath, Label, Purpose, RecordHeader, SessionKey, UserRef,
+    jws::{self, Claims, Stated},
+};
 
 /// The `typ` of the protected header.
 pub const TYPE: &str = "cofferdam-address+jws";
-/// The longest certificate that is read.
-pub const MAX_CERTIFICATE: usize = 4096;
-
-/// Why a certificate was not believed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateError {
-    /// Not three parts of base64url, or not the JSON of a header and of claims.
-    #[error("certificate: a compact JWS of at most {MAX_CERTIFICATE} bytes with {0} was expected")]
-    Malformed(&'static str),
-    /// The signature is not the session key's.
-    #[error("certificate: a signature by the session key of the attestation document was expected")]
-    Signature,
-    /// The document binds no session key.
-    #[error(transparent)]
-    SessionKey(#[from] crate::session::NotASessionKey),
-    /// A claim contradicts the attestation document, or another claim.
-    #[error("certificate: {0}")]
-    Claim(&'static str),
-}
 
 /// What a certificate states: the payload, as JSON in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,53 +51,6 @@ pub struct AddressClaims {
     pub attestation: DocumentHash,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProtectedHeader {
-    alg: String,
-    kid: String,
-    typ: String,
-}
-
-impl ProtectedHeader {
-    fn of(session: &SessionKey) -> Self {
-        Self { alg: "EdDSA".into(), kid: session.thumbprint(), typ: TYPE.into() }
-    }
-}
-
-/// Signs certificates for one session: its header is the same in all of them.
-pub struct Issuer<'k> {
-    key: &'k SigningKey,
-    header: String,
-}
-
-impl<'k> Issuer<'k> {
-    /// Signs with this session key.
-    ///
-    /// # Errors
-    /// [`CertificateError::Malformed`] never for this type; so that nothing is assumed.
-    pub fn new(key: &'k SigningKey) -> Result<Self, CertificateError> {
-        let header = ProtectedHeader::of(&key.verifying_key().into());
-        let json = serde_json::to_vec(&header).map_err(|_| CertificateError::Malformed("a header"))?;
-        Ok(Self { key, header: BASE64URL_NOPAD.encode(&json) })
-    }
-
-    /// The compact serialisation.
-    ///
-    /// # Errors
-    /// [`CertificateError::Malformed`] never for this type; so that nothing is assumed.
-    pub fn issue(&self, claims: &AddressClaims) -> Result<String, CertificateError> {
-        let json = serde_json::to_vec(claims).map_err(|_| CertificateError::Malformed("claims"))?;
-        let mut jws = self.header.clone();
-        jws.push('.');
-        BASE64URL_NOPAD.encode_append(&json, &mut jws);
-        let signature = self.key.sign(jws.as_bytes());
-        jws.push('.');
-        BASE64URL_NOPAD.encode_append(&signature.to_bytes(), &mut jws);
-        Ok(jws)
-    }
-}
-
 impl AddressClaims {
     /// What the certificate of this record states.
     pub fn of(header: &RecordHeader, pcr0: Pcr, attestation: DocumentHash) -> Self {
@@ -138,123 +75,86 @@ impl AddressClaims {
     /// Reads the claims without verifying anything: to know which attestation document to fetch.
     ///
     /// # Errors
-    /// [`CertificateError::Malformed`]
-    pub fn unverified(jws: &str) -> Result<Self, CertificateError> {
-        Parts::parse(jws)?.claims()
+    /// [`JwsError::Malformed`]
+    pub fn unverified(jws: &str) -> Result<Self, JwsError> {
+        jws::unverified(jws)
     }
 
     /// Verifies the signature and that the claims agree with each other: key id, public key and
     /// addresses. That `session` is an enclave's key must be known from elsewhere.
     ///
     /// # Errors
-    /// [`CertificateError`]
-    pub fn verify_signature(jws: &str, session: &SessionKey) -> Result<Self, CertificateError> {
-        let parts = Parts::parse(jws)?;
-        parts.verify(session)?;
-        let claims = parts.claims()?;
-        claims.check()?;
-        Ok(claims)
+    /// [`JwsError`]
+    pub fn verify_signature(jws: &str, session: &SessionKey) -> Result<Self, JwsError> {
+        jws::verify_signature(jws, session)
     }
 
     /// Verifies against the attestation document that binds the session key.
     ///
     /// # Errors
-    /// [`CertificateError`]
+    /// [`JwsError`]
     #[cfg(feature = "verify")]
     pub fn verify(
         jws: &str,
         document: &attestation::Verified<attestation::AttestationDoc>,
-    ) -> Result<Self, CertificateError> {
-        let session = SessionKey::from_spki(document.public_key().unwrap_or_default())?;
-        let claims = Self::verify_signature(jws, &session)?;
-        if claims.attestation != document.hash() {
-            return Err(CertificateError::Claim("attestation: the hash of the given document was expected"));
-        }
-        if Some(claims.pcr0) != document.pcr(attestation::PcrIndex::IMAGE) {
-            return Err(CertificateError::Claim("pcr0: the document's was expected"));
-        }
-        if claims.iat < document.timestamp() / 1000 {
-            return Err(CertificateError::Claim("iat: a time after the document's was expected"));
-        }
-        Ok(claims)
+    ) -> Result<Self, JwsError> {
+        jws::verify(jws, document)
     }
 
     /// The natural key.
     pub fn path(&self) -> KeyPath {
         KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
     }
+}
 
-    fn check(&self) -> Result<(), CertificateError> {
+impl Claims for AddressClaims {
+    const TYPE: &'static str = TYPE;
+
+    fn check(&self) -> Result<(), JwsError> {
         if self.v != 1 {
-            return Err(CertificateError::Claim("v: 1 was expected"));
+            return Err(JwsError::Claim("v: 1 was expected"));
         }
         if self.key_id != KeyId::derive(&self.deployment, &self.path()) {
-            return Err(CertificateError::Claim("key_id: the one of the names beside it was expected"));
+            return Err(JwsError::Claim("key_id: the one of the names beside it was expected"));
         }
-        let wrong_key = CertificateError::Claim("public_key: a point of the chain's curve was expected");
-        let bytes = HEXLOWER.decode(self.public_key.as_bytes()).map_err(|_| wrong_key.clone())?;
-        let key = PublicKey::from_bytes(self.chain.curve(), &bytes).map_err(|_| wrong_key)?;
-        let networks = match (self.chain, self.chain.curve()) {
-            (Chain::Bitcoin, Curve::Secp256k1) => BitcoinNetwork::ALL.as_slice(),
-            _ => &[BitcoinNetwork::Mainnet],
-        };
-        let matches = |network: &BitcoinNetwork| {
-            chains::addresses(self.chain, &key, *network).is_ok_and(|derived| {
-                derived.address == self.address && derived.taproot == self.taproot_address
-            })
-        };
-        if networks.iter().any(matches) {
-            Ok(())
-        } else {
-            Err(CertificateError::Claim("address: the one of public_key was expected"))
-        }
+        addresses_follow(self.chain, &self.public_key, &self.address, self.taproot_address.as_deref())
+    }
+
+    fn stated(&self) -> Stated {
+        Stated { iat: self.iat, pcr0: self.pcr0, attestation: self.attestation }
     }
 }
 
-/// The three parts of a compact JWS.
-struct Parts<'t> {
-    signed: &'t str,
-    header: Vec<u8>,
-    payload: Vec<u8>,
-    signature: [u8; 64],
-}
-
-impl<'t> Parts<'t> {
-    fn parse(jws: &'t str) -> Result<Self, CertificateError> {
-        let malformed = CertificateError::Malformed("three parts of base64url");
-        if jws.len() > MAX_CERTIFICATE {
-            return Err(malformed);
-        }
-        let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).ok();
-        let parse = || {
-            let (signed, signature) = jws.rsplit_once('.')?;
-            let (header, payload) = signed.split_once('.')?;
-            let signature = decode(signature)?.try_into().ok()?;
-            Some(Self { signed, header: decode(header)?, payload: decode(payload)?, signature })
-        };
-        parse().ok_or(malformed)
-    }
-
-    fn verify(&self, session: &SessionKey) -> Result<(), CertificateError> {
-        let header: ProtectedHeader = serde_json::from_slice(&self.header)
-            .map_err(|_| CertificateError::Malformed("a header of alg, kid and typ"))?;
-        let key: &VerifyingKey = session.verifying_key();
-        if header != ProtectedHeader::of(session) {
-            return Err(CertificateError::Signature);
-        }
-        key.verify_strict(self.signed.as_bytes(), &Signature::from_bytes(&self.signature))
-            .map_err(|_| CertificateError::Signature)
-    }
-
-    fn claims(&self) -> Result<AddressClaims, CertificateError> {
-        serde_json::from_slice(&self.payload)
-            .map_err(|_| CertificateError::Malformed("the claims of version 1"))
+/// Whether these are the addresses of a public key; on Bitcoin, both of one network.
+pub(crate) fn addresses_follow(
+    chain: Chain,
+    public_key: &str,
+    address: &str,
+    taproot: Option<&str>,
+) -> Result<(), JwsError> {
+    let wrong_key = JwsError::Claim("public_key: a point of the chain's curve was expected");
+    let bytes = HEXLOWER.decode(public_key.as_bytes()).map_err(|_| wrong_key.clone())?;
+    let key = PublicKey::from_bytes(chain.curve(), &bytes).map_err(|_| wrong_key)?;
+    let networks = match (chain, chain.curve()) {
+        (Chain::Bitcoin, Curve::Secp256k1) => BitcoinNetwork::ALL.as_slice(),
+        _ => &[BitcoinNetwork::Mainnet],
+    };
+    let matches = |network: &BitcoinNetwork| {
+        chains::addresses(chain, &key, *network)
+            .is_ok_and(|derived| derived.address == address && derived.taproot.as_deref() == taproot)
+    };
+    if networks.iter().any(matches) {
+        Ok(())
+    } else {
+        Err(JwsError::Claim("address: the one of public_key was expected"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::BASE64URL_NOPAD;
+    use ed25519_dalek::SigningKey;
 
     fn claims() -> AddressClaims {
         let deployment: Deployment = "laptop".parse().unwrap();
@@ -319,7 +219,7 @@ mod tests {
             AddressClaims { address: "0x52908400098527886E0F7030069857D2E4169EE7".into(), ..claims() },
             AddressClaims { taproot_address: Some("bc1p".into()), ..claims() },
         ] {
-            assert!(matches!(refused(wrong.clone()), CertificateError::Claim(_)), "{wrong:?}");
+            assert!(matches!(refused(wrong.clone()), JwsError::Claim(_)), "{wrong:?}");
         }
     }
 
@@ -327,7 +227,7 @@ mod tests {
     fn another_algorithm_or_another_key_is_refused() {
         let (jws, session) = issue(&claims());
         let other = SigningKey::from_bytes(&[8; 32]).verifying_key().into();
-        assert_eq!(AddressClaims::verify_signature(&jws, &other), Err(CertificateError::Signature));
+        assert_eq!(AddressClaims::verify_signature(&jws, &other), Err(JwsError::Signature));
         let (_, rest) = jws.split_once('.').unwrap();
         for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256","kid":"x","typ":"cofferdam-address+jws"}"#] {
             let forged = format!("{}.{rest}", BASE64URL_NOPAD.encode(header.as_bytes()));

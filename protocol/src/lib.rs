@@ -27,9 +27,11 @@ pub mod answer;
 pub mod api;
 mod base64;
 pub mod certificate;
+pub mod check;
 pub mod credentials;
 pub mod dsse;
 pub mod frame;
+pub mod jws;
 pub mod key;
 pub mod log;
 pub mod message;
@@ -47,8 +49,10 @@ pub use answer::{
     Answer, Authorized, Description, OrderAccepted, Phase, Replacement, Rewrapped, Rewrapping,
     SignedTransaction, State,
 };
-pub use certificate::{AddressClaims, CertificateError};
+pub use certificate::AddressClaims;
+pub use check::CheckClaims;
 pub use credentials::Credentials;
+pub use jws::JwsError;
 pub use key::{Deployment, Index, KeyId, KeyPath, Label, NameError, Purpose, UserRef};
 pub use message::{LogHead, LogLine, NewKey, Operation, Request, Response};
 pub use order::OrderId;

@@ -88,8 +88,8 @@ impl Wire {
         }
     }
 
-    /// Has a record opened, as the parent does.
-    pub async fn check(&mut self, deployment: &str, key_id: KeyId, record: &[u8]) -> Result<(), Refusal> {
+    /// Has a record opened, as the parent does: the statement of it.
+    pub async fn check(&mut self, deployment: &str, key_id: KeyId, record: &[u8]) -> Result<String, Refusal> {
         let path = format!("/v1/keys/{key_id}/check");
         let request = BACKEND.request(deployment, "POST", &path, b"");
         let ticket = match self.ask(Operation::Authorize { request }).await? {
@@ -97,7 +97,7 @@ impl Wire {
             other => panic!("{other:?}"),
         };
         match self.ask(Operation::CheckRecord { ticket, record: ByteBuf::from(record) }).await? {
-            Answer::RecordOpened => Ok(()),
+            Answer::RecordOpened(statement) => Ok(statement),
             other => panic!("{other:?}"),
         }
     }

@@ -21,7 +21,7 @@ async fn create(wire: &mut Wire, count: usize) -> Result<Vec<Vec<u8>>, RefusalCo
 }
 
 async fn check(wire: &mut Wire, key_id: KeyId, record: &[u8]) -> Result<(), RefusalCode> {
-    wire.check(DEPLOYMENT, key_id, record).await.map_err(|refusal| refusal.code)
+    wire.check(DEPLOYMENT, key_id, record).await.map(drop).map_err(|refusal| refusal.code)
 }
 
 fn id_of(record: &[u8]) -> KeyId {

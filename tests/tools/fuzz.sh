@@ -67,6 +67,8 @@ seed("request_frame", frames + [frame[4:] for frame in frames] + [b"".join(frame
 seed("request_frame", values("requests_refused", "message") + values("responses_refused", "message"))
 for kind, member in [("c", "certificate"), ("p", "certificate_claims"), ("h", "certificate_header")]:
     seed("certificate", [(kind + case[member]).encode() for case in formats["records"]])
+for kind, member in [("s", "statement"), ("q", "claims")]:
+    seed("certificate", [(kind + case[member]).encode() for case in formats["checks"]])
 seed("enclave_config", [config["text"].encode()])
 seed("enclave_config", [(config["text"] + "[limits]\n" + line + "\n").encode() for line in lines])
 

@@ -261,27 +261,31 @@ def case_of(
     return secret, public, fields, addresses
 
 
-def certificate(public, fields, addresses):
-    header = compact({"alg": "EdDSA", "kid": THUMBPRINT, "typ": "cofferdam-address+jws"})
-    claims = compact(
-        {
-            "v": 1,
-            **fields,
-            "public_key": public.hex(),
-            **addresses,
-            "iat": CREATED // 1000,
-            "pcr0": pcr(DOCUMENT, 0).hex(),
-            "attestation": hashlib.sha256(DOCUMENT).hexdigest(),
-        }
-    )
-    signed = base64url(header) + "." + base64url(claims)
+def jws(kind, claims):
+    """Signed by the session key: header, claims and the three parts."""
+    header = compact({"alg": "EdDSA", "kid": THUMBPRINT, "typ": kind})
+    payload = compact(claims)
+    signed = base64url(header) + "." + base64url(payload)
     signature = Ed25519PrivateKey.from_private_bytes(SEED).sign(signed.encode())
-    return header, claims, signed + "." + base64url(signature)
+    return header, payload, signed + "." + base64url(signature)
+
+
+def certificate(public, fields, addresses):
+    claims = {
+        "v": 1,
+        **fields,
+        "public_key": public.hex(),
+        **addresses,
+        "iat": CREATED // 1000,
+        "pcr0": pcr(DOCUMENT, 0).hex(),
+        "attestation": hashlib.sha256(DOCUMENT).hexdigest(),
+    }
+    return jws("cofferdam-address+jws", claims)
 
 
 def record(name, nonce, **names):
     secret, public, fields, addresses = case_of(**names)
-    header_json, claims, jws = certificate(public, fields, addresses)
+    header_json, claims, text = certificate(public, fields, addresses)
     header = cbor(
         {
             **fields,
@@ -296,9 +300,9 @@ def record(name, nonce, **names):
     _, digest, _ = key_id(*(fields[name] for name in ("deployment", "user", "chain", "purpose", "index")))
     info = b"cofferdam/seal/v1" + digest + public
     sealing_key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(DATA_KEY)
-    aad = cbor(["cofferdam/record/v1", header, jws])
+    aad = cbor(["cofferdam/record/v1", header, text])
     ciphertext = AESGCM(sealing_key).encrypt(nonce, secret, aad)
-    stored = cbor([1, header, jws, ciphertext])
+    stored = cbor([1, header, text, ciphertext])
     return {
         "name": name,
         "network": names.get("network", "mainnet"),
@@ -318,7 +322,7 @@ def record(name, nonce, **names):
         "ciphertext": ciphertext.hex(),
         "certificate_header": header_json.decode(),
         "certificate_claims": claims.decode(),
-        "certificate": jws,
+        "certificate": text,
         "record": stored.hex(),
     }
 
@@ -342,11 +346,11 @@ RECORDS = [
 def refused_records():
     """What is made of the first record, and the refusal that each meets."""
     good = bytes.fromhex(RECORDS[0]["record"])
-    version, header, jws, ciphertext = cbor2.loads(good)
+    version, header, text, ciphertext = cbor2.loads(good)
     fields = cbor2.loads(header)
 
-    def stored(version=version, header=header, ciphertext=ciphertext, jws=jws):
-        return cbor([version, header, jws, ciphertext])
+    def stored(version=version, header=header, ciphertext=ciphertext, text=text):
+        return cbor([version, header, text, ciphertext])
 
     def changed(**more):
         return stored(header=cbor({**fields, **more}))
@@ -375,7 +379,7 @@ def refused_records():
             ("names of another user", "record.identity", changed(user="mallory")),
             ("another index", "record.identity", changed(index=1)),
             ("another purpose", "record.identity", changed(purpose="api")),
-            ("items in another order", "record.malformed", cbor([version, header, ciphertext, jws])),
+            ("items in another order", "record.malformed", cbor([version, header, ciphertext, text])),
             ("a version as text", "record.malformed", stored(version="1")),
             ("a header as an array of its bytes", "record.malformed", stored(header=list(header))),
             ("another public key", "record.tampered", changed(public_key=other_point)),
@@ -384,8 +388,63 @@ def refused_records():
             ("another time", "record.tampered", changed(created=CREATED + 1)),
             ("another nonce", "record.tampered", changed(nonce=b"\x01" * 12)),
             ("a bit of the ciphertext", "record.tampered", stored(ciphertext=flipped)),
-            ("a letter of the certificate", "record.tampered", stored(jws=jws[:-1] + ("A" if jws[-1] != "A" else "B"))),
-            ("the certificate of another key", "record.tampered", stored(jws=RECORDS[1]["certificate"])),
+            ("a letter of the certificate", "record.tampered", stored(text=text[:-1] + ("A" if text[-1] != "A" else "B"))),
+            ("the certificate of another key", "record.tampered", stored(text=RECORDS[1]["certificate"])),
+        ]
+    ]
+
+
+# Statements of a check
+
+# SHA-256 of the signature base of the worked example in docs/requests.md.
+REQUEST = "283670afca3dce0fef7760804941507e8e3166b1215b7241dd7e983b9adb5b0f"
+
+
+def check_claims(case, **more):
+    names = ("deployment", "key_id", "user", "chain", "purpose", "index", "public_key", "address", "taproot_address")
+    return {
+        "v": 1,
+        **{name: case[name] for name in names if name in case},
+        "kms_key": case["kms_key"],
+        "record": hashlib.sha256(bytes.fromhex(case["record"])).hexdigest(),
+        "request": REQUEST,
+        "iat": CREATED // 1000 + 86400,
+        "pcr0": pcr(DOCUMENT, 0).hex(),
+        "attestation": hashlib.sha256(DOCUMENT).hexdigest(),
+        **more,
+    }
+
+
+def check(case):
+    header, claims, text = jws("cofferdam-check+jws", check_claims(case))
+    return {"name": case["name"], "header": header.decode(), "claims": claims.decode(), "statement": text}
+
+
+def refused_checks():
+    """What is no statement of the first record's check, for the request of all others."""
+    good = check(RECORDS[0])["statement"]
+    kind = "cofferdam-check+jws"
+
+    def claiming(**more):
+        return jws(kind, check_claims(RECORDS[0], **more))[2]
+
+    without = {name: value for name, value in check_claims(RECORDS[0]).items() if name != "record"}
+    return [
+        {"why": why, "statement": text}
+        for why, text in [
+            ("nothing", ""),
+            ("the certificate of the same key", RECORDS[0]["certificate"]),
+            ("a statement of the type of a certificate", jws("cofferdam-address+jws", check_claims(RECORDS[0]))[2]),
+            ("another request", claiming(request=hashlib.sha256(b"another").hexdigest())),
+            ("version 2", claiming(v=2)),
+            ("names of another user", claiming(user="mallory")),
+            ("another public key", claiming(public_key=RECORDS[5]["public_key"])),
+            ("another address", claiming(address=RECORDS[5]["address"])),
+            ("an unknown claim", claiming(opened=True)),
+            ("a claim too few", jws(kind, without)[2]),
+            ("a hash of the record in upper case", claiming(record=check_claims(RECORDS[0])["record"].upper())),
+            ("a letter of the signature", good[:-3] + ("A" if good[-3] != "A" else "B") + good[-2:]),
+            ("two parts", good.rsplit(".", 1)[0]),
         ]
     ]
 
@@ -525,7 +584,7 @@ RESPONSES = [
     response("state, nothing in force", {"Ok": {"state": STATE_OF_NOTHING}}),
     response("authorized", {"Ok": {"authorized": {"client": "exchange-1", "ticket": 2**64 - 1}}}),
     response("records", {"Ok": {"records": [STORED, b""]}}, 2**64 - 1),
-    response("record_opened", {"Ok": "record_opened"}, 24),
+    response("record_opened", {"Ok": {"record_opened": "a.b.c"}}, 24),
     response("order_accepted", {"Ok": {"order_accepted": ORDER}}),
     response(
         "order_accepted, with a replacement",
@@ -762,6 +821,9 @@ print(
             },
             "records": RECORDS,
             "records_refused": refused_records(),
+            "check_request": REQUEST,
+            "checks": [check(case) for case in RECORDS],
+            "checks_refused": refused_checks(),
             "requests": REQUESTS,
             "requests_refused": refused_requests(),
             "responses": RESPONSES,

@@ -117,13 +117,17 @@ pub(crate) async fn ask(trust: &Trust, client: &Client) -> Result<Live, Error> {
     let document = client.bytes(&["attestation"], &[("nonce", &text)], MAX_DOCUMENT).await?;
     let bindings = Bindings { nonce: Match::Exactly(&nonce), ..Bindings::ANYTHING };
     let (doc, image) = trust.verify(&document, live(clock::now(), MAX_AGE), bindings)?;
-    Ok(Live { doc, nonce, compared: image.registers.clone() })
+    Ok(Live { doc, nonce, compared: image.registers.keys().copied().collect() })
 }
 
-/// Verifies an enclave that runs now: a fresh nonce, and the measured configuration in a file.
-pub(crate) async fn fresh(trust: &Trust, client: &Client, config: &Path) -> Result<(), Error> {
+/// Verifies an enclave that runs now: a fresh nonce and, where it is named, the measured
+/// configuration in a file.
+pub(crate) async fn fresh(trust: &Trust, client: &Client, config: Option<&Path>) -> Result<(), Error> {
     let live = ask(trust, client).await?;
-    Ok(check_config(&live.doc, &input::read(config, MAX_TEXT)?)?)
+    match config {
+        Some(config) => Ok(check_config(&live.doc, &input::read(config, MAX_TEXT)?)?),
+        None => Ok(()),
+    }
 }
 
 /// Random bytes from the system.

@@ -167,7 +167,7 @@ impl Checked {
         Self {
             root: trust.fingerprint(),
             root_name: trust.root_name(),
-            pcrs: image.registers.iter().map(|index| index.get()).collect(),
+            pcrs: image.registers.keys().map(|index| index.get()).collect(),
             time,
             nonce,
             public_key: bound.public_key.is_some(),

@@ -60,7 +60,7 @@ pub(super) fn look(audit: &mut Audit<'_>, section: &mut Section) -> Result<Looke
 /// are the running enclave's matter.
 fn is_of(expected: &Image, measured: &Measurements) -> bool {
     let from_image = |index: &PcrIndex| matches!(index.get(), 0 | 1 | 2 | 8);
-    let mut compared = expected.values.iter().filter(|(index, _)| from_image(index)).peekable();
+    let mut compared = expected.registers.iter().filter(|(index, _)| from_image(index)).peekable();
     compared.peek().is_some() && compared.all(|(index, pcr)| measured.register(*index) == Some(*pcr))
 }
 

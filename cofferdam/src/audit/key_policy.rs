@@ -161,7 +161,7 @@ fn images(audit: &Audit<'_>) -> Result<Vec<Registers>, Error> {
         images.insert(0, running);
     }
     if let (true, Some(trust)) = (images.is_empty(), audit.trust()?) {
-        images.extend(trust.images().iter().map(|image| image.values.clone()));
+        images.extend(trust.images().iter().map(|image| image.registers.clone()));
     }
     Ok(images)
 }

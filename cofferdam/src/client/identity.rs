@@ -8,7 +8,8 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use protocol::{
     Deployment,
-    request::{SignedHeaders, Signer},
+    log::ContentHash,
+    request::{SignedHeaders, SignedRequest, Signer},
 };
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{Method, Url};
@@ -91,15 +92,32 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// The headers of one attempt.
-    pub(super) fn sign(&self, method: &Method, url: &Url, body: &[u8]) -> Result<SignedHeaders, Error> {
+    /// The headers of one attempt, and what identifies it.
+    pub(super) fn sign(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: &[u8],
+    ) -> Result<(SignedHeaders, ContentHash), Error> {
         let mut nonce = [0; NONCE];
         SysRng
             .try_fill_bytes(&mut nonce)
             .map_err(|error| Error::Failed(format!("the system's random numbers were expected: {error}")))?;
         let (now, nonce) = (clock::now() / 1000, HEXLOWER.encode(&nonce));
-        self.signer
-            .sign(method.as_str(), url.path(), url.query(), body, now, &nonce)
-            .map_err(|error| Error::input("the request", error))
+        let unusable = |error| Error::input("the request", error);
+        let (method, path, query) = (method.as_str(), url.path(), url.query());
+        let headers = self.signer.sign(method, path, query, body, now, &nonce).map_err(unusable)?;
+        // As the enclave will read it.
+        let request = SignedRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
+            signature_input: headers.signature_input.clone(),
+            signature: headers.signature.clone(),
+            content_digest: headers.content_digest.clone(),
+            body: body.to_vec().into(),
+        };
+        let hash = request.open().map_err(unusable)?.hash();
+        Ok((headers, ContentHash::new(hash)))
     }
 }

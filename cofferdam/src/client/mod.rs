@@ -9,7 +9,7 @@ mod retry;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use protocol::{Deployment, api::Route};
+use protocol::{Deployment, api::Route, log::ContentHash};
 use reqwest::{Method, Response, Url};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -50,6 +50,11 @@ impl ParentArgs {
     /// A parent on this machine, without TLS.
     pub(crate) const fn local(url: Url, identity: IdentityArgs) -> Self {
         Self { url, ca: None, identity }
+    }
+
+    /// The parent's address, for people.
+    pub(crate) fn shown_url(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
     }
 
     /// The deployment that is asked.
@@ -141,6 +146,19 @@ impl Client {
         decode(&body(response, MAX_JSON).await?)
     }
 
+    /// POST without a body: the answer's bytes, and what identifies the request that was answered. Of
+    /// attempts that were repeated, it is the last one's.
+    pub(crate) async fn post_signed(
+        &self,
+        path: &[&str],
+        limit: u64,
+    ) -> Result<(Vec<u8>, ContentHash), Error> {
+        let mut request = None;
+        let response = self.send_as(Method::POST, self.url(path, &[])?, None, &mut request).await?;
+        let request = request.ok_or_else(nobody)?;
+        Ok((body(response, limit).await?, request))
+    }
+
     /// PUT of JSON that is written already.
     pub(crate) async fn put_bytes<T: DeserializeOwned>(
         &self,
@@ -171,6 +189,17 @@ impl Client {
     }
 
     async fn send(&self, method: Method, url: Url, json: Option<Arc<[u8]>>) -> Result<Response, Error> {
+        self.send_as(method, url, json, &mut None).await
+    }
+
+    /// Sends; `identity` is that of the last attempt, where requests are signed.
+    async fn send_as(
+        &self,
+        method: Method,
+        url: Url,
+        json: Option<Arc<[u8]>>,
+        identity: &mut Option<ContentHash>,
+    ) -> Result<Response, Error> {
         // Attestation documents are everyone's, and a policy's signatures are its own.
         let takes_a_role = Route::of(method.as_str(), url.path()).is_some();
         let signer = takes_a_role.then(|| self.identity.as_deref().ok_or_else(nobody)).transpose()?;
@@ -178,7 +207,8 @@ impl Client {
         let attempt = || {
             let mut request = self.http.request(method.clone(), url.clone());
             if let Some(signer) = signer {
-                let headers = signer.sign(&method, &url, content)?;
+                let (headers, hash) = signer.sign(&method, &url, content)?;
+                *identity = Some(hash);
                 request = request
                     .header("signature-input", headers.signature_input)
                     .header("signature", headers.signature)

@@ -69,7 +69,7 @@ async fn tell(stack: &mut Stack, page: Option<&PathBuf>, screen: &Screen) -> Res
 
     let client = stack.client(BACKEND)?;
     let config = stack.folder().config();
-    attest::fresh(&trust(stack)?, &client, &config).await?;
+    attest::fresh(&trust(stack)?, &client, Some(&config)).await?;
     story.holds("the enclave's attestation verifies under the simulator's root, with a fresh nonce")?;
 
     story.chapter("Deposit addresses")?;
@@ -142,7 +142,7 @@ async fn tell(stack: &mut Stack, page: Option<&PathBuf>, screen: &Screen) -> Res
     stack.ready().await?;
     story.holds("one setting is changed; its image has another PCR0")?;
     story.note(&format!("PCR0 {other}"))?;
-    let refused = attest::fresh(&trust(stack)?, &client, &config).await;
+    let refused = attest::fresh(&trust(stack)?, &client, Some(&config)).await;
     expect(matches!(&refused, Err(Error::Refused(refused)) if refused.check == "pcr"), "a refusal by PCR0")?;
     story.holds("its attestation is genuine, and refused for its PCR0")?;
     let created: Result<Address, Error> = client.post(&["addresses"], &order("erin", Chain::Evm)).await;
@@ -173,7 +173,7 @@ fn on_evm<'a>(addresses: &'a [Address], user: &str) -> Result<&'a Address, Error
 }
 
 fn trust(stack: &Stack) -> Result<Trust, Error> {
-    TrustArgs::of_image(stack.folder().image(), stack.folder().nsm_root()).load()
+    TrustArgs::of_images(vec![stack.folder().image()], Some(stack.folder().nsm_root())).load()
 }
 
 fn order(user: &str, chain: Chain) -> Value {

@@ -23,12 +23,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     error::Error,
     output::{Screen, Sheet},
     shell::{quoted, quoted_path},
+    stop::Stop,
 };
 
 use authority::{AUDITOR, BACKEND, DESK, environment};
@@ -128,33 +128,4 @@ fn tell(stack: &Stack, screen: &Screen) -> Result<(), Error> {
     sheet.note("Ctrl-C stops everything");
     sheet.plain("");
     screen.sheet(&sheet)
-}
-
-/// Ctrl-C, the word to stop from a supervisor, or a closed terminal.
-pub(super) struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self, Error> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Error::Failed(format!("signals were expected to arrive: {error}")))
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next one.
-    pub(super) async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
 }

@@ -44,12 +44,12 @@ pub(crate) struct BootFault {
 
 /// The log as a whole.
 #[derive(Debug, Serialize)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     pub(super) verified: bool,
-    pub(super) boots: usize,
-    pub(super) entries: u64,
+    pub(crate) boots: usize,
+    pub(crate) entries: u64,
     /// Entries that no checkpoint covers.
-    pub(super) unsigned: u64,
+    pub(crate) unsigned: u64,
     /// Whether the log contains what the witness saw; nothing where no witness was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) witnessed: Option<bool>,

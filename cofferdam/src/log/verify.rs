@@ -57,15 +57,25 @@ pub(super) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Error> {
     found.faults.iter().try_for_each(|fault| screen.show(fault))?;
     // What holds is shown before what does not.
     found.boots.iter().try_for_each(|boot| screen.show(boot))?;
-    match found.refused {
-        Some(refused) => Err(refused.into()),
-        None => screen.show(&Summary {
-            verified: true,
-            boots: found.boots.len(),
-            entries: found.boots.iter().map(|boot| boot.entries).sum(),
-            unsigned: found.boots.iter().map(|boot| boot.unsigned).sum(),
-            witnessed: found.witnessed.then_some(true),
-        }),
+    screen.show(&found.summary()?)
+}
+
+impl Found {
+    /// The log as a whole.
+    ///
+    /// # Errors
+    /// What is wrong first.
+    pub(crate) fn summary(self) -> Result<Summary, Error> {
+        match self.refused {
+            Some(refused) => Err(refused.into()),
+            None => Ok(Summary {
+                verified: true,
+                boots: self.boots.len(),
+                entries: self.boots.iter().map(|boot| boot.entries).sum(),
+                unsigned: self.boots.iter().map(|boot| boot.unsigned).sum(),
+                witnessed: self.witnessed.then_some(true),
+            }),
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use enclave_app::{MeasuredConfig, Secret, keys::PrivateKey, sealing};
 use protocol::{
-    AddressClaims, Deployment, Index, KeyId, KeyPath, Label, OrderId, PolicyRef, Purpose, Record,
-    RecordHeader, Refusal, RefusalCode, SessionBinding, SessionKey, UserRef, certificate::Issuer,
+    AddressClaims, CheckClaims, Deployment, Index, KeyId, KeyPath, Label, OrderId, PolicyRef, Purpose,
+    Record, RecordHeader, Refusal, RefusalCode, SessionBinding, SessionKey, UserRef, certificate::Issuer,
+    jws::Claims, log::ContentHash,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
@@ -168,6 +169,27 @@ fn certificates_are_the_same_text_and_verify() {
         assert_eq!(claims.path(), path(case));
         assert_eq!(claims.public_key, case["public_key"]);
         assert_eq!(claims.iat, case["created"].as_u64().unwrap() / 1000);
+    }
+}
+
+#[test]
+fn statements_of_checks_are_the_same_text_and_verify_for_their_request_alone() {
+    let vectors = vectors();
+    let key = SigningKey::from_bytes(&array(&vectors["session"]["seed"]));
+    let session = SessionKey::from(key.verifying_key());
+    let request: ContentHash = name(&vectors["check_request"]);
+    let verify = |statement: &Value| CheckClaims::verify_signature(text(statement), &session, &request);
+    assert_eq!(list(&vectors["checks"]).len(), list(&vectors["records"]).len());
+    for (case, record) in list(&vectors["checks"]).iter().zip(list(&vectors["records"])) {
+        let theirs: CheckClaims = serde_json::from_str(text(&case["claims"])).unwrap();
+        let claims = CheckClaims::of(&header(record), &bytes(&record["record"]), request, theirs.stated());
+        assert_eq!(serde_json::to_string(&claims).unwrap(), case["claims"]);
+        assert_eq!(Issuer::new(&key).unwrap().issue(&claims).unwrap(), case["statement"]);
+        assert_eq!(verify(&case["statement"]), Ok(claims));
+    }
+    assert!(list(&vectors["checks_refused"]).len() > 10);
+    for case in list(&vectors["checks_refused"]) {
+        assert!(verify(&case["statement"]).is_err(), "{}", case["why"]);
     }
 }
 

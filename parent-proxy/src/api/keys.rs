@@ -53,6 +53,10 @@ pub(super) struct Checked {
     /// Always true: a record that does not open is a problem.
     #[schema(example = true)]
     opened: bool,
+    /// The enclave's signed statement of it, a compact JWS: docs/formats.md, section 7. Without it
+    /// the answer is the parent's word alone.
+    #[schema(example = "eyJhbGciOiJFZERTQSIsImtpZCI6ImtQcksifQ.eyJ2IjoxfQ.c2lnbmF0dXJl")]
+    statement: String,
 }
 
 /// Lists a user's keys. Role `keys.read`.
@@ -145,8 +149,8 @@ pub(super) async fn check(
     let ticket = signed::authorize(&app, request).await?.ticket;
     // As it is stored: what is wrong with it is for the enclave to say.
     let found = app.records.find(&key_id).await?.ok_or_else(Problem::no_key)?;
-    app.enclave.check_record(ticket, &found.record).await?;
-    Ok(Json(Checked { key_id: key_id.to_string(), opened: true }))
+    let statement = app.enclave.check_record(ticket, &found.record).await?;
+    Ok(Json(Checked { key_id: key_id.to_string(), opened: true, statement }))
 }
 
 async fn find(app: Arc<App>, key_id: KeyId) -> Result<Option<StoredKey>, Problem> {

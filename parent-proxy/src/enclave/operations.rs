@@ -66,15 +66,16 @@ impl Enclave {
         }
     }
 
-    /// Has the stored record opened that the request of the ticket names.
+    /// Has the stored record opened that the request of the ticket names. Answers the enclave's
+    /// statement of it, which is for the client to verify.
     ///
     /// # Errors
     /// [`EnclaveError`]; the enclave's refusal says what is wrong with the record.
-    pub async fn check_record(&self, ticket: u64, record: &[u8]) -> Result<(), EnclaveError> {
+    pub async fn check_record(&self, ticket: u64, record: &[u8]) -> Result<String, EnclaveError> {
         let record = ByteBuf::from(record);
         match self.call(Operation::CheckRecord { ticket, record }).await? {
-            Answer::RecordOpened => Ok(()),
-            _ => Err(EnclaveError::Answer("word that the record opened")),
+            Answer::RecordOpened(statement) => Ok(statement),
+            _ => Err(EnclaveError::Answer("the statement that the record opened")),
         }
     }
 

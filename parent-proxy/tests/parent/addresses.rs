@@ -184,7 +184,7 @@ async fn a_record_is_checked_by_the_enclave_as_it_is_stored() {
     let id = parent.post("/v1/addresses", &alice("evm")).await.json()["key_id"].as_str().unwrap().to_owned();
     let path = format!("/v1/keys/{id}/check");
     let checked = parent.post_raw(&path, "").await;
-    assert_eq!(checked.json(), json!({"key_id": id, "opened": true}));
+    assert_eq!(checked.json(), json!({"key_id": id, "opened": true, "statement": "a.state.ment"}));
     let file = site.stored_in("keys").pop().unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
     bytes.pop();

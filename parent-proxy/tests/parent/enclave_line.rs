@@ -223,11 +223,13 @@ async fn a_record_that_was_not_asked_for_is_not_stored() {
         });
         parent.post("/v1/addresses", &address("alice")).await.problem(502, "enclave.answer");
     }
-    double.script(
-        |operation| {
-            if is_creation(operation) { Reply::Say(Ok(Answer::RecordOpened)) } else { Reply::Usual }
-        },
-    );
+    double.script(|operation| {
+        if is_creation(operation) {
+            Reply::Say(Ok(Answer::RecordOpened(String::new())))
+        } else {
+            Reply::Usual
+        }
+    });
     parent.post("/v1/addresses", &address("alice")).await.problem(502, "enclave.answer");
     assert!(site.stored_in("keys").is_empty());
 }

@@ -32,7 +32,7 @@ const AT: u64 = 1_767_225_600_000;
 fn trust() -> Trust {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/log/image.json");
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/log/root.pem");
-    crate::trust::TrustArgs::of_image(file.into(), root.into()).load().unwrap()
+    crate::trust::TrustArgs::of_images(vec![file.into()], Some(root.into())).load().unwrap()
 }
 
 fn take(json: &[u8]) -> Result<Intake, String> {

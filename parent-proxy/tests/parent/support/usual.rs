@@ -211,7 +211,7 @@ impl State {
             }
             Operation::CheckRecord { ticket, record } => match Record::parse(&record) {
                 _ if !self.checks.contains(&ticket) => refuse(Code::Ticket, "enclave.ticket"),
-                Ok(_) => Ok(Answer::RecordOpened),
+                Ok(_) => Ok(Answer::RecordOpened("a.state.ment".into())),
                 Err(_) => Err(Refusal::new(Code::RecordMalformed, "a record was expected")),
             },
             _ => unreachable!("not logged"),
