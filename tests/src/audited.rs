@@ -9,7 +9,6 @@ use std::{
     process::{Command, Output},
 };
 
-use data_encoding::BASE64;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -21,8 +20,6 @@ use crate::{
 
 /// Every section of a report, in its order.
 pub const SECTIONS: [&str; 7] = ["enclave", "image", "policy", "key-policy", "bucket", "log", "addresses"];
-/// PKCS#8 of an Ed25519 key up to the key itself (RFC 8410 §7).
-const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 /// Whom the vectors of `tests/vectors/deploy` call the parents' role.
 const VECTORS_ROLE: &str = "role/cofferdam-laptop-parent";
 pub const ROLE: &str = "arn:aws:iam::000000000000:role/enclave";
@@ -222,10 +219,8 @@ fn build(folder: &Path, name: &str, application: &[u8]) -> Value {
 
 /// A client's key as a file of its owner.
 fn private_key(file: &Path, client: &Client) {
-    let der = [&PKCS8[..], &client.key().to_bytes()].concat();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64.encode(&der));
     let _ = fs::remove_file(file);
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(file).unwrap();
-    std::io::Write::write_all(&mut file, pem.as_bytes()).unwrap();
+    std::io::Write::write_all(&mut file, client.key_file().as_bytes()).unwrap();
 }

@@ -3,13 +3,14 @@
 //! nobody else gets a data key there (`docs/recovery.md`).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use attestation::DocumentHash;
 use chains::Chain;
 use cofferdam_tests::{
     authority::{self, envelope, operator},
     config::Config,
+    programs::program,
     scene::DepositKey,
     stack::{Node, Stack, http},
     transactions::sweep,
@@ -94,6 +95,35 @@ fn boots(log: &Path) -> BTreeSet<String> {
     names.filter(|name| !name.starts_with('.')).collect()
 }
 
+/// `cofferdam recovery drill` of everything that the log names, for the first of the images; boots of
+/// the log may be of either.
+fn drill(stack: &Stack, log: &Path, images: [&Value; 2], node: &Node) -> Value {
+    let file = |name: &str, text: String| {
+        let path = stack.dir().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let [now, before] = [0, 1].map(|at| file(&format!("drill-{at}.json"), images[at].to_string()));
+    let key = file("drill.pem", authority::BACKEND.key_file());
+    let output = Command::new(program("cofferdam"))
+        .args(["--json", "recovery", "drill", "--all", "--url", &node.url, "--deployment", &node.deployment])
+        .args(["--client-id", authority::BACKEND.id, "--client-key"])
+        .arg(key)
+        .arg("--root")
+        .arg(stack.dir().join("nsm-root.pem"))
+        .arg("--image")
+        .arg(now)
+        .arg("--log-image")
+        .arg(before)
+        .arg("--log")
+        .arg(log)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "a key is missing: {told}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_copied_opens_and_signs_the_same_in_another_region_after_the_first_is_gone() {
     let first = first_region();
@@ -158,6 +188,12 @@ async fn what_was_copied_opens_and_signs_the_same_in_another_region_after_the_fi
     // What was made after the copy is not there.
     assert_eq!(node.get(&format!("/v1/keys/{}", key_id(&late))).await.0, StatusCode::NOT_FOUND);
     assert_eq!(check(&node, &late).await.0, StatusCode::NOT_FOUND);
+
+    // The drill says the same, measured: of the log that an operator kept, one key is not here.
+    let drill = drill(&second, &recovered.join("log"), [&pcrs, &expected], &node);
+    assert_eq!(drill["records"]["opened"], made.len() + 1, "{drill}");
+    assert_eq!((&drill["rpo"]["missing"], &drill["rpo"]["exact"]), (&json!(1), &json!(true)), "{drill}");
+    assert!(drill["rto"]["last_key_seconds"].as_f64().unwrap() > 0.0, "{drill}");
 
     // Creation goes on, under the replica; the certificate is the new image's.
     let address = create(&node, "carol", Chain::Evm).await;

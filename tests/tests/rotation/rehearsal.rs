@@ -15,7 +15,6 @@ use cofferdam_tests::{
     stack::{Node, REGION, Stack},
     tools::python_venv,
 };
-use data_encoding::BASE64;
 use protocol::{KeyId, timestamp::Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -57,7 +56,7 @@ impl Rehearsal {
             std::fs::write(stack.dir().join(format!("{name}.json")), stack.measure(config).to_string())
                 .unwrap();
         }
-        write_key(&stack.dir().join("client.pem"));
+        std::fs::write(stack.dir().join("client.pem"), BACKEND.key_file()).unwrap();
         Self { stack, addresses: Vec::new(), role, admin, configs, account, made: 0 }
     }
 
@@ -217,18 +216,6 @@ impl Rehearsal {
         let output = self.cofferdam(&Self::drill_args(node, more));
         String::from_utf8(output.stdout).unwrap()
     }
-}
-
-/// The client's private key as `cofferdam keys create` writes it (RFC 8410).
-fn write_key(file: &Path) {
-    let der = [
-        &[0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20][..],
-        &BACKEND.key().to_bytes(),
-    ];
-    let pem =
-        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64.encode(&der.concat()));
-    std::fs::write(file, pem).unwrap();
-    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {

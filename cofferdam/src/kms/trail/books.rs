@@ -74,13 +74,15 @@ pub(super) struct Books {
     pub(super) uncovered: u64,
 }
 
-/// What an entry says of calls: which, and how many it can be the reason of.
-fn call(entry: &Entry) -> Option<(Call, u32)> {
+/// What an entry says of calls: which, and how many it can be the reason of. The first must have
+/// been made, by it or before it; a key that is sealed anew may take a data key that was made before.
+fn calls(entry: &Entry) -> Vec<(Call, u32)> {
     let keys = u32::try_from(entry.event.keys.as_slice().len()).unwrap_or(u32::MAX);
     match entry.event.operation.as_str() {
-        "address.create" => Some((Call::Make, keys.max(1))),
-        "key.check" | "transaction.explain" | "transaction.sign" => Some((Call::Open, keys)),
-        _ => None,
+        "address.create" => vec![(Call::Make, keys.max(1))],
+        "key.check" | "transaction.explain" | "transaction.sign" => vec![(Call::Open, keys)],
+        "key.rewrap" => vec![(Call::Open, keys), (Call::Make, keys)],
+        _ => Vec::new(),
     }
 }
 
@@ -155,11 +157,12 @@ impl<'e> Collector<'e> {
         if self.begun.is_none_or(|(boot, _)| boot != entry.boot) {
             self.begun = Some((entry.boot, entry.time));
         }
-        let Some((call, room)) = call(entry) else { return Ok(()) };
+        let calls = calls(entry);
+        let Some((first, _)) = calls.first().copied() else { return Ok(()) };
         let denied = entry.event.outcome.decision() == Decision::Deny;
         let refused = denied && entry.event.outcome.tag().as_str().starts_with("kms.");
         if !denied {
-            self.must_have_called(module, entry, call);
+            self.must_have_called(module, entry, first);
         }
         // Calls whose window this entry lies in.
         let (from, to) = self.windows.calls_of(entry.time);
@@ -167,13 +170,19 @@ impl<'e> Collector<'e> {
         if !(self.near.get(module).is_some_and(near) || (refused && near(&self.refused))) {
             return Ok(());
         }
-        if self.kept >= MAX_SLOTS {
+        if self.kept.saturating_add(calls.len()) > MAX_SLOTS {
             let text = format!("at most {MAX_SLOTS} entries near calls were expected: name a shorter time");
             return Err(Error::input("--log", text));
         }
-        self.kept += 1;
-        let slot = Slot { seq: entry.seq, time: entry.time, call, room, refused };
-        self.slots.entry(entry.boot).or_default().push(slot);
+        self.kept += calls.len();
+        let slots = calls.into_iter().map(|(call, room)| Slot {
+            seq: entry.seq,
+            time: entry.time,
+            call,
+            room,
+            refused,
+        });
+        self.slots.entry(entry.boot).or_default().extend(slots);
         Ok(())
     }
 
