@@ -97,6 +97,11 @@ impl Grant {
         Self { id: "a new grant".to_owned(), grantee, operations, key: None, constraints }
     }
 
+    /// The key that it is on, where it says so.
+    pub(crate) fn key(&self) -> Option<&Arn> {
+        self.key.as_ref()
+    }
+
     /// Who may.
     pub fn grantee(&self) -> &Caller {
         &self.grantee

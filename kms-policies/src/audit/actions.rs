@@ -37,7 +37,7 @@ const fn control(name: &'static str, rule: &'static Rule) -> Sensitive {
 /// Decides who may make grants; it is looked at in two ways.
 pub(super) const CREATE_GRANT: &str = "kms:CreateGrant";
 
-/// All of them.
+/// All of them. Not `kms:Decapsulate`: only keys for key agreement (ML-KEM) take it, which wrap no data keys.
 pub(super) static SENSITIVE: [Sensitive; 30] = [
     plaintext("kms:Decrypt"),
     plaintext("kms:GenerateDataKey"),

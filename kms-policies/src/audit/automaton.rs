@@ -8,6 +8,8 @@ use crate::pattern::{Case, Pattern, Piece};
 
 /// How many states are visited before giving up.
 const MAX_STATES: usize = 60_000;
+/// How many classes are told apart before giving up.
+const MAX_FOUND: usize = 512;
 /// A character for "any other", in the order of preference.
 const OTHERS: &str = "x7q-Z_~";
 
@@ -42,7 +44,9 @@ pub(super) fn classes(patterns: &[Text], within: Option<&Text>, alphabet: Option
     let start: State = all.iter().map(|text| closed(text, [0].into())).collect();
     let mut seen: BTreeSet<State> = [start.clone()].into();
     let mut queue: VecDeque<(State, String)> = [(start, String::new())].into();
-    let mut found: Vec<Class> = Vec::new();
+    let (mut found, mut known): (Vec<Class>, BTreeSet<Vec<bool>>) = (Vec::new(), BTreeSet::new());
+    // With many patterns each state is large.
+    let most = MAX_STATES.checked_div(patterns.len().max(1)).unwrap_or(1).max(2000);
     while let Some((state, text)) = queue.pop_front() {
         let mut matches: Vec<bool> = all
             .iter()
@@ -50,8 +54,11 @@ pub(super) fn classes(patterns: &[Text], within: Option<&Text>, alphabet: Option
             .map(|(text, at)| at.last() == Some(&text.pattern.pieces().len()))
             .collect();
         let inside = within.is_none() || matches.remove(0);
-        if inside && !found.iter().any(|class| class.matches == matches) {
+        if inside && known.insert(matches.clone()) {
             found.push(Class { text: text.clone(), matches });
+        }
+        if found.len() > MAX_FOUND {
+            return Classes { classes: found, complete: false };
         }
         for next in characters(&all, &state, alphabet) {
             let stepped: State = all.iter().zip(&state).map(|(text, at)| step(text, at, next)).collect();
@@ -59,7 +66,7 @@ pub(super) fn classes(patterns: &[Text], within: Option<&Text>, alphabet: Option
             if within.is_some() && stepped.first().is_none_or(Vec::is_empty) {
                 continue;
             }
-            if seen.len() >= MAX_STATES {
+            if seen.len() >= most {
                 return Classes { classes: found, complete: false };
             }
             if seen.insert(stepped.clone()) {
@@ -116,7 +123,8 @@ fn characters(all: &[&Text], state: &State, alphabet: Option<&str>) -> BTreeSet<
             }
         }
     }
-    let other = alphabet.unwrap_or(OTHERS).chars().find(|other| !characters.contains(other));
+    let spare = alphabet.is_none().then_some('\u{100}'..='\u{10ffff}').into_iter().flatten();
+    let other = alphabet.unwrap_or(OTHERS).chars().chain(spare).find(|other| !characters.contains(other));
     characters.extend(other);
     if let Some(alphabet) = alphabet {
         characters.retain(|character| alphabet.contains(*character));

@@ -9,6 +9,7 @@ use super::{
     Finding, Severity, Subject,
     actions::{self, CREATE_GRANT, Kind, SENSITIVE, Sensitive},
     catalog::{self, Rule},
+    describe,
     domain::{Domain, PCR, Vocabulary},
     lint,
     people::{People, Person},
@@ -21,6 +22,22 @@ use crate::{
     grant::Grant,
     request::of_caller,
 };
+
+/// The condition key of what a grant is for.
+const GRANT_OPERATIONS: &str = "kms:grantoperations";
+/// What a grant can be for that leads to plaintext, plants a data key or uses the key.
+const GRANTABLE: [&str; 10] = [
+    "Decrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyPair",
+    "DeriveSharedSecret",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "Encrypt",
+    "CreateGrant",
+    "Sign",
+    "GenerateMac",
+];
 
 /// Somebody may do something.
 pub(super) struct Hit<'a> {
@@ -43,6 +60,10 @@ pub(super) struct Audit<'a> {
     pub(super) images: BTreeMap<u8, BTreeSet<String>>,
     /// For each person the values of each key that make a difference.
     pub(super) domains: BTreeMap<&'a str, BTreeMap<String, Domain>>,
+    /// Whether a grant of an operation would be of use to somebody.
+    opens: BTreeMap<&'static str, bool>,
+    /// The same policies for callers of other organisations, whom these do not bind.
+    outside: &'a Authority,
     pub(super) gave_up: BTreeMap<&'static str, Vec<&'a Person>>,
 }
 
@@ -50,7 +71,7 @@ pub(super) struct Audit<'a> {
 pub(super) fn decide(subject: &Subject) -> Vec<Finding> {
     let identities = subject.identities.values().chain([&subject.others]);
     let vocabulary = Vocabulary::of(&subject.authority, identities);
-    let Some(people) = People::of(subject, &vocabulary) else { return Vec::new() };
+    let Some(people) = People::of(subject, &vocabulary) else { return vec![describe::nobody_found()] };
     let mut images: BTreeMap<u8, BTreeSet<String>> = BTreeMap::new();
     for (index, values) in &subject.images {
         images.insert(index.get(), values.iter().map(Pcr::to_string).collect());
@@ -66,7 +87,18 @@ pub(super) fn decide(subject: &Subject) -> Vec<Finding> {
         .map(|person| (person.label.as_str(), domains(&vocabulary, &people, person)))
         .collect();
     let gave_up = BTreeMap::new();
-    let mut audit = Audit { subject, vocabulary, registers, people: &people, images, domains, gave_up };
+    let outside = Authority { service_control: Vec::new(), ..subject.authority.clone() };
+    let mut audit = Audit {
+        subject,
+        vocabulary,
+        registers,
+        people: &people,
+        images,
+        domains,
+        opens: BTreeMap::new(),
+        outside: &outside,
+        gave_up,
+    };
     let hits = audit.hits();
     let mut findings = audit.group(&hits);
     findings.extend(audit.delegations(&hits));
@@ -142,9 +174,11 @@ impl<'a> Audit<'a> {
     fn plaintext(&mut self, person: &'a Person, action: &'static Sensitive) -> Vec<Hit<'a>> {
         let mut hits: Vec<Hit<'a>> = Vec::new();
         for world in World::FORBIDDEN {
-            let parts: &[u8] = if world == World::Part { &[1, 2] } else { &[0] };
+            let parts: &[u8] = if matches!(world, World::Part | World::Signed) { &[1, 2] } else { &[0] };
             for part in parts {
-                if !self.registers.is_forbidden(world, *part) {
+                let partly = world == World::Signed && hits.iter().any(|hit| hit.world == World::Part);
+                // Whoever shares a part needs no signer.
+                if partly || !self.registers.is_forbidden(world, *part) {
                     continue;
                 }
                 let Some(mut hit) = self.ask(person, action, world, *part, &[]) else { continue };
@@ -166,31 +200,55 @@ impl<'a> Audit<'a> {
         hits
     }
 
-    /// Whether somebody may make a grant, and what it would be good for.
+    /// Whether somebody may make a grant, and what it would be good for: the worst that it can be for.
     fn grants(&mut self, person: &'a Person) -> Option<Hit<'a>> {
         let action = SENSITIVE.iter().find(|action| action.name == CREATE_GRANT)?;
         let is_for = |value: &str| ("kms:grantisforawsresource".to_owned(), vec![value.to_owned()]);
-        let decrypt = ("kms:grantoperations".to_owned(), vec!["Decrypt".to_owned()]);
-        let free = self.ask(person, action, World::Unattested, 0, &[decrypt.clone(), is_for("false")]);
-        if let Some(hit) = free {
-            let rule = &catalog::CREATE_GRANT;
-            let severity = if self.grant_opens() { rule.severity } else { Severity::Low };
-            return Some(Hit { rule, severity, ..hit });
+        let mut worst: Option<Hit<'a>> = None;
+        for operation in GRANTABLE {
+            let operations = (GRANT_OPERATIONS.to_owned(), vec![operation.to_owned()]);
+            let free = self.ask(person, action, World::Unattested, 0, &[operations.clone(), is_for("false")]);
+            let hit = match free {
+                Some(hit) => {
+                    let rule = &catalog::CREATE_GRANT;
+                    let severity = if self.grant_opens(operation) { rule.severity } else { Severity::Low };
+                    Hit { rule, severity, ..hit }
+                }
+                None => {
+                    let more = [operations, is_for("true")];
+                    let Some(hit) = self.ask(person, action, World::Unattested, 0, &more) else { continue };
+                    let rule = &catalog::GRANT_FOR_SERVICE;
+                    Hit { rule, severity: rule.severity, ..hit }
+                }
+            };
+            if worst.as_ref().is_none_or(|known| hit.severity > known.severity) {
+                worst = Some(hit);
+            }
+            if worst.as_ref().is_some_and(|hit| hit.severity == catalog::CREATE_GRANT.severity) {
+                break;
+            }
         }
-        let hit = self.ask(person, action, World::Unattested, 0, &[decrypt, is_for("true")])?;
-        let rule = &catalog::GRANT_FOR_SERVICE;
-        Some(Hit { rule, severity: rule.severity, ..hit })
+        worst
     }
 
-    /// Whether a grant to somebody would give plaintext without a document, so that no denial of the
-    /// key policy stands in the way.
-    fn grant_opens(&self) -> bool {
-        self.people.everyone.iter().filter(|person| person.any_of.is_some()).any(|person| {
+    /// Whether a grant of this operation to somebody would be of use without one of our images, so
+    /// that no denial of the key policy stands in the way.
+    fn grant_opens(&mut self, operation: &'static str) -> bool {
+        if let Some(known) = self.opens.get(operation) {
+            return *known;
+        }
+        let action = format!("kms:{operation}");
+        let worlds = [World::Unattested, World::AnyImage];
+        let opens = self.people.everyone.iter().any(|person| {
             let mut authority = self.subject.authority.clone();
-            authority.grants.push(Grant::to(person.caller.clone(), &["Decrypt"]));
-            let answer = self.question(&authority, person, "kms:Decrypt", World::Unattested, 0, &[]).answer();
-            !matches!(answer, Answer::Refused)
-        })
+            authority.grants.push(Grant::to(person.caller.clone(), &[operation]));
+            worlds.iter().any(|world| {
+                let answer = self.question(&authority, person, &action, *world, 0, &[]).answer();
+                !matches!(answer, Answer::Refused)
+            })
+        });
+        self.opens.insert(operation, opens);
+        opens
     }
 
     /// Whether there is a request of somebody for an action in a world; `more` are fixed keys.
@@ -203,7 +261,9 @@ impl<'a> Audit<'a> {
         more: &[(String, Vec<String>)],
     ) -> Option<Hit<'a>> {
         let subject = self.subject;
-        let question = self.question(&subject.authority, person, action.name, world, part, more);
+        let foreign = person.caller.account() != Some(self.people.key.account());
+        let authority: &'a Authority = if foreign { self.outside } else { &subject.authority };
+        let question = self.question(authority, person, action.name, world, part, more);
         match question.answer() {
             Answer::Allowed { context, by, through_iam } => {
                 let rule = world.rule();
@@ -248,7 +308,8 @@ impl<'a> Audit<'a> {
                 continue;
             }
             // A key that AWS does not have is in no request.
-            if !actions::can_have(action, &key) || !lint::exists(&key) {
+            let named = key.starts_with("kms:") || key.starts_with("aws:");
+            if !actions::can_have(action, &key) || (named && !lint::exists(&key)) {
                 fixed.insert(key, Vec::new());
                 continue;
             }
@@ -257,7 +318,13 @@ impl<'a> Audit<'a> {
             free.insert(key, domain);
         }
         for (key, values) in more {
-            if free.remove(key).is_some() {
+            if let (GRANT_OPERATIONS, Some(domain)) = (key.as_str(), free.get_mut(key)) {
+                // These, whatever else beside them.
+                for set in &mut domain.sets {
+                    set.retain(|value| !values.contains(value));
+                    set.extend(values.iter().cloned());
+                }
+            } else if free.remove(key).is_some() {
                 fixed.insert(key.clone(), values.clone());
             }
         }

@@ -267,6 +267,20 @@ impl<'a> Audit<'a> {
     }
 }
 
+/// Nobody could be asked about.
+pub(super) fn nobody_found() -> Finding {
+    let rule = &catalog::UNDECIDED;
+    Finding {
+        rule,
+        severity: rule.severity,
+        message: "whom to ask about was not found: nothing was decided".to_owned(),
+        who: Vec::new(),
+        actions: Vec::new(),
+        places: Vec::new(),
+        witness: None,
+    }
+}
+
 fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     items.filter(|item| seen.insert(item.clone())).collect()

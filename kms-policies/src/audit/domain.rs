@@ -12,7 +12,7 @@ use data_encoding::BASE64;
 use super::automaton::{Text, classes};
 use crate::{
     authorize::{Authority, Identity},
-    condition::{Comparison, Condition, Quantifier, Value},
+    condition::{Comparison, Condition, Value},
     pattern::{Case, Pattern, Piece, Resolved, Syntax},
     policy::Policy,
     truth::Context,
@@ -21,6 +21,8 @@ use crate::{
 /// How many values a key of several values may have, and how many classes are combined.
 const MAX_SET: usize = 3;
 const MAX_CLASSES: usize = 14;
+/// Of so few values every set is tried.
+const MAX_ALL: usize = 7;
 /// A value that no policy writes.
 const OTHER: &str = "other";
 /// A register's value that no policy writes: that of an attacker's own image.
@@ -192,6 +194,11 @@ impl<'a> Vocabulary<'a> {
                     texts.extend(literal(&text.0).map(|pattern| Text { pattern, case: Case::Matters }));
                 }
                 complete &= condition.values.iter().all(is_plain);
+                // What its patterns match besides is not tried.
+                let written = self.conditions(other).iter().chain(self.conditions(key));
+                complete &=
+                    written.flat_map(|one| &one.values).all(|value| is_plain(value) && !is_wild(value));
+                values.push(OTHER.to_owned());
             }
         }
         if key == CONTEXT_KEYS {
@@ -216,6 +223,9 @@ impl<'a> Vocabulary<'a> {
             complete &= found.complete && typed.is_empty();
             values.extend(found.classes.into_iter().map(|class| class.text));
         }
+        if !typed.is_empty() {
+            values.push(OTHER.to_owned());
+        }
         values.extend(typed.values());
         let mut seen = BTreeSet::new();
         values.retain(|value| seen.insert(value.clone()));
@@ -227,17 +237,18 @@ impl<'a> Vocabulary<'a> {
         if !ALWAYS.contains(&key) {
             sets.push(Vec::new());
         }
-        let quantified = self
-            .conditions(key)
-            .iter()
-            .filter(|condition| condition.operator.quantifier != Quantifier::Single)
-            .count();
         sets.extend(values.iter().map(|value| vec![value.clone()]));
         if SEVERAL.contains(&key) {
-            complete &= values.len() <= MAX_CLASSES && quantified <= MAX_SET;
+            // As many values as there are conditions that each may want another, and pairs to name.
+            let pairs =
+                self.keys().iter().filter(|name| key == CONTEXT_KEYS && name.starts_with(CONTEXT)).count();
+            let asked = self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null);
+            let wanted = asked.count().max(pairs).max(2);
+            let most = if values.len() <= MAX_ALL { values.len() } else { MAX_SET };
+            complete &= values.len() <= MAX_CLASSES && wanted.min(values.len()) <= most;
             let mut last: Vec<(usize, Vec<String>)> =
                 values.iter().take(MAX_CLASSES).cloned().map(|value| vec![value]).enumerate().collect();
-            for _ in 1..MAX_SET.min(quantified.max(2)) {
+            for _ in 1..most.min(wanted.saturating_add(1)) {
                 last = last
                     .iter()
                     .flat_map(|(at, set)| {
@@ -302,6 +313,16 @@ fn is_plain(value: &Value) -> bool {
     }
 }
 
+/// A value that stands for many.
+fn is_wild(value: &Value) -> bool {
+    let wild = |piece: &Piece| !matches!(piece, Piece::Exactly(_) | Piece::Variable { .. });
+    match value {
+        Value::Text(pattern, _) => pattern.pieces().iter().any(wild),
+        Value::Arn(pattern) => pattern.flattened().pieces().iter().any(wild),
+        _ => false,
+    }
+}
+
 fn literal(text: &str) -> Option<Pattern> {
     Pattern::parse(text, Syntax { wildcards: false, variables: false }).ok()
 }
@@ -363,12 +384,16 @@ impl Typed {
         }
         self.numbers.sort_by(f64::total_cmp);
         if let (Some(first), Some(last)) = (self.numbers.first(), self.numbers.last()) {
-            values.extend([number(first - 1.0), number(last + 1.0)]);
+            values.extend([number(first - 1.0), number(last + 1.0), number(0.0)]);
+            values.extend([number(first.next_down()), number(last.next_up())]);
         }
         values.extend(self.numbers.iter().map(|one| number(*one)));
         let next = self.numbers.iter().skip(1);
         values.extend(self.numbers.iter().zip(next).map(|(one, two)| number(f64::midpoint(*one, *two))));
         values.extend(self.dates.iter().map(ToString::to_string));
+        if !self.addresses.is_empty() {
+            values.extend(["192.0.2.1", "2001:db8::1"].map(str::to_owned));
+        }
         values.extend(self.addresses.iter().map(ToString::to_string));
         values.extend(self.binaries.iter().map(|bytes| BASE64.encode(bytes)));
         values

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::{Subject, automaton::Text, domain::Vocabulary};
 use crate::{
     arn::{AccountId, Arn},
-    authorize::Identity,
+    authorize::{Authority, Identity},
     caller::Caller,
     pattern::{Case, Pattern, Syntax},
     principal::Principal,
 };
 
 /// The account that stands for all that no document names, and the key's where none is named.
-const STRANGERS: [&str; 3] = ["999999999999", "888888888888", "777777777777"];
+const STRANGER: u64 = 999_999_999_999;
 const EXAMPLE: &str = "111122223333";
 const SESSION: &str = "session";
 
@@ -54,11 +54,11 @@ impl People {
         }
         for (text, _) in vocabulary.conditions("aws:principalarn").iter().flat_map(|one| &one.texts) {
             callers.extend(named(text));
-            accounts.extend(text.split(':').nth(4).and_then(|account| account.parse().ok()));
+            accounts.extend(text.split(':').nth(4).and_then(account));
         }
         for key in ["aws:principalaccount", "kms:calleraccount"] {
             let texts = vocabulary.conditions(key).iter().flat_map(|one| &one.texts);
-            accounts.extend(texts.filter_map(|(text, _)| text.parse().ok()));
+            accounts.extend(texts.filter_map(|(text, _)| account(text)));
         }
         let home =
             accounts.first().cloned().or_else(|| callers.iter().find_map(|caller| caller.account().cloned()));
@@ -67,7 +67,7 @@ impl People {
             subject.admins.iter().chain(subject.identities.keys()).filter_map(|arn| named(arn.as_str())),
         );
         accounts.extend(callers.iter().filter_map(|caller| caller.account().cloned()));
-        let key = match &subject.key {
+        let key = match subject.key.as_ref().or_else(|| key_in(authority)) {
             Some(key) => key.clone(),
             None => {
                 let home = home.as_ref().or(accounts.first()).map_or(EXAMPLE, AccountId::as_str);
@@ -79,8 +79,10 @@ impl People {
             }
         };
         accounts.insert(key.account().clone());
-        let stranger =
-            STRANGERS.iter().filter_map(|one| one.parse().ok()).find(|one| !accounts.contains(one))?;
+        let stranger = (0..=STRANGER)
+            .rev()
+            .filter_map(|number| format!("{number:012}").parse().ok())
+            .find(|one| !accounts.contains(one))?;
         let named: BTreeSet<String> =
             callers.iter().filter_map(|caller| caller.principal().map(Arn::to_string)).collect();
         let mut everyone: Vec<Person> = callers
@@ -108,7 +110,7 @@ impl People {
                 label: format!("the root user of {whose}"),
                 any_of: None,
             });
-            for kind in ["role", "user"] {
+            for kind in ["role", "user", "federated-user"] {
                 everyone.push(unnamed(&key, account, kind, &whose, &named)?);
             }
         }
@@ -118,8 +120,24 @@ impl People {
     /// The policies of somebody's own.
     pub(super) fn identity<'s>(subject: &'s Subject, person: &Person) -> &'s Identity {
         let known = person.caller.principal().and_then(|arn| subject.identities.get(arn));
-        known.unwrap_or(&subject.others)
+        let home = subject.key.as_ref().is_none_or(|key| Some(key.account()) == person.caller.account());
+        // Whoever administrates another account gives what they like there.
+        known.unwrap_or(if home { &subject.others } else { &Identity::Anything })
     }
+}
+
+/// An account, or one of those that a pattern means.
+fn account(text: &str) -> Option<AccountId> {
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let stars = text.matches('*').count().max(1);
+    let missing = 12usize.saturating_sub(digits).saturating_sub(text.matches('?').count());
+    let filled = text.replacen('*', &"0".repeat(missing), 1).replace('*', "").replace('?', "0");
+    if stars > 1 && missing == 0 { None } else { filled.parse().ok() }
+}
+
+/// The key that the grants are on.
+fn key_in(authority: &Authority) -> Option<&Arn> {
+    authority.grants.iter().find_map(|grant| grant.key())
 }
 
 /// A session of a role, a user, or whatever else has this ARN.
@@ -135,11 +153,9 @@ fn unnamed(
     whose: &str,
     named: &BTreeSet<String>,
 ) -> Option<Person> {
-    let prefix = format!("arn:{}:iam::{account}:{kind}/", key.partition());
-    let arn = ["somebody", "somebody-else", "somebody-unnamed"]
-        .iter()
-        .map(|name| format!("{prefix}{name}"))
-        .find(|arn| !named.contains(arn))?;
+    let service = if kind == "federated-user" { "sts" } else { "iam" };
+    let prefix = format!("arn:{}:{service}::{account}:{kind}/", key.partition());
+    let arn = (1u32..).map(|number| format!("{prefix}somebody-{number}")).find(|arn| !named.contains(arn))?;
     let within = Pattern::parse(&format!("{prefix}?*"), Syntax { wildcards: true, variables: false }).ok()?;
     Some(Person {
         caller: Caller::role_session(&arn, SESSION).or_else(|_| Caller::parse(&arn)).ok()?,

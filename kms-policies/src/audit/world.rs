@@ -87,11 +87,12 @@ impl World {
             (Self::Debug, 0..=2 | 8) => *value == Zero,
             (Self::Ours, r) if identity.contains(&r) => *value == Expected,
             (Self::Unexpected, 0) => *value == Written,
+            (Self::Unexpected, r) if identity.contains(&r) && !identity.contains(&0) => *value != Expected,
             // Registers of the instance and such as an enclave extends itself.
             (Self::Ours | Self::Debug | Self::Unexpected, _) => true,
-            (Self::Part, 1 | 2) => *value != Zero,
-            (Self::Signed, 8) if !identity.contains(&8) => true,
-            (Self::Instance | Self::Part | Self::Signed, 3 | 4) if !identity.contains(&register) => true,
+            (Self::Part | Self::Signed, 1 | 2) => *value != Zero,
+            (Self::Signed, 8) => true,
+            (Self::Instance | Self::Part | Self::Signed, 3 | 4) => true,
             (_, 3 | 4 | 8) => matches!(value, Own | Zero),
             (_, _) if of_image => *value == Own,
             _ => true,
@@ -158,7 +159,9 @@ impl Registers {
     pub(super) fn domains(&self, world: World, part: u8) -> BTreeMap<String, Domain> {
         let register = |(register, values): (&u8, &Vec<(String, Value)>)| {
             let may = |value: &Value| match world {
-                World::Part if matches!(register, 1 | 2) && *register != part => *value == Value::Own,
+                World::Part | World::Signed if matches!(register, 1 | 2) && *register != part => {
+                    *value == Value::Own
+                }
                 _ => world.allows(&self.identity, *register, value),
             };
             let mut sets: Vec<Vec<String>> =
@@ -176,9 +179,12 @@ impl Registers {
     pub(super) fn is_forbidden(&self, world: World, part: u8) -> bool {
         match world {
             World::Ours => false,
-            World::Unexpected => self.identity.contains(&0),
+            World::Unexpected => !self.identity.is_empty(),
             World::Part => self.identity != [part].into(),
             World::Signed => self.identity != [8].into(),
+            World::Instance => {
+                self.identity.iter().any(|register| !matches!(register, 3 | 4)) || self.identity.is_empty()
+            }
             _ => true,
         }
     }

@@ -3,13 +3,14 @@
 //! "Condition keys for NitroTPM"; IAM User Guide, "AWS global condition context keys".
 
 /// Every action, without `kms:`.
-pub(super) const ACTIONS: [&str; 56] = [
+pub(super) const ACTIONS: [&str; 57] = [
     "CancelKeyDeletion",
     "ConnectCustomKeyStore",
     "CreateAlias",
     "CreateCustomKeyStore",
     "CreateGrant",
     "CreateKey",
+    "Decapsulate",
     "Decrypt",
     "DeleteAlias",
     "DeleteCustomKeyStore",
