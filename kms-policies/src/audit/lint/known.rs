@@ -2,66 +2,7 @@
 //! keys for AWS Key Management Service"; KMS Developer Guide, "Condition keys for Nitro Enclaves",
 //! "Condition keys for NitroTPM"; IAM User Guide, "AWS global condition context keys".
 
-/// Every action, without `kms:`.
-pub(super) const ACTIONS: [&str; 57] = [
-    "CancelKeyDeletion",
-    "ConnectCustomKeyStore",
-    "CreateAlias",
-    "CreateCustomKeyStore",
-    "CreateGrant",
-    "CreateKey",
-    "Decapsulate",
-    "Decrypt",
-    "DeleteAlias",
-    "DeleteCustomKeyStore",
-    "DeleteImportedKeyMaterial",
-    "DeriveSharedSecret",
-    "DescribeCustomKeyStores",
-    "DescribeKey",
-    "DisableKey",
-    "DisableKeyRotation",
-    "DisconnectCustomKeyStore",
-    "EnableKey",
-    "EnableKeyRotation",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
-    "GenerateDataKeyWithoutPlaintext",
-    "GenerateMac",
-    "GenerateRandom",
-    "GetKeyLastUsage",
-    "GetKeyPolicy",
-    "GetKeyRotationStatus",
-    "GetParametersForImport",
-    "GetPublicKey",
-    "ImportKeyMaterial",
-    "ListAliases",
-    "ListGrants",
-    "ListKeyPolicies",
-    "ListKeyRotations",
-    "ListKeys",
-    "ListResourceTags",
-    "ListRetirableGrants",
-    "PutKeyPolicy",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "ReplicateKey",
-    "RetireGrant",
-    "RevokeGrant",
-    "RotateKeyOnDemand",
-    "ScheduleKeyDeletion",
-    "Sign",
-    "SynchronizeMultiRegionKey",
-    "TagResource",
-    "UntagResource",
-    "UpdateAlias",
-    "UpdateCustomKeyStore",
-    "UpdateKeyDescription",
-    "UpdatePrimaryRegion",
-    "Verify",
-    "VerifyMac",
-];
+use crate::actions;
 
 /// Those that take an attestation document.
 pub(super) const ATTESTED: [&str; 5] =
@@ -198,11 +139,11 @@ pub(super) fn nearest_key(key: &str) -> Option<String> {
 /// The action that is written most like this one, if few letters differ; `kms:ReEncrypt*` for
 /// `kms:ReEncrypt`.
 pub(super) fn nearest_action(action: &str) -> Option<String> {
-    let begins = |name: &str| format!("kms:{name}").to_lowercase().starts_with(&action.to_lowercase());
-    if ACTIONS.iter().any(|name| begins(name)) {
+    let begins = |name: &str| name.to_lowercase().starts_with(&action.to_lowercase());
+    if actions::ALL.iter().any(|known| begins(known.name)) {
         return Some(format!("{action}*"));
     }
-    nearest(action, ACTIONS.iter().map(|name| format!("kms:{name}")))
+    nearest(action, actions::ALL.iter().map(|known| known.name.to_owned()))
 }
 
 /// Longer names are like no known one.

@@ -42,9 +42,8 @@ fn keys(here: &Written<'_>) -> Vec<Finding> {
 fn actions(here: &Written<'_>) -> Vec<Finding> {
     let unknown = here.statement.action_texts.iter().filter(|(text, _)| {
         let ours = text.to_ascii_lowercase().starts_with("kms:");
-        let matches = |pattern: ActionPattern| {
-            known::ACTIONS.iter().any(|name| pattern.matches(&format!("kms:{name}")))
-        };
+        let matches =
+            |pattern: ActionPattern| crate::actions::ALL.iter().any(|known| pattern.matches(known.name));
         (ours || here.policy.kind() == Kind::Resource) && !ActionPattern::parse(text).is_ok_and(matches)
     });
     unknown
