@@ -97,6 +97,20 @@ pub const ALL: &[Action] = &[
     on_key("kms:VerifyMac", Kind::Cryptographic),
 ];
 
+/// Actions whose requests have an encryption context, without `kms:`. Source: Service Authorization
+/// Reference, "Condition keys for AWS KMS", `kms:EncryptionContextKeys`.
+pub(crate) const WITH_ENCRYPTION_CONTEXT: &[&str] = &[
+    "CreateGrant",
+    "Decrypt",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+];
+
 const fn on_key(name: &'static str, kind: Kind) -> Action {
     Action { name, kind, key: true, recipient: false }
 }

@@ -25,9 +25,13 @@ pub struct Caller(Who);
 enum Who {
     Iam { principal: Arn, session: Option<Arn> },
     Service(String),
+    Anonymous,
 }
 
 impl Caller {
+    /// Nobody: a request without a signature. KMS takes none, S3 does.
+    pub const ANONYMOUS: Self = Self(Who::Anonymous);
+
     /// A user, a federated user, an account's root, or a role without a named session. For a
     /// session's own ARN (`arn:aws:sts::…:assumed-role/role/session`) the role is taken to have no
     /// path.
@@ -87,7 +91,7 @@ impl Caller {
         }
     }
 
-    /// The account; none for a service.
+    /// The account; none for a service or nobody.
     pub fn account(&self) -> Option<&AccountId> {
         self.principal().map(Arn::account)
     }
@@ -96,7 +100,7 @@ impl Caller {
     pub fn principal(&self) -> Option<&Arn> {
         match &self.0 {
             Who::Iam { principal, .. } => Some(principal),
-            Who::Service(_) => None,
+            Who::Service(_) | Who::Anonymous => None,
         }
     }
 
@@ -109,14 +113,14 @@ impl Caller {
     pub fn session(&self) -> Option<&Arn> {
         match &self.0 {
             Who::Iam { session, .. } => session.as_ref(),
-            Who::Service(_) => None,
+            Who::Service(_) | Who::Anonymous => None,
         }
     }
 
     /// The service's domain name.
     pub fn service(&self) -> Option<&str> {
         match &self.0 {
-            Who::Iam { .. } => None,
+            Who::Iam { .. } | Who::Anonymous => None,
             Who::Service(name) => Some(name),
         }
     }
@@ -142,7 +146,7 @@ impl Caller {
 
 impl std::fmt::Display for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.arn().map(Arn::as_str).or(self.service()).unwrap_or_default())
+        f.write_str(self.arn().map(Arn::as_str).or(self.service()).unwrap_or("anonymous"))
     }
 }
 

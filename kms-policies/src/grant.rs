@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::{
+    actions::WITH_ENCRYPTION_CONTEXT,
     arn::Arn,
     caller::Caller,
     error::{PolicyError, Position, Problem},
@@ -125,7 +126,8 @@ impl Grant {
         let source = source_arn.as_ref().map_or(Truth::Yes, |arn| {
             context.values("aws:sourcearn").map_or(Truth::Maybe, |found| found.contains(arn).into())
         });
-        if !CONSTRAINED.contains(&operation) {
+        // KMS API Reference, `GrantConstraints`: they bear on operations with an encryption context.
+        if !WITH_ENCRYPTION_CONTEXT.contains(&operation) {
             return source;
         }
         let subset = encryption_context_subset.as_ref().map_or(Truth::Yes, |pairs| includes(pairs, context));
@@ -150,20 +152,6 @@ impl Grant {
         self.constraints.source_arn.as_deref()
     }
 }
-
-/// Operations with an encryption context, on which its constraints bear. Source: KMS API Reference,
-/// `GrantConstraints`.
-const CONSTRAINED: [&str; 9] = [
-    "CreateGrant",
-    "Decrypt",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
-    "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-];
 
 /// Whether an encryption context holds these pairs. Unlike condition keys, names have a case.
 fn includes(pairs: &BTreeMap<String, String>, context: &dyn Context) -> Truth {

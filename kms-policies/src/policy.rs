@@ -17,8 +17,10 @@ pub const MAX_POLICY: usize = 32 * 1024;
 /// Which policy it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// On the resource: a key policy, a bucket policy. Names principals.
+    /// On a KMS key. Names principals.
     Resource,
+    /// On a bucket of S3. Names principals; each must be one that can be a [`crate::Caller`].
+    Bucket,
     /// On a VPC endpoint. Names principals.
     Endpoint,
     /// A resource control policy of the organisation. Names principals.
@@ -32,7 +34,7 @@ pub enum Kind {
 impl Kind {
     /// Whether its statements name principals.
     const fn names_principals(self) -> bool {
-        matches!(self, Self::Resource | Self::Endpoint | Self::ResourceControl)
+        matches!(self, Self::Resource | Self::Bucket | Self::Endpoint | Self::ResourceControl)
     }
 }
 
@@ -154,6 +156,17 @@ impl Policy {
         self.kind
     }
 
+    /// The condition keys that it depends on, in lower case, those of policy variables too.
+    pub fn condition_keys(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().flat_map(|statement| {
+            let resources = statement.resources.items().iter().flat_map(Pattern::variables);
+            let conditions = statement.conditions.iter();
+            let conditions =
+                conditions.flat_map(|one| std::iter::once(one.key.as_str()).chain(one.variables()));
+            resources.chain(conditions)
+        })
+    }
+
     /// What findings call it: its kind, unless it was given a name.
     pub fn name(&self) -> &str {
         &self.name
@@ -173,6 +186,14 @@ impl Policy {
 
 fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, PolicyError> {
     let (mut sid, mut effect, mut principals) = (None, None, None);
+    let read_principals = |member: &Node<'_>| {
+        let read = Principal::parse(member)?;
+        match kind == Kind::Bucket && read.iter().any(|one| matches!(one, Principal::Nobody(_))) {
+            // S3 knows accounts by their canonical ids, and these are callers.
+            true => Err(member.error(Problem::Expected("principals by ARN, account id or service"))),
+            false => Ok(read),
+        }
+    };
     let (mut actions, mut resources) = (None, None);
     let (mut action_texts, mut resource_texts) = (Vec::new(), Vec::new());
     let mut conditions = Vec::new();
@@ -188,10 +209,10 @@ fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, 
                 });
             }
             "Principal" if kind.names_principals() && principals.is_none() => {
-                principals = Some(Listed::These(Principal::parse(&member)?));
+                principals = Some(Listed::These(read_principals(&member)?));
             }
             "NotPrincipal" if kind.names_principals() && principals.is_none() => {
-                principals = Some(Listed::AllBut(Principal::parse(&member)?));
+                principals = Some(Listed::AllBut(read_principals(&member)?));
             }
             "Action" | "NotAction" if actions.is_none() => {
                 let items = list(&member, ActionPattern::parse, &mut action_texts)?;
@@ -256,6 +277,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resource => "key policy",
+            Self::Bucket => "bucket policy",
             Self::Endpoint => "VPC endpoint policy",
             Self::ResourceControl => "resource control policy",
             Self::Identity => "identity policy",

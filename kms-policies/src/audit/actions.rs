@@ -2,6 +2,7 @@
 //! Authorization Reference, "Actions, resources, and condition keys for AWS KMS".
 
 use super::catalog::{self, Rule};
+use crate::actions::WITH_ENCRYPTION_CONTEXT;
 
 /// An action on a key.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ pub(super) static SENSITIVE: [Sensitive; 30] = [
 const ONLY_WITH: [(&str, &[&str]); 21] = [
     ("kms:bypasspolicylockoutsafetycheck", &["PutKeyPolicy"]),
     ("kms:datakeypairspec", &["GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"]),
-    ("kms:encryptionalgorithm", WITH_CONTEXT),
+    ("kms:encryptionalgorithm", WITH_ENCRYPTION_CONTEXT),
     ("kms:expirationmodel", &["ImportKeyMaterial"]),
     ("kms:grantconstrainttype", &["CreateGrant"]),
     ("kms:granteeprincipal", &["CreateGrant"]),
@@ -93,27 +94,14 @@ const ONLY_WITH: [(&str, &[&str]); 21] = [
     ("kms:schedulekeydeletionpendingwindowindays", &["ScheduleKeyDeletion"]),
     ("kms:validto", &["ImportKeyMaterial"]),
     ("kms:wrappingalgorithm", &["ImportKeyMaterial"]),
-    ("kms:encryptioncontextkeys", WITH_CONTEXT),
-];
-
-/// Actions whose requests have an encryption context.
-const WITH_CONTEXT: &[&str] = &[
-    "CreateGrant",
-    "Decrypt",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
-    "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom",
-    "ReEncryptTo",
+    ("kms:encryptioncontextkeys", WITH_ENCRYPTION_CONTEXT),
 ];
 
 /// Whether a request for the action can have a condition key, given in lower case.
 pub(super) fn can_have(action: &str, key: &str) -> bool {
     let name = action.strip_prefix("kms:").unwrap_or(action);
     if key.starts_with(super::domain::CONTEXT) {
-        return WITH_CONTEXT.contains(&name);
+        return WITH_ENCRYPTION_CONTEXT.contains(&name);
     }
     ONLY_WITH.iter().find(|(known, _)| *known == key).is_none_or(|(_, actions)| actions.contains(&name))
 }
