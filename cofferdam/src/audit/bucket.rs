@@ -2,7 +2,6 @@
 //! policy and its settings as the AWS CLI prints them.
 
 mod ask;
-mod evaluate;
 mod settings;
 
 use std::path::PathBuf;

@@ -1,21 +1,29 @@
-//! Asks about everybody: what the bucket's policy lets them do to what is stored. [`decide`] is the
-//! one place where a bucket policy is evaluated.
+//! Asks about everybody: what the bucket's policy lets them do to what is stored, by the evaluator of
+//! `kms-policies`.
 
 use std::collections::BTreeMap;
 
-use kms_policies::{AccountId, Caller};
+use kms_policies::{AccountId, Caller, Kind, Outcome, Policy, Request};
 
-use super::{
-    evaluate::{BucketPolicy, Request},
-    finding,
-};
+use super::finding;
 use crate::audit::{
     principals::{Everybody, Part},
     report::{Finding, Severity, Table},
 };
 
 /// What the parents write: `parent-proxy/src/store`.
-const KINDS: [&str; 6] = ["attestations", "keys", "log", "orders", "policies", "users"];
+const KINDS: [&str; 7] = ["attestations", "keys", "log", "orders", "policies", "rewrapped", "users"];
+/// The longest bucket policy that S3 takes, in bytes.
+const MAX_POLICY: usize = 20 * 1024;
+/// The condition keys that requests are asked about with, or that follow from the caller.
+const KEYS: [&str; 6] = [
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principaltype",
+    "aws:securetransport",
+    "s3:if-none-match",
+    "s3:tlsversion",
+];
 /// What switches a protection off, or the bucket.
 const ADMINISTRATION: [&str; 11] = [
     "s3:DeleteBucket",
@@ -42,16 +50,12 @@ pub(super) struct Judged {
 /// Somebody who is asked about: also nobody, a request without a signature.
 struct Asker<'a> {
     part: Option<Part>,
-    caller: Option<&'a Caller>,
+    caller: &'a Caller,
 }
 
 impl Asker<'_> {
     fn text(&self) -> &'static str {
         self.part.map_or("anyone, without a signature", Part::text)
-    }
-
-    fn arn(&self) -> String {
-        self.caller.map_or_else(|| "anonymous".to_owned(), Caller::to_string)
     }
 
     const fn is(&self, part: Part) -> bool {
@@ -164,9 +168,10 @@ const RULES: [Rule; 7] = [
 
 /// Judges a bucket policy.
 pub(super) fn judge(text: &str, bucket: &str, everybody: &Everybody) -> Result<Judged, String> {
-    let policy = BucketPolicy::parse(text)?;
-    let named = everybody.list.iter().map(|s| Asker { part: Some(s.part), caller: Some(&s.caller) });
-    let askers: Vec<Asker<'_>> = named.chain([Asker { part: None, caller: None }]).collect();
+    let policy = read(text)?;
+    let named = everybody.list.iter().map(|s| Asker { part: Some(s.part), caller: &s.caller });
+    let nobody = Asker { part: None, caller: &Caller::ANONYMOUS };
+    let askers: Vec<Asker<'_>> = named.chain([nobody]).collect();
     let arn = format!("arn:{}:s3:::{bucket}", everybody.partition);
     let mut witnesses: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     let mut rows = Vec::new();
@@ -196,29 +201,42 @@ pub(super) fn judge(text: &str, bucket: &str, everybody: &Everybody) -> Result<J
 /// Whether the bucket's policy lets somebody do something, where IAM policies of the owner's account
 /// allow everything: by which statement.
 fn decide(
-    policy: &BucketPolicy,
-    caller: Option<&Caller>,
+    policy: &Policy,
+    caller: &Caller,
     action: &str,
     resource: &str,
     context: &[(&'static str, &str)],
     owner: &AccountId,
 ) -> Option<String> {
-    let mut all: BTreeMap<&'static str, String> =
-        context.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
-    let parts = caller.and_then(|caller| Some((caller.principal()?, caller.account()?, caller.kind()?)));
-    if let Some((principal, account, kind)) = parts {
-        all.insert("aws:principalarn", principal.to_string());
-        all.insert("aws:principalaccount", account.to_string());
-        all.insert("aws:principaltype", kind.to_owned());
+    let request = Request::on(caller.clone(), action, resource, owner.clone());
+    let request = context.iter().fold(request, |request, (key, value)| request.with(key, *value));
+    match policy.evaluate(&request) {
+        Outcome::Allow { sid } | Outcome::Delegated { sid } => Some(sid),
+        // Within the owner's account IAM policies are enough.
+        Outcome::ImplicitDeny if caller.account() == Some(owner) => Some("no statement denies it".to_owned()),
+        Outcome::ImplicitDeny | Outcome::ExplicitDeny { .. } => None,
     }
-    policy.evaluate(&Request { caller, action, resource, context: all }, owner).by()
+}
+
+/// Reads a bucket policy that can be asked about.
+fn read(text: &str) -> Result<Policy, String> {
+    if text.len() > MAX_POLICY {
+        return Err(format!("a bucket policy of at most {MAX_POLICY} bytes was expected"));
+    }
+    let policy = Policy::parse_as(Kind::Bucket, text).map_err(|error| error.to_string())?;
+    // Whoever asks could have any value of it, and nobody was asked about with all of them.
+    let unknown = policy.condition_keys().find(|key| !KEYS.contains(key)).map(str::to_owned);
+    match unknown {
+        Some(key) => Err(format!("Condition: a key that can be evaluated was expected, found {key}")),
+        None => Ok(policy),
+    }
 }
 
 impl Rule {
     /// The ways in which somebody may: statement and witness.
     fn ask(
         &self,
-        policy: &BucketPolicy,
+        policy: &Policy,
         bucket: &str,
         asker: &Asker<'_>,
         owner: &AccountId,
@@ -230,7 +248,7 @@ impl Rule {
         let pairs = self.actions.iter().flat_map(|action| resources.iter().map(move |at| (*action, at)));
         let ask = |(action, resource): (&str, &String)| {
             let statement = decide(policy, asker.caller, action, resource, self.context, owner)?;
-            Some((statement, format!("{action} on {resource} by {} ({})", asker.arn(), asker.text())))
+            Some((statement, format!("{action} on {resource} by {} ({})", asker.caller, asker.text())))
         };
         pairs.filter_map(ask).collect()
     }

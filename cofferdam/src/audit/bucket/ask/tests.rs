@@ -74,3 +74,39 @@ fn other_people_than_the_policy_names_are_found() {
     let none = judged.decisions.rows[0].iter().skip(1).filter(|cell| *cell == "allowed").count();
     assert_eq!(none, 1, "another role may only read: {:?}", judged.decisions.rows[0]);
 }
+
+#[test]
+fn every_folder_that_the_parents_write_is_asked_about() {
+    for kind in KINDS {
+        let mut policy = deployed();
+        let statements = policy["Statement"].as_array_mut().unwrap();
+        let hidden = statements.iter_mut().find(|statement| statement["Sid"] == "NothingIsHidden").unwrap();
+        let resources = hidden["Resource"].as_array_mut().unwrap();
+        let before = resources.len();
+        resources.retain(|resource| !resource.as_str().unwrap().contains(&format!("/{kind}/")));
+        assert_eq!(resources.len() + 1, before, "the template protects {kind}");
+        assert_eq!(found(&policy), ["hide"], "{kind}");
+    }
+}
+
+#[test]
+fn what_nobody_was_asked_about_with_is_an_error() {
+    let with = |member: &'static str, value: Value| {
+        let mut policy = deployed();
+        policy["Statement"][0][member] = value;
+        judge(&policy.to_string(), "store", &everybody()).err().unwrap()
+    };
+    // A request from that endpoint would pass: who says that it is none?
+    let endpoint = json!({"StringNotEquals": {"aws:SourceVpce": "x"}});
+    assert!(with("Condition", endpoint).contains("aws:sourcevpce"));
+    assert!(with("Resource", json!("arn:aws:s3:::store/${aws:username}/*")).contains("aws:username"));
+    assert!(
+        with("Condition", json!({"StringEquals": {"aws:PrincipalArn": "${aws:userid}"}}))
+            .contains("aws:userid")
+    );
+    assert!(with("Principal", json!({"CanonicalUser": "79a59d"})).contains("principals by ARN"));
+    assert!(with("Principal", json!({"Federated": "x"})).contains("principals by ARN"));
+    assert!(with("Effect", json!("allow")).contains("Allow or Deny"));
+    let long = format!("{}{}", deployed(), " ".repeat(MAX_POLICY));
+    assert!(judge(&long, "store", &everybody()).is_err());
+}
