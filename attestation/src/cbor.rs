@@ -43,10 +43,10 @@ pub enum CborError {
         /// That byte.
         found: u8,
     },
-    /// Well-formed, but of another shape than the type that was asked for.
+    /// Well-formed, but of another shape than what was asked for.
     #[error("CBOR of another shape than {expected} near byte {at}")]
     Shape {
-        /// The Rust type that was expected.
+        /// What was expected: a Rust type, or in words.
         expected: &'static str,
         /// Where decoding stopped.
         at: u64,
@@ -189,16 +189,17 @@ fn check(bytes: &[u8], limit: usize) -> Result<(), CborError> {
     }
 }
 
-/// The initial byte of an item and its argument (RFC 8949 §3).
-struct Head {
-    start: usize,
-    end: usize,
-    major: u8,
-    argument: u64,
+/// The initial byte of an item and its argument (RFC 8949 §3): of a form that is read, not
+/// indefinite, and the shortest.
+pub(crate) struct Head {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) major: u8,
+    pub(crate) argument: u64,
 }
 
 impl Head {
-    fn read(bytes: &[u8], start: usize) -> Result<Self, CborError> {
+    pub(crate) fn read(bytes: &[u8], start: usize) -> Result<Self, CborError> {
         let truncated = CborError::Truncated { at: start };
         let first = *bytes.get(start).ok_or(truncated.clone())?;
         let form = CborError::Form { at: start, found: first };

@@ -1,5 +1,5 @@
-//! The attestation document: COSE_Sign1 (RFC 9052) around AWS's CBOR map, parsed strictly and
-//! *not* verified. Source: aws/aws-nitro-enclaves-nsm-api, `docs/attestation_process.md`.
+//! The attestation document: COSE_Sign1 (RFC 9052) around AWS's CBOR map ([`payload`]), parsed
+//! strictly and *not* verified. Source: aws/aws-nitro-enclaves-nsm-api, `docs/attestation_process.md`.
 //!
 //! Only the enclave itself may take what its own NSM said from here. Everyone else goes through
 //! [`crate::verify`], the one way to a `Verified<AttestationDoc>`.
@@ -13,11 +13,12 @@ use crate::{
     Pcr, PcrIndex,
     cbor::{self, CborError},
 };
+use payload::Payload;
+
+mod payload;
 
 /// The longest document that is read: the NSM's own limit for a response.
 pub const MAX_DOCUMENT: usize = 0x3000;
-/// The longest certificate, public key, user data and nonce that are read.
-const MAX_FIELD: usize = 1024;
 /// The protected header `{1: -35}`: ES384.
 const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
 /// COSE_Sign1 may carry tag 18.
@@ -42,10 +43,26 @@ pub enum DocumentError {
         /// What AWS's specification says.
         expected: &'static str,
     },
-}
-
-const fn field(field: &'static str, expected: &'static str) -> DocumentError {
-    DocumentError::Field { field, expected }
+    /// A field that every document has is not there.
+    #[error("the field {field} was expected, found none")]
+    Missing {
+        /// The field's name in the payload.
+        field: &'static str,
+    },
+    /// A field, or a register, stands in the payload twice.
+    #[error("each key of a map once was expected, found one again at byte {at} of the payload")]
+    Repeated {
+        /// Offset of the second one.
+        at: usize,
+    },
+    /// A document of an EC2 instance with a NitroTPM, which AWS signs under the same root.
+    #[error(
+        "a Nitro Enclave's document was expected, found a NitroTPM's (field nitrotpm_pcrs): it speaks for an EC2 instance, not for an enclave"
+    )]
+    NitroTpm,
+    /// Not the hash of a document as text.
+    #[error("64 lower-case hexadecimal digits of a document's SHA-256 were expected")]
+    Hash,
 }
 
 /// A parsed document whose limits hold. Nothing of it is proven yet.
@@ -62,22 +79,6 @@ pub struct AttestationDoc {
     signature: Vec<u8>,
     signed: Vec<u8>,
     hash: DocumentHash,
-}
-
-#[derive(Deserialize)]
-struct Payload {
-    module_id: String,
-    digest: String,
-    timestamp: u64,
-    pcrs: BTreeMap<u8, ByteBuf>,
-    certificate: ByteBuf,
-    cabundle: Vec<ByteBuf>,
-    #[serde(default)]
-    public_key: Option<ByteBuf>,
-    #[serde(default)]
-    user_data: Option<ByteBuf>,
-    #[serde(default)]
-    nonce: Option<ByteBuf>,
 }
 
 impl AttestationDoc {
@@ -100,20 +101,19 @@ impl AttestationDoc {
         if cbor::encode(&(strings[0], &unprotected, strings[1], strings[2]))? != untagged {
             return Err(DocumentError::Cose);
         }
-        let raw: Payload = cbor::decode(&payload, MAX_DOCUMENT)?;
+        let read = Payload::read(&payload)?;
         // RFC 9052 §4.4: what ES384 signs.
         let signed =
             cbor::encode(&("Signature1", Bytes::new(&PROTECTED), Bytes::new(&[]), Bytes::new(&payload)))?;
-        raw.check()?;
         Ok(Self {
-            module_id: raw.module_id,
-            timestamp: raw.timestamp,
-            pcrs: raw.pcrs.iter().map(|(index, value)| pcr(*index, value)).collect::<Result<_, _>>()?,
-            certificate: raw.certificate.into_vec(),
-            cabundle: raw.cabundle.into_iter().map(ByteBuf::into_vec).collect(),
-            public_key: raw.public_key.map(ByteBuf::into_vec),
-            user_data: raw.user_data.map(ByteBuf::into_vec),
-            nonce: raw.nonce.map(ByteBuf::into_vec),
+            module_id: read.module_id.to_owned(),
+            timestamp: read.timestamp,
+            pcrs: read.pcrs,
+            certificate: read.certificate.to_vec(),
+            cabundle: read.cabundle.into_iter().map(<[u8]>::to_vec).collect(),
+            public_key: read.public_key.map(<[u8]>::to_vec),
+            user_data: read.user_data.map(<[u8]>::to_vec),
+            nonce: read.nonce.map(<[u8]>::to_vec),
             signature: signature.into_vec(),
             signed,
             hash: DocumentHash::of(bytes),
@@ -181,46 +181,6 @@ impl AttestationDoc {
     }
 }
 
-impl Payload {
-    fn check(&self) -> Result<(), DocumentError> {
-        let length = |name, bytes: &Option<ByteBuf>, least: usize| match bytes {
-            Some(bytes) if !(least..=MAX_FIELD).contains(&bytes.len()) => {
-                Err(field(name, "absent, null or at most 1024 bytes"))
-            }
-            _ => Ok(()),
-        };
-        let certificate = |name, bytes: &ByteBuf| match bytes.len() {
-            1..=MAX_FIELD => Ok(()),
-            _ => Err(field(name, "a certificate of 1 to 1024 bytes")),
-        };
-        if self.module_id.is_empty() {
-            return Err(field("module_id", "text that is not empty"));
-        }
-        if self.digest != "SHA384" {
-            return Err(field("digest", "SHA384"));
-        }
-        if self.timestamp == 0 {
-            return Err(field("timestamp", "milliseconds above 0"));
-        }
-        if self.pcrs.is_empty() {
-            return Err(field("pcrs", "1 to 32 registers"));
-        }
-        if self.cabundle.is_empty() {
-            return Err(field("cabundle", "at least one certificate"));
-        }
-        certificate("certificate", &self.certificate)?;
-        self.cabundle.iter().try_for_each(|issuer| certificate("cabundle", issuer))?;
-        length("public_key", &self.public_key, 1)?;
-        length("user_data", &self.user_data, 0)?;
-        length("nonce", &self.nonce, 0)
-    }
-}
-
-fn pcr(index: u8, value: &ByteBuf) -> Result<(PcrIndex, Pcr), DocumentError> {
-    let wrong = |_| field("pcrs", "indices 0 to 31 with values of 48 bytes");
-    Ok((PcrIndex::new(index).map_err(wrong)?, Pcr::try_from(value.as_slice()).map_err(wrong)?))
-}
-
 /// SHA-256 of a document's bytes; 64 lower-case hexadecimal digits as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentHash([u8; 32]);
@@ -255,7 +215,7 @@ impl FromStr for DocumentHash {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .map(Self)
-            .ok_or(field("hash", "64 lower-case hexadecimal digits"))
+            .ok_or(DocumentError::Hash)
     }
 }
 

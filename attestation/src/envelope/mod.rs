@@ -115,4 +115,6 @@ impl std::fmt::Debug for RecipientKey {
 }
 
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod tests;

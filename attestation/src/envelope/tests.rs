@@ -48,7 +48,7 @@ fn openssl(args: &[&str], folder: &Path) {
 }
 
 /// Seals `message` with `openssl cms -encrypt`, for a key that openssl made.
-fn sealed_by_openssl(message: &[u8], more: &[&str]) -> (RecipientKey, Vec<u8>) {
+pub(super) fn sealed_by_openssl(message: &[u8], more: &[&str]) -> (RecipientKey, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("message"), message).unwrap();

@@ -5,7 +5,10 @@ use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
 use der::{Decode, DecodePem, Encode, asn1::ObjectIdentifier};
 use x509_cert::{
     Certificate, Version,
-    ext::pkix::{BasicConstraints, KeyUsage},
+    ext::{
+        Extension,
+        pkix::{BasicConstraints, KeyUsage},
+    },
 };
 
 /// AWS's path has root, region, zone, instance and leaf; a few more are allowed, not many.
@@ -15,6 +18,7 @@ const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.84
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const NAME_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.30");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 
 /// What is wrong with a certificate.
@@ -55,7 +59,7 @@ pub enum CertificateError {
     #[error("a keyUsage that allows this position was expected")]
     KeyUsage,
     /// An extension that must be understood and is not.
-    #[error("no unknown critical extension was expected")]
+    #[error("no unknown critical extension and no name constraints were expected")]
     CriticalExtension,
 }
 
@@ -171,25 +175,30 @@ fn check(der: &[u8], issuer: &Certificate, role: Role, at: u64) -> Result<Certif
 fn extensions(certificate: &Certificate, role: Role) -> Result<(), CertificateError> {
     let tbs = certificate.tbs_certificate();
     let unknown = |id| ![BASIC_CONSTRAINTS, KEY_USAGE].contains(&id);
-    if tbs.extensions().into_iter().flatten().any(|e| e.critical && unknown(e.extn_id)) {
+    // Name constraints must be critical (RFC 5280 §4.2.1.10), and bind where they are not.
+    let binding = |e: &Extension| (e.critical && unknown(e.extn_id)) || e.extn_id == NAME_CONSTRAINTS;
+    if tbs.extensions().into_iter().flatten().any(binding) {
         return Err(CertificateError::CriticalExtension);
     }
-    let (constraints_critical, constraints) = tbs
-        .get_extension::<BasicConstraints>()
-        .map_err(|_| CertificateError::BasicConstraints)?
-        .ok_or(CertificateError::BasicConstraints)?;
+    let constraints =
+        tbs.get_extension::<BasicConstraints>().map_err(|_| CertificateError::BasicConstraints)?;
     let (_, usage) = tbs
         .get_extension::<KeyUsage>()
         .map_err(|_| CertificateError::KeyUsage)?
         .ok_or(CertificateError::KeyUsage)?;
     let (constraints_fit, usage_fits) = match role {
         Role::Authority { below } => (
-            constraints_critical
-                && constraints.ca
-                && constraints.path_len_constraint.is_none_or(|most| below <= usize::from(most)),
+            constraints.is_some_and(|(critical, constraints)| {
+                let length = constraints.path_len_constraint;
+                critical && constraints.ca && length.is_none_or(|most| below <= usize::from(most))
+            }),
             usage.key_cert_sign(),
         ),
-        Role::Leaf => (!constraints.ca, usage.digital_signature() && !usage.key_cert_sign()),
+        // AWS: basicConstraints "should" be in a leaf. Without them it is no CA (RFC 5280 §4.2.1.9).
+        Role::Leaf => (
+            constraints.is_none_or(|(_, constraints)| !constraints.ca),
+            usage.digital_signature() && !usage.key_cert_sign(),
+        ),
     };
     if !constraints_fit {
         Err(CertificateError::BasicConstraints)
@@ -210,5 +219,7 @@ fn public_key(certificate: &Certificate) -> Result<&[u8], CertificateError> {
     info.subject_public_key.as_bytes().ok_or(CertificateError::Algorithm)
 }
 
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,38 @@
 //! Two documents that AWS made verify, and nothing else passes for them.
 
 use super::*;
-use std::time::Duration;
+use std::{env, fs, path::Path, time::Duration};
+
+/// Documents that AWS made: the two of this repository, and those of the folder
+/// `attestation` in the one that `COFFERDAM_FIELD_CASES` names, which are not ours to hand on. What AWS did not sign is passed
+/// over there.
+pub(super) fn genuine() -> Vec<Vec<u8>> {
+    let files = env::var_os("COFFERDAM_FIELD_CASES").map(|folder| {
+        fs::read_dir(Path::new(&folder).join("attestation"))
+            .unwrap()
+            .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+            .collect()
+    });
+    let files: Vec<Vec<u8>> = files.unwrap_or_default();
+    let asked = !files.is_empty();
+    let root = TrustAnchor::aws_nitro_root_g1().unwrap();
+    let nobody = ExpectedPcrs::new([(PcrIndex::IMAGE, Pcr::new([0x5a; 48]))]).unwrap();
+    let expected = Expectations {
+        root: &root,
+        pcrs: &nobody,
+        freshness: Freshness::Archived,
+        nonce: Match::Anything,
+        public_key: Match::Anything,
+        user_data: Match::Anything,
+    };
+    // Registers are compared once path and signature verified.
+    let signed = |document: &Vec<u8>| {
+        matches!(verify(document, &expected), Err(VerifyError::Pcr { .. } | VerifyError::Debug { .. }))
+    };
+    let theirs: Vec<Vec<u8>> = files.into_iter().filter(signed).collect();
+    assert!(!asked || !theirs.is_empty(), "no document of AWS's in that folder");
+    REAL.iter().map(|real| real.bytes.to_vec()).chain(theirs).collect()
+}
 
 struct Real {
     bytes: &'static [u8],

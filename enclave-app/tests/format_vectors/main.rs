@@ -2,6 +2,7 @@
 //! (`tests/vectors/formats.py`): ours are the same bytes, and what it calls wrong is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod indefinite;
 mod messages;
 
 use attestation::cbor;

@@ -8,33 +8,41 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-const NOW: u64 = 1_700_000_000;
+pub(super) const NOW: u64 = 1_700_000_000;
 const CA_USAGES: [Usage; 1] = [Usage::KeyCertSign];
 
 /// One certificate of a path, before it is issued.
-struct Plan {
-    params: CertificateParams,
-    algorithm: &'static SignatureAlgorithm,
+pub(super) struct Plan {
+    pub(super) params: CertificateParams,
+    pub(super) algorithm: &'static SignatureAlgorithm,
 }
 
 fn plan(name: &str, is_ca: IsCa, usages: &[Usage]) -> Plan {
     let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name = common_name(name);
     params.is_ca = is_ca;
     params.key_usages = usages.to_vec();
-    let at = |seconds: u64| OffsetDateTime::from_unix_timestamp(seconds as i64).unwrap();
-    params.not_before = at(NOW - 3600);
-    params.not_after = at(NOW + 3600);
+    params.not_before = moment(NOW - 3600);
+    params.not_after = moment(NOW + 3600);
     Plan { params, algorithm: &PKCS_ECDSA_P384_SHA384 }
 }
 
-fn authority(name: &str, path_length: Option<u8>) -> Plan {
+pub(super) fn common_name(name: &str) -> DistinguishedName {
+    let mut all = DistinguishedName::new();
+    all.push(DnType::CommonName, name);
+    all
+}
+
+pub(super) fn moment(seconds: u64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(seconds as i64).unwrap()
+}
+
+pub(super) fn authority(name: &str, path_length: Option<u8>) -> Plan {
     plan(name, IsCa::Ca(path_length.map_or(Constraints::Unconstrained, Constraints::Constrained)), &CA_USAGES)
 }
 
 /// Root, region (pathlen 2), zone (1), instance (0), leaf: as AWS's.
-fn good() -> Vec<Plan> {
+pub(super) fn good() -> Vec<Plan> {
     vec![
         authority("root", None),
         authority("region", Some(2)),
@@ -46,6 +54,11 @@ fn good() -> Vec<Plan> {
 
 /// Issues each certificate under the one before it.
 fn issue(plans: Vec<Plan>) -> Vec<Vec<u8>> {
+    issue_if_possible(plans).unwrap()
+}
+
+/// The same; nothing where the issuing library declines to say what a plan says.
+pub(super) fn issue_if_possible(plans: Vec<Plan>) -> Option<Vec<Vec<u8>>> {
     let mut issued: Vec<Vec<u8>> = Vec::new();
     let mut issuer: Option<Issuer<'static, KeyPair>> = None;
     for Plan { params, algorithm } in plans {
@@ -54,10 +67,10 @@ fn issue(plans: Vec<Plan>) -> Vec<Vec<u8>> {
             None => params.self_signed(&key),
             Some(issuer) => params.signed_by(&key, issuer),
         };
-        issued.push(certificate.unwrap().der().to_vec());
+        issued.push(certificate.ok()?.der().to_vec());
         issuer = Some(Issuer::new(params, key));
     }
-    issued
+    Some(issued)
 }
 
 fn verify_path(path: &[Vec<u8>], at: u64) -> Result<Vec<u8>, (usize, CertificateError)> {
@@ -75,6 +88,12 @@ fn verify_plans(change: impl FnOnce(&mut Vec<Plan>)) -> Result<Vec<u8>, (usize, 
 #[test]
 fn a_path_like_awss_verifies() {
     assert_eq!(verify_plans(|_| {}).unwrap().len(), 97);
+}
+
+#[test]
+fn a_leaf_without_basic_constraints_is_no_ca() {
+    let silent = |plans: &mut Vec<Plan>| plans[4] = plan("leaf", IsCa::NoCa, &[Usage::DigitalSignature]);
+    assert_eq!(verify_plans(silent).unwrap().len(), 97);
 }
 
 #[test]
@@ -116,7 +135,7 @@ fn a_key_usage_that_does_not_fit_is_refused() {
 fn validity_is_checked_at_the_given_time_for_each_certificate() {
     for position in 0..5 {
         let expired = |plans: &mut Vec<Plan>| {
-            plans[position].params.not_after = OffsetDateTime::from_unix_timestamp(NOW as i64 - 1).unwrap();
+            plans[position].params.not_after = moment(NOW - 1);
         };
         let error = verify_plans(expired).unwrap_err();
         assert!(matches!(error, (at, CertificateError::Validity { .. }) if at == position), "{error:?}");
@@ -143,6 +162,19 @@ fn an_unknown_critical_extension_is_refused() {
         plans[1].params.custom_extensions = vec![extension];
     };
     assert_eq!(verify_plans(critical), Err((1, CertificateError::CriticalExtension)));
+}
+
+#[test]
+fn name_constraints_are_refused_critical_or_not() {
+    for critical in [true, false] {
+        let constrained = |plans: &mut Vec<Plan>| {
+            let names = vec![0x30, 7, 0xa0, 5, 0x30, 3, 0x82, 1, b'b'];
+            let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 30], names);
+            extension.set_criticality(critical);
+            plans[1].params.custom_extensions = vec![extension];
+        };
+        assert_eq!(verify_plans(constrained), Err((1, CertificateError::CriticalExtension)));
+    }
 }
 
 #[test]
