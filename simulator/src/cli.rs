@@ -17,7 +17,7 @@ use crate::{
     account::{self, AccountError},
     enclave::{self, EnclaveError},
     kms::{self, Config, KmsError},
-    nsm::PcrConfigError,
+    nsm::{PayloadForm, PcrConfigError},
     pki::{self, PkiError},
 };
 
@@ -101,6 +101,9 @@ enum Command {
         /// The registers of an image that stands for this program, in place of measuring it.
         #[arg(long)]
         pcrs: Option<PathBuf>,
+        /// How attestation documents are encoded: AWS's NSM changed it in mid-2025.
+        #[arg(long, value_enum, default_value_t = PayloadForm::Indefinite)]
+        payload_form: PayloadForm,
     },
 }
 
@@ -190,7 +193,7 @@ impl Cli {
                 print(&json!({ "keyArn": arn }))
             }
             Command::Measure { config } => print(&json!(enclave::measure(&std::fs::read(config)?)?)),
-            Command::Enclave { folder, config, pcrs } => {
+            Command::Enclave { folder, config, pcrs, payload_form } => {
                 let stop = stop()?;
                 let ready = |pcrs: &PcrConfig| {
                     if let Err(error) = print(&json!({ "pcrs": pcrs })) {
@@ -198,7 +201,7 @@ impl Cli {
                     }
                 };
                 let pcrs = pcrs.map(|file| registers(&file)).transpose()?;
-                Ok(enclave::run(&folder.dir, &config, pcrs, ready, stop).await?)
+                Ok(enclave::run(&folder.dir, &config, pcrs, payload_form, ready, stop).await?)
             }
         }
     }

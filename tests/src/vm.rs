@@ -17,7 +17,7 @@ use std::{
 };
 
 use serde_json::Value;
-use simulator::pki;
+use simulator::{nsm::PayloadForm, pki};
 
 use crate::{
     process::run,
@@ -124,8 +124,8 @@ pub struct Machine {
 
 impl Machine {
     /// Boots an image. Its vsock ends in `vm.sock` of the folder; its module's documents lead to the
-    /// root of attestation in the stack's folder.
-    pub fn boot(assets: &Assets, stack: &Stack, folder: &Path, eif: &Path) -> Self {
+    /// root of attestation in the stack's folder, and are of this form.
+    fn boot(assets: &Assets, stack: &Stack, folder: &Path, eif: &Path, form: PayloadForm) -> Self {
         let path = |name: &str| folder.join(name);
         let (socket, vhost_socket, console) = (path("vm.sock"), path("vhost.sock"), path("console"));
         for old in [&socket, &vhost_socket] {
@@ -159,6 +159,7 @@ impl Machine {
             .env("QEMU_NSM_KEY", &signer.key)
             .env("QEMU_NSM_CERT", &signer.certificate)
             .env("QEMU_NSM_CABUNDLE", bundle.join(":"))
+            .env("QEMU_NSM_PAYLOAD", if form == PayloadForm::Definite { "definite" } else { "indefinite" })
             .stdin(Stdio::null())
             .stdout(File::create(&console).unwrap())
             .stderr(File::create(path("qemu.log")).unwrap())
@@ -295,7 +296,12 @@ impl Site {
     }
 
     pub fn boot_image(&self, eif: &Path) -> Machine {
-        Machine::boot(&self.assets, &self.stack, &self.folder, eif)
+        Machine::boot(&self.assets, &self.stack, &self.folder, eif, PayloadForm::Indefinite)
+    }
+
+    /// On a machine whose module writes documents as AWS's did before mid-2025.
+    pub fn boot_before_2025(&self) -> Machine {
+        Machine::boot(&self.assets, &self.stack, &self.folder, &self.eif, PayloadForm::Definite)
     }
 
     /// The parent of the machine.

@@ -29,7 +29,7 @@ fn now() -> Freshness {
 }
 
 /// Documents made for a nonce of this moment, verified as a client does.
-async fn attests(site: &Site, node: &Node) {
+async fn attests(site: &Site, node: &Node, before_2025: bool) {
     let nonce: [u8; 32] = rand::random();
     let document = node.get_bytes(&format!("/v1/attestation?nonce={}", HEXLOWER.encode(&nonce))).await;
     let (root, pcrs) = (site.stack.root(), site.stack.expected_pcrs());
@@ -41,7 +41,10 @@ async fn attests(site: &Site, node: &Node) {
         public_key: Match::Anything,
         user_data: Match::Anything,
     };
-    verify(&document, &expectations).unwrap();
+    let doc = verify(&document, &expectations).unwrap();
+    // The payload's first byte: behind the structure's text, header and length.
+    let first = doc.signed_bytes()[21];
+    assert_eq!(first, if before_2025 { 0xa9 } else { 0xbf });
     // The same document says nothing about another nonce.
     let stale = Expectations { nonce: Match::Exactly(&[0; 32]), ..expectations };
     assert!(verify(&document, &stale).is_err());
@@ -91,7 +94,7 @@ async fn the_image_attests_makes_keys_on_every_chain_signs_and_opens_them_after_
     let machine = site.boot();
     let boot = machine.beats();
     let node = site.parent().ready().await;
-    attests(&site, &node).await;
+    attests(&site, &node, false).await;
     let mut made = Vec::new();
     for chain in Chain::ALL {
         let (status, address) = node.post("/v1/addresses", &json!({"user": "alice", "chain": chain})).await;
@@ -106,8 +109,9 @@ async fn the_image_attests_makes_keys_on_every_chain_signs_and_opens_them_after_
     assert_eq!(status, StatusCode::OK, "{answer}");
     println!("boot to heartbeat: {boot:?}; of the host: {} MiB", machine.resident() >> 20);
 
+    // The same on a machine whose NSM has not been brought up to date.
     drop(machine);
-    let machine = site.boot();
+    let machine = site.boot_before_2025();
     machine.beats();
     let node = node.ready().await;
     for address in &made {
@@ -117,7 +121,7 @@ async fn the_image_attests_makes_keys_on_every_chain_signs_and_opens_them_after_
         assert_eq!(node.post(&path, &json!({})).await.0, StatusCode::OK);
         sweeps(&node, address, 2000).await;
     }
-    attests(&site, &node).await;
+    attests(&site, &node, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +171,7 @@ async fn started_by_another_init_it_serves_all_the_same_and_leaves_the_rest_to_t
     let mut machine = site.boot_image(&eif);
     machine.beats();
     let node = site.parent().ready().await;
-    attests(&site, &node).await;
+    attests(&site, &node, false).await;
     let (status, address) = node.post("/v1/addresses", &json!({"user": "alice", "chain": "evm"})).await;
     assert_eq!(status, StatusCode::CREATED, "{address}");
     sweeps(&node, &address, 1000).await;
@@ -229,7 +233,7 @@ async fn a_hostile_client_of_the_vsock_port_takes_nothing_from_the_others() {
     let (status, address) = node.post("/v1/addresses", &json!({"user": "alice", "chain": "evm"})).await;
     assert_eq!(status, StatusCode::CREATED, "{address}");
     sweeps(&node, &address, 1000).await;
-    attests(&site, &node).await;
+    attests(&site, &node, false).await;
 }
 
 #[test]

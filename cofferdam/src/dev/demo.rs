@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Folder, Logs, Stack, Stop, audit,
+    DevArgs, Folder, Logs, Stack, Stop, audit,
     authority::BACKEND,
     programs::Programs,
     report,
@@ -29,18 +29,13 @@ use crate::{
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// Runs the demo in a folder of its own, which is removed when all went well.
-pub(super) async fn run(
-    show_logs: bool,
-    page: Option<&PathBuf>,
-    screen: &Screen,
-    stop: &mut Stop,
-) -> Result<(), Error> {
+pub(super) async fn run(args: &DevArgs, screen: &Screen, stop: &mut Stop) -> Result<(), Error> {
     let failed = |error| Error::Failed(format!("a temporary folder was expected: {error}"));
     let temporary = tempfile::Builder::new().prefix("cofferdam-").tempdir().map_err(failed)?;
-    let logs = Logs::new(screen, show_logs);
-    let mut stack = Stack::new(Folder::open(temporary.path())?, 0, logs.clone());
+    let logs = Logs::new(screen, args.logs);
+    let mut stack = Stack::new(Folder::open(temporary.path())?, 0, &args.payload_form, logs.clone());
     let result = tokio::select! {
-        result = tell(&mut stack, page, screen) => result,
+        result = tell(&mut stack, args.page.as_ref(), screen) => result,
         () = stop.asked() => Err(Error::Failed("stopped before the end".to_owned())),
     };
     stack.stop().await;

@@ -46,6 +46,10 @@ pub(crate) struct DevArgs {
     /// The port of the parent's HTTP API on 127.0.0.1
     #[arg(long, default_value_t = 8080, conflicts_with = "demo")]
     port: u16,
+    /// How the simulated NSM encodes the payload of its documents: as AWS's does since mid-2025, or as
+    /// it did before
+    #[arg(long, value_name = "FORM", default_value = "indefinite", value_parser = ["indefinite", "definite"])]
+    payload_form: String,
     /// Tell the whole story in a folder of its own, and end: 0 only when all of it held
     #[arg(long)]
     demo: bool,
@@ -61,11 +65,11 @@ pub(crate) struct DevArgs {
 pub(crate) async fn run(args: DevArgs, screen: &Screen) -> Result<(), Error> {
     let mut stop = Stop::new()?;
     if args.demo {
-        return demo::run(args.logs, args.page.as_ref(), screen, &mut stop).await;
+        return demo::run(&args, screen, &mut stop).await;
     }
     let logs = Logs::new(screen, true);
     let folder = Folder::open(&args.dir)?;
-    let mut stack = Stack::new(folder, args.port, logs);
+    let mut stack = Stack::new(folder, args.port, &args.payload_form, logs);
     let result = tokio::select! {
         result = serve(&mut stack, screen) => result,
         () = stop.asked() => Ok(()),

@@ -29,6 +29,8 @@ pub(super) struct Stack {
     folder: Folder,
     logs: Logs,
     port: u16,
+    /// How the simulated NSM encodes its documents.
+    payload_form: String,
     pcr0: String,
     kms_address: String,
     url: Option<Url>,
@@ -38,9 +40,19 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    pub(super) fn new(folder: Folder, port: u16, logs: Logs) -> Self {
-        let (pcr0, kms_address) = (String::new(), String::new());
-        Self { folder, logs, port, pcr0, kms_address, url: None, kms: None, enclave: None, parent: None }
+    pub(super) fn new(folder: Folder, port: u16, payload_form: &str, logs: Logs) -> Self {
+        Self {
+            folder,
+            logs,
+            port,
+            payload_form: payload_form.to_owned(),
+            pcr0: String::new(),
+            kms_address: String::new(),
+            url: None,
+            kms: None,
+            enclave: None,
+            parent: None,
+        }
     }
 
     pub(super) const fn folder(&self) -> &Folder {
@@ -118,7 +130,9 @@ impl Stack {
 
     /// Starts an enclave with any configuration. Answers its PCR0.
     pub(super) async fn start_enclave_with(&mut self, config: &Path) -> Result<String, Error> {
-        let args = self.folder.command("enclave", &["--config", &config.to_string_lossy()]);
+        let config = config.to_string_lossy();
+        let args = ["--config", &*config, "--payload-form", &self.payload_form];
+        let args = self.folder.command("enclave", &args);
         let simulator = Programs::find()?.simulator;
         let (process, ready) = Process::start(Name::Enclave, &simulator, &args, &[], &self.logs).await?;
         self.enclave = Some(process);

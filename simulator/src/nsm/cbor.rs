@@ -32,6 +32,15 @@ impl Writer {
         self.head(5, entries as u64);
     }
 
+    /// Begins a map of indefinite length, which [`Self::end`] ends.
+    pub(super) fn begin_map(&mut self) {
+        self.0.push(0xbf);
+    }
+
+    pub(super) fn end(&mut self) {
+        self.0.push(0xff);
+    }
+
     pub(super) fn integer(&mut self, value: u64) {
         self.head(0, value);
     }

@@ -18,6 +18,8 @@ use crate::{
     clock::{Clock, system_clock},
     pki::{NsmRoot, PkiError, SigningPath},
 };
+use document::Payload;
+pub use document::PayloadForm;
 pub use pcrs::{PcrConfig, PcrConfigError};
 
 /// The longest request that the NSM reads, in CBOR.
@@ -55,6 +57,8 @@ pub struct NsmConfig {
     pub pcrs: PcrConfig,
     /// How many registers there are.
     pub count: PcrCount,
+    /// How documents are encoded.
+    pub form: PayloadForm,
     /// The AWS region that certificates name.
     pub region: String,
     /// Where timestamps come from.
@@ -62,18 +66,20 @@ pub struct NsmConfig {
 }
 
 impl NsmConfig {
-    /// A module like EC2's: 32 registers and the machine's time.
+    /// A module like EC2's today: 32 registers, documents in today's form, and the machine's time.
     pub fn new(pcrs: PcrConfig, region: &str) -> Self {
-        Self { pcrs, count: PcrCount::default(), region: region.to_owned(), clock: system_clock() }
+        let (count, form) = (PcrCount::default(), PayloadForm::default());
+        Self { pcrs, count, form, region: region.to_owned(), clock: system_clock() }
     }
 }
 
 impl fmt::Debug for NsmConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pcrs, count, region, clock: _ } = self;
+        let Self { pcrs, count, form, region, clock: _ } = self;
         f.debug_struct("NsmConfig")
             .field("pcrs", pcrs)
             .field("count", count)
+            .field("form", form)
             .field("region", region)
             .finish_non_exhaustive()
     }
@@ -82,6 +88,7 @@ impl fmt::Debug for NsmConfig {
 /// The simulated module. Every instance is another enclave on another simulated EC2 instance.
 pub struct SimulatedNsm {
     count: u16,
+    form: PayloadForm,
     module_id: String,
     clock: Clock,
     state: Mutex<State>,
@@ -98,7 +105,7 @@ impl SimulatedNsm {
     /// # Errors
     /// [`PkiError`] when its certificates cannot be issued.
     pub fn new(root: &NsmRoot, config: NsmConfig) -> Result<Self, PkiError> {
-        let NsmConfig { pcrs, count, region, clock } = config;
+        let NsmConfig { pcrs, count, form, region, clock } = config;
         let mut path = SigningPath::new(root.clone(), &region)?;
         path.refresh(clock() / 1000)?;
         let instance = Pcr::ZERO.extended(path.instance_id().as_bytes());
@@ -112,7 +119,8 @@ impl SimulatedNsm {
             })
             .collect();
         let module_id = path.module_id();
-        Ok(Self { count: count.get(), module_id, clock, state: Mutex::new(State { registers, path }) })
+        let state = Mutex::new(State { registers, path });
+        Ok(Self { count: count.get(), form, module_id, clock, state })
     }
 
     /// `i-…-enc…`, as documents say it.
@@ -140,10 +148,20 @@ impl Nsm for SimulatedNsm {
         let mut state = self.state();
         state.path.refresh(now / 1000).map_err(|_| NsmError::Internal)?;
         // AWS: a document names all registers that are locked when it is made.
-        let pcrs =
-            state.registers.iter().filter(|(_, state)| state.locked).map(|(i, state)| (*i, state.value));
-        let document = document::sign(&state.path, &self.module_id, now, pcrs, request)
-            .map_err(|_| NsmError::Internal)?;
+        let locked = state.registers.iter().filter(|(_, state)| state.locked);
+        let pcrs: Vec<_> = locked.map(|(index, state)| (*index, state.value)).collect();
+        let payload = Payload {
+            module_id: &self.module_id,
+            timestamp: now,
+            pcrs: &pcrs,
+            certificate: state.path.leaf(),
+            cabundle: &state.path.bundle(),
+            public_key: request.public_key(),
+            user_data: request.user_data(),
+            nonce: request.nonce(),
+        };
+        let document =
+            document::sign(&state.path, &payload.write(self.form)).map_err(|_| NsmError::Internal)?;
         if document.len() > attestation::document::MAX_DOCUMENT {
             return Err(NsmError::InputTooLarge);
         }

@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-const REAL: &[u8] = include_bytes!("../../../tests/vectors/attestation/nitro-2025-01-06.cose");
+const REAL: [&[u8]; 2] = [
+    include_bytes!("../../../tests/vectors/attestation/nitro-2025-01-06.cose"),
+    include_bytes!("../../../tests/vectors/attestation/nitro-2022-10-13.cose"),
+];
 
 struct World {
     time: Arc<AtomicU64>,
@@ -31,7 +34,7 @@ fn world_with(count: PcrCount, pcrs: PcrConfig) -> World {
         Arc::new(move || time.load(Ordering::SeqCst))
     };
     let root = NsmRoot::ephemeral(&clock).unwrap();
-    let config = NsmConfig { pcrs: pcrs.clone(), count, region: "eu-central-1".into(), clock };
+    let config = NsmConfig { count, clock, ..NsmConfig::new(pcrs.clone(), "eu-central-1") };
     let nsm = SimulatedNsm::new(&root, config).unwrap();
     World { time, root, nsm, pcrs }
 }
@@ -120,48 +123,97 @@ fn a_debug_enclave_is_never_believed() {
     assert_eq!(error, VerifyError::Debug { index: PcrIndex::IMAGE });
 }
 
-/// The bytes with the contents of every string blanked, and lengths beside them.
-fn skeleton(document: &[u8]) -> Vec<String> {
-    let doc = AttestationDoc::parse(document).unwrap();
-    let names = [
-        "module_id",
-        "digest",
-        "timestamp",
-        "pcrs",
-        "certificate",
-        "cabundle",
-        "public_key",
-        "user_data",
-        "nonce",
-    ];
-    let mut found: Vec<(usize, String)> = names
-        .iter()
-        .map(|name| {
-            let item = [&[0x60 | name.len() as u8], name.as_bytes()].concat();
-            let at = document.windows(item.len()).position(|window| window == item).unwrap();
-            // The name, and the initial byte of its value.
-            (at, format!("{name} {:02x}", document[at + item.len()]))
-        })
-        .collect();
-    found.sort();
-    let mut skeleton: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
-    skeleton.push(format!("{:02x?}", &document[..7]));
-    skeleton.push(format!("{} registers, {} issuers", doc.pcrs().len(), doc.cabundle().len()));
-    skeleton
+/// The payload within a document: the third of four items, after ten bytes of the frame.
+fn payload_of(document: &[u8]) -> &[u8] {
+    let length = usize::from(u16::from_be_bytes([document[8], document[9]]));
+    assert_eq!(document[..8], [0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, 0xa0, 0x59]);
+    assert_eq!(document[10 + length..12 + length], [0x58, 96]);
+    &document[10..10 + length]
+}
+
+/// Documents that AWS signed: the two of this repository, and those of the folder
+/// `attestation` in the one that `COFFERDAM_FIELD_CASES` names, which are not ours to hand on.
+fn genuine() -> Vec<Vec<u8>> {
+    let signed = |document: &Vec<u8>| {
+        let expected = Expectations {
+            root: &TrustAnchor::aws_nitro_root_g1().unwrap(),
+            pcrs: &ExpectedPcrs::new([(PcrIndex::IMAGE, Pcr::new([0x5a; 48]))]).unwrap(),
+            freshness: Freshness::Archived,
+            nonce: Match::Anything,
+            public_key: Match::Anything,
+            user_data: Match::Anything,
+        };
+        // Registers are compared once path and signature verified.
+        matches!(verify(document, &expected), Err(VerifyError::Pcr { .. } | VerifyError::Debug { .. }))
+    };
+    let folder = std::env::var_os("COFFERDAM_FIELD_CASES").into_iter();
+    let files = folder.flat_map(|folder| fs::read_dir(Path::new(&folder).join("attestation")).unwrap());
+    let files = files.map(|entry| fs::read(entry.unwrap().path()).unwrap()).filter(signed);
+    // The one way to write them that COSE leaves open: whether a tag stands before.
+    let untagged = files.filter(|document| document[0] == 0x84);
+    REAL.iter().map(|real| real.to_vec()).chain(untagged).collect()
 }
 
 #[test]
-fn a_document_has_the_layout_of_awss() {
-    let world = world();
-    let request = AttestationRequest::new(None, None, Some(vec![1; 294])).unwrap();
-    let ours = world.nsm.attest(&request).unwrap();
-    assert_eq!(skeleton(&ours), skeleton(REAL));
+fn what_awss_nsm_signed_is_written_again_byte_for_byte() {
+    let mut forms = Vec::new();
+    for document in genuine() {
+        let doc = AttestationDoc::parse(&document).unwrap();
+        let pcrs: Vec<_> = doc.pcrs().iter().map(|(index, pcr)| (*index, *pcr)).collect();
+        let cabundle: Vec<&[u8]> = doc.cabundle().iter().map(Vec::as_slice).collect();
+        let payload = Payload {
+            module_id: doc.module_id(),
+            timestamp: doc.timestamp(),
+            pcrs: &pcrs,
+            certificate: doc.certificate(),
+            cabundle: &cabundle,
+            public_key: doc.public_key(),
+            user_data: doc.user_data(),
+            nonce: doc.nonce(),
+        };
+        // 2025-06-01: AWS's documents of before are of the one form, those of after of the other.
+        let form = match doc.timestamp() < 1_748_736_000_000 {
+            true => PayloadForm::Definite,
+            false => PayloadForm::Indefinite,
+        };
+        assert_eq!(payload.write(form), payload_of(&document), "{}", doc.timestamp());
+        forms.push((form, doc.timestamp()));
+    }
+    let todays = forms.iter().filter(|(form, _)| *form == PayloadForm::Indefinite).map(|(_, time)| *time);
+    let asked = std::env::var_os("COFFERDAM_FIELD_CASES").is_some();
+    // The newest is of 2026-08-03, as `document` says.
+    assert_eq!(todays.max(), asked.then_some(1_785_785_775_857));
+}
+
+#[test]
+fn documents_of_both_forms_say_the_same() {
+    let [todays, before] = [PayloadForm::Indefinite, PayloadForm::Definite].map(|form| {
+        let root = NsmRoot::ephemeral(&system_clock()).unwrap();
+        let pcrs = PcrConfig::measure(b"kernel", b"program", b"config");
+        let config = NsmConfig { form, ..NsmConfig::new(pcrs.clone(), "eu-central-1") };
+        let nsm = SimulatedNsm::new(&root, config).unwrap();
+        let request = AttestationRequest::new(Some(vec![]), Some(b"nonce".into()), None).unwrap();
+        let document = nsm.attest(&request).unwrap();
+        let expected = Expectations {
+            root: &root.trust_anchor().unwrap(),
+            pcrs: &ExpectedPcrs::new(pcrs.iter()).unwrap(),
+            freshness: Freshness::Archived,
+            nonce: Match::Exactly(b"nonce"),
+            public_key: Match::Anything,
+            user_data: Match::Exactly(b""),
+        };
+        let doc = verify(&document, &expected).unwrap();
+        assert_eq!(doc.public_key(), None);
+        payload_of(&document).to_vec()
+    });
+    assert_eq!((todays[0], todays.last()), (0xbf, Some(&0xff)));
+    assert_eq!(before[0], 0xa9);
 }
 
 #[test]
 fn certificates_are_as_long_as_awss_within_some_bytes() {
     let ours = AttestationDoc::parse(&world().attest()).unwrap();
-    let real = AttestationDoc::parse(REAL).unwrap();
+    let real = AttestationDoc::parse(REAL[0]).unwrap();
     let sizes = |doc: &AttestationDoc| -> Vec<usize> {
         doc.cabundle().iter().map(Vec::len).chain([doc.certificate().len()]).collect()
     };
