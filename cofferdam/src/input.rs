@@ -31,6 +31,37 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         .ok_or_else(|| Error::input(path.display(), format_args!("at most {limit} bytes were expected")))
 }
 
+/// Reads an attestation document. Text that stands for one is refused by name: APIs hand documents
+/// round in it.
+pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, Error> {
+    // Room for every such text, to say what it is.
+    let bytes = read(path, MAX_DOCUMENT.saturating_mul(3))?;
+    let too_long =
+        || Error::input(path.display(), format_args!("at most {MAX_DOCUMENT} bytes were expected"));
+    match spelling(&bytes) {
+        Some((name, command)) => {
+            let found =
+                format_args!("a document's bytes were expected, found {name}: decode it with `{command}`");
+            Err(Error::input(path.display(), found))
+        }
+        None if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_DOCUMENT) => Ok(bytes),
+        None => Err(too_long()),
+    }
+}
+
+/// In which text a document is written, and what decodes it. COSE_Sign1 begins with the same bytes in
+/// every document, with tag 18 before them or without.
+fn spelling(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let text = str::from_utf8(bytes).ok()?.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
+    if text.starts_with("hEShATgi") || text.starts_with("0oREoQE4I") {
+        Some(("base64", "base64 -d"))
+    } else if ["8444a1013822", "d28444a1013822"].iter().any(|start| text.to_lowercase().starts_with(start)) {
+        Some(("hexadecimal", "xxd -r -p"))
+    } else {
+        None
+    }
+}
+
 /// Reads text.
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
     String::from_utf8(read(path, limit)?)
@@ -76,6 +107,37 @@ mod tests {
         assert_eq!(bounded(&[1, 2, 3][..], 3).unwrap(), Some(vec![1, 2, 3]));
         assert_eq!(bounded(&[1, 2, 3, 4][..], 3).unwrap(), None);
         assert_eq!(bounded(io::repeat(0), 1000).unwrap(), None);
+    }
+
+    #[test]
+    fn a_document_that_is_written_in_text_is_said_to_be() {
+        let document = include_bytes!("../../tests/vectors/attestation/nitro-2025-01-06.cose");
+        let tagged = [&[0xd2], document.as_slice()].concat();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).unwrap();
+            read_document(file.path()).map_err(|error| error.to_string())
+        };
+        for bytes in [document.as_slice(), &tagged] {
+            assert_eq!(read(bytes).unwrap(), bytes);
+            let base64 = data_encoding::BASE64.encode(bytes);
+            let lines: Vec<&[u8]> = base64.as_bytes().chunks(76).collect();
+            for text in [
+                base64.clone(),
+                format!("{base64}\n"),
+                format!("\"{base64}\""),
+                data_encoding::BASE64URL_NOPAD.encode(bytes),
+                String::from_utf8(lines.join(&b'\n')).unwrap(),
+            ] {
+                assert!(read(text.as_bytes()).unwrap_err().contains("found base64"), "{text}");
+            }
+            assert!(
+                read(data_encoding::HEXUPPER.encode(bytes).as_bytes())
+                    .unwrap_err()
+                    .contains("found hexadecimal")
+            );
+        }
+        assert!(read(&[0; 0x3011]).unwrap_err().contains("at most 12304 bytes"));
     }
 
     #[test]

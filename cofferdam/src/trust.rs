@@ -11,11 +11,11 @@ use attestation::{
     verify::{Expectations, Freshness, Match, verify},
 };
 use clap::Args;
-use serde_json::Value;
 
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
+    measurements,
     shell::{quoted, quoted_path},
 };
 
@@ -26,8 +26,8 @@ pub(crate) struct TrustArgs {
     /// named beside them
     #[arg(long = "pcr", value_name = "INDEX=HEX")]
     pcrs: Vec<String>,
-    /// Measurements of an accepted image, as `nitro-cli build-enclave` prints them. May be given
-    /// several times: any one image may match
+    /// Measurements of an accepted image, from your own build: what `nitro-cli build-enclave` or
+    /// `describe-eif` prints. May be given several times: any one image may match
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// The root certificate in PEM, in place of AWS Nitro Enclaves root G1
@@ -116,16 +116,10 @@ pub(crate) fn read_image(file: &Path) -> Result<Image, Error> {
     Image::parse(&read_registers(file)?).map_err(|error| Error::input(file.display(), error))
 }
 
-/// Reads `{"PCR0": HEX, …}`, or the same under `Measurements`, as `INDEX=HEX`; other fields are of
-/// no interest. They name an image.
+/// Reads the registers of an image in what nitro-cli prints, as `INDEX=HEX`. They name an image.
 pub(crate) fn read_registers(file: &Path) -> Result<Vec<String>, Error> {
-    let expected = || Error::input(file.display(), "JSON with the fields PCR0, PCR1 and PCR2 was expected");
-    let json: Value = serde_json::from_str(&input::read_text(file, MAX_TEXT)?).map_err(|_| expected())?;
-    let fields = json.get("Measurements").unwrap_or(&json).as_object().ok_or_else(expected)?;
-    let registers = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("PCR")?, value)));
-    let texts: Option<Vec<String>> =
-        registers.map(|(index, value)| Some(format!("{index}={}", value.as_str()?))).collect();
-    let texts = texts.ok_or_else(expected)?;
+    let texts = measurements::read(&input::read_text(file, MAX_TEXT)?)
+        .map_err(|error| Error::input(file.display(), error))?;
     Image::parse(&texts).map_err(|error| Error::input(file.display(), error))?;
     Ok(texts)
 }

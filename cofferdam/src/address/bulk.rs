@@ -5,12 +5,7 @@ use std::{fs, io, path::Path};
 use attestation::DocumentHash;
 
 use super::{Address, Checker, rows::Rows, verify::Expect};
-use crate::{
-    error::Error,
-    input::{self, MAX_DOCUMENT},
-    lines::Lines,
-    output::Screen,
-};
+use crate::{error::Error, input, lines::Lines, output::Screen};
 
 /// The longest line: an object with its certificate.
 pub(crate) const MAX_LINE: usize = 16 << 10;
@@ -26,7 +21,7 @@ pub(crate) fn learn_folder(checker: &mut Checker, folder: &Path) -> Result<(), E
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.is_file() {
-            let document = input::read(&path, MAX_DOCUMENT)?;
+            let document = input::read_document(&path)?;
             checker.learn(DocumentHash::of(&document), &document);
         }
     }

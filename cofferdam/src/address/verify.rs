@@ -13,7 +13,7 @@ use super::{Address, Checker, bulk};
 use crate::{
     clock,
     error::{Error, Refused},
-    input::{self, MAX_DOCUMENT},
+    input,
     output::{Screen, Sheet, Show},
     trust::TrustArgs,
 };
@@ -98,7 +98,7 @@ pub(super) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Error> {
         bulk::learn_folder(&mut checker, folder)?;
     }
     if let Some(file) = &args.attestation {
-        let document = input::read(file, MAX_DOCUMENT)?;
+        let document = input::read_document(file)?;
         checker.learn(DocumentHash::of(&document), &document);
     }
     let Some(certificate) = &args.certificate else {

@@ -11,7 +11,7 @@ use super::describe::Description;
 use crate::{
     clock,
     error::{Error, Refused},
-    input::{self, MAX_DOCUMENT},
+    input,
     output::{Screen, Sheet, Show},
 };
 
@@ -39,7 +39,7 @@ struct CertificateLine {
 }
 
 pub(super) fn run(args: &ShowArgs, screen: &Screen) -> Result<(), Error> {
-    let bytes = input::read(&args.document, MAX_DOCUMENT)?;
+    let bytes = input::read_document(&args.document)?;
     let doc = AttestationDoc::parse(&bytes).map_err(|error| Error::input(args.document.display(), error))?;
     let path = doc.cabundle().iter().map(Vec::as_slice).chain([doc.certificate()]);
     let certificates = path.map(CertificateLine::read).collect::<Result<_, Refused>>();

@@ -15,7 +15,7 @@ use super::describe::Description;
 use crate::{
     clock,
     error::{Error, Refused},
-    input::{self, Hex, MAX_DOCUMENT, MAX_TEXT},
+    input::{self, Hex, MAX_TEXT},
     output::{Screen, Sheet, Show},
     trust::{Bindings, Image, Trust, TrustArgs},
 };
@@ -64,7 +64,7 @@ pub(super) struct BoundArgs {
 
 pub(super) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Error> {
     let trust = args.trust.load()?;
-    let bytes = input::read(&args.document, MAX_DOCUMENT)?;
+    let bytes = input::read_document(&args.document)?;
     let freshness = if args.archived {
         Freshness::Archived
     } else {

@@ -15,6 +15,7 @@ use super::report::Input;
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
+    json::Unambiguous,
 };
 
 /// How much of a file is in memory at once.
@@ -53,10 +54,10 @@ impl Inputs {
     /// Reads JSON.
     pub(super) fn json(&self, option: &'static str, path: &Path) -> Result<Value, Error> {
         let bytes = self.read(option, path)?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Error::input(path.display(), format_args!("JSON was expected, at line {line}, column {column}"))
-        })
+        let json = serde_json::from_slice::<Unambiguous>(&bytes).map_err(|error| {
+            Error::input(path.display(), format_args!("JSON without repeated members was expected: {error}"))
+        });
+        json.map(|Unambiguous(value)| value)
     }
 
     /// Names a file that someone else reads, of any size.

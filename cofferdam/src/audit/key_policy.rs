@@ -22,6 +22,7 @@ use super::{
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
+    json::Unambiguous,
     shell::quoted_path,
 };
 
@@ -191,7 +192,8 @@ fn key(audit: &Audit<'_>) -> Result<Arn, Error> {
 
 /// The policy alone, out of what the AWS CLI prints: `{"Policy": "…"}`.
 pub(super) fn policy_of(text: &str) -> String {
-    let printed: Option<Value> = serde_json::from_str(text).ok();
+    // What is ambiguous is no policy either: its reader says so.
+    let printed = serde_json::from_str(text).ok().map(|Unambiguous(json)| json);
     let inner = printed.as_ref().and_then(|json| json.get("Policy")).and_then(Value::as_str);
     inner.map_or_else(|| text.to_owned(), str::to_owned)
 }

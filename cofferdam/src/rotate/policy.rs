@@ -8,12 +8,12 @@ use clap::ValueEnum;
 use kms_policies::{Arn, Caller, Decision, Policy, Request};
 use protocol::{Deployment, Purpose};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::Images;
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
+    json::Unambiguous,
 };
 
 /// What an enclave asks of KMS.
@@ -68,8 +68,9 @@ pub(super) struct Subject<'a> {
 /// Reads a key policy: its own text, or what `aws kms get-key-policy` answers around it.
 pub(super) fn read(file: &Path) -> Result<Policy, Error> {
     let text = input::read_text(file, MAX_TEXT)?;
-    let wrapped = serde_json::from_str::<Value>(&text).ok();
-    let inner = wrapped.as_ref().and_then(|answer| answer.get("Policy")?.as_str());
+    // What is ambiguous is no policy either: its reader says so.
+    let wrapped = serde_json::from_str::<Unambiguous>(&text).ok();
+    let inner = wrapped.as_ref().and_then(|answer| answer.0.get("Policy")?.as_str());
     Policy::parse(inner.unwrap_or(&text)).map_err(|error| Error::input(file.display(), error))
 }
 

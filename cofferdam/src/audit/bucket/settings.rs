@@ -2,10 +2,13 @@
 //! adds some. One that is missing is what AWS says that its absence means.
 
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::finding;
-use crate::audit::report::{Section, Severity};
+use crate::{
+    audit::report::{Section, Severity},
+    json::Unambiguous,
+};
 
 /// Reads a setting, and says what is wrong with it.
 pub(super) type Judge = fn(&str, &mut Section) -> Result<(), String>;
@@ -13,10 +16,14 @@ pub(super) type Judge = fn(&str, &mut Section) -> Result<(), String>;
 /// The one prefix below which objects may go: what the parent's probe writes at its start.
 const PROBE: &str = "probe/";
 
-/// An object: a list would pass for one whose members are all missing.
+/// An object, in which nothing stands twice: a list would pass for one whose members are all missing.
 fn read<T: DeserializeOwned>(text: &str, command: &str) -> Result<T, String> {
-    serde_json::from_str::<Map<String, Value>>(text)
-        .and_then(|members| serde_json::from_value(Value::Object(members)))
+    let object = |Unambiguous(json): Unambiguous| match json {
+        Value::Object(members) => serde_json::from_value(Value::Object(members)),
+        _ => Err(serde::de::Error::custom("an object was expected")),
+    };
+    serde_json::from_str(text)
+        .and_then(object)
         .map_err(|error| format!("what `aws s3api {command}` prints was expected: {error}"))
 }
 

@@ -4,10 +4,11 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::event::Event;
+use crate::json::{self, Unambiguous};
 
 /// Takes an event; an error is for the reader of the file.
 type Each<'e> = &'e mut dyn FnMut(Event) -> Result<(), String>;
@@ -44,13 +45,24 @@ impl Top<'_> {
             },
             _ => return Err(E::custom("an event of CloudTrail was expected")),
         };
+        if is_insight(&event) {
+            return Ok(());
+        }
         let event = Event::read(&event).map_err(E::custom)?;
         (self.each)(event).map_err(E::custom)
     }
 }
 
+/// CloudTrail Insights says of many calls that they were unusual. It is no call: those have events of
+/// their own, and always a source and a name.
+fn is_insight(event: &Map<String, Value>) -> bool {
+    event.get("eventType").and_then(Value::as_str) == Some("AwsCloudTrailInsight")
+        && !["eventSource", "eventName"].iter().any(|name| event.contains_key(*name))
+}
+
 fn inner<E: serde::de::Error>(json: &str) -> Result<Map<String, Value>, E> {
-    serde_json::from_str(json).map_err(|error| {
+    let event = serde_json::from_str(json).and_then(|Unambiguous(json)| serde_json::from_value(json));
+    event.map_err(|error| {
         E::custom(format_args!("an event of CloudTrail was expected in the string: {error}, in the string"))
     })
 }
@@ -80,14 +92,23 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
                     list = true;
                 }
                 "NextToken" => self.more |= map.next_value::<Option<String>>()?.is_some(),
-                _ => drop(fields.insert(name, map.next_value()?)),
+                _ => {
+                    let Unambiguous(value) = map.next_value()?;
+                    json::add(&mut fields, name, value)?;
+                }
             }
         }
-        if list { Ok(()) } else { self.one(Value::Object(fields)) }
+        match list {
+            true if fields.contains_key("eventVersion") => {
+                Err(A::Error::custom("a list of events, or an event, was expected, found one in the other"))
+            }
+            true => Ok(()),
+            false => self.one(Value::Object(fields)),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(value) = items.next_element()? {
+        while let Some(Unambiguous(value)) = items.next_element()? {
             self.one(value)?;
         }
         Ok(())
@@ -144,6 +165,33 @@ mod tests {
             assert_eq!(count(&json), Ok((expected, false)), "{json}");
         }
         assert_eq!(count("{\"Events\":[],\"NextToken\":\"x\"}"), Ok((0, true)));
+    }
+
+    #[test]
+    fn what_stands_twice_or_is_two_things_at_once_is_refused() {
+        let again = EVENT.replacen('{', "{\"errorCode\":\"AccessDenied\",\"errorCode\":null,", 1);
+        let nested = EVENT.replacen('{', "{\"requestParameters\":{\"keyId\":\"a\",\"keyId\":\"b\"},", 1);
+        for event in [again, nested] {
+            let text = json!(event).to_string();
+            for json in [event.clone(), format!("[{event}]"), format!("{{\"Records\":[{event}]}}"), text] {
+                assert!(count(&json).unwrap_err().contains("found one again"), "{json}");
+            }
+        }
+        let both = EVENT.replacen('{', "{\"Records\":[],", 1);
+        assert!(count(&both).unwrap_err().contains("found one in the other"));
+    }
+
+    #[test]
+    fn insights_are_no_calls() {
+        // The form of CloudTrail's User Guide, "Example Insights events".
+        let insight = r#"{"eventVersion":"1.08","eventTime":"2026-01-01T00:00:00Z","awsRegion":"us-east-1",
+            "eventID":"b","eventType":"AwsCloudTrailInsight","recipientAccountId":"123456789012",
+            "sharedEventID":"c","insightDetails":{"state":"Start","eventSource":"kms.amazonaws.com",
+            "eventName":"Decrypt","insightType":"ApiCallRateInsight"},"eventCategory":"Insight"}"#;
+        assert_eq!(count(&format!("[{insight},{EVENT}]")), Ok((1, false)));
+        // A call that says of itself that it is none is a call.
+        let call = EVENT.replacen('{', "{\"eventType\":\"AwsCloudTrailInsight\",", 1);
+        assert_eq!(count(&call), Ok((1, false)));
     }
 
     #[test]
