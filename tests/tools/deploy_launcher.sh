@@ -19,6 +19,12 @@ case $1 in
     run-enclave) echo "${FLAGS:-NONE}" > "$WORK/running"; echo '{"EnclaveName": "cofferdam"}' ;;
     terminate-enclave) rm "$WORK/running" ;;
     describe-enclaves)
+        if [ -s "$WORK/failures" ]; then
+            # So many times, as while another enclave's process does not answer.
+            left=$(($(cat "$WORK/failures") - 1))
+            if [ "$left" -gt 0 ]; then echo "$left"; fi > "$WORK/failures"
+            exit 1
+        fi
         if [ -f "$WORK/running" ]; then
             printf '[{"EnclaveName": "another", "State": "RUNNING", "Flags": "NONE"},
                 {"EnclaveName": "cofferdam", "State": "RUNNING", "Flags": "%s"}]' "$(cat "$WORK/running")"
@@ -47,13 +53,19 @@ try() {
     shift 2
     rm -f "$work/called" "$work/running.left"
     env ENCLAVE_EIF="$work/right" ENCLAVE_PCRS="$work/right" ENCLAVE_MEMORY=1024 ENCLAVE_CPUS=2 \
-        ENCLAVE_CID=16 ENCLAVE_POLL=0.1 "$@" timeout 10 "$launcher" run > "$work/out" 2>&1 || found=$?
+        ENCLAVE_CID=16 ENCLAVE_POLL=0.1 "$@" timeout 30 "$launcher" run > "$work/out" 2>&1 || found=$?
     if [ "$found" != "$expected" ]; then
         cat "$work/out" >&2
         echo "launcher: $name: exit code $expected was expected, found $found" >&2
         exit 1
     fi
     count=$((count + 1))
+}
+# once_started COMMAND...: waits until the enclave was started, and a moment.
+once_started() {
+    until grep -qs '^run-enclave' "$work/called"; do sleep 0.1; done
+    sleep 0.5
+    "$@"
 }
 never_started() {
     if grep -q '^run-enclave' "$work/called" 2> /dev/null; then
@@ -72,12 +84,48 @@ never_started "zeroes on both sides"
 
 # The expected image runs until it ends; one that was left behind is ended first.
 echo NONE > "$work/running"
-(sleep 1.5; rm -f "$work/running") &
+rm -f "$work/called"
+once_started rm -f "$work/running" &
 try "the expected image" 1
 grep -qx "run-enclave --enclave-name cofferdam --eif-path $work/right --memory 1024 --cpu-count 2 --enclave-cid 16" "$work/called" ||
     { echo "launcher: other arguments were expected: $(cat "$work/called")" >&2; exit 1; }
 [ "$(grep -n '^terminate-enclave' "$work/called" | head -n 1 | cut -d: -f1)" -lt "$(grep -n '^run-enclave' "$work/called" | cut -d: -f1)" ]
 wait
+
+# While nitro-cli fails nobody knows whether the enclave runs: it is left alone, for a while.
+for failures in 3 11; do
+    rm -f "$work/called"
+    (
+        once_started eval "echo $failures > '$work/failures'"
+        while [ -s "$work/failures" ]; do sleep 0.1; done
+        rm -f "$work/running"
+    ) &
+    try "nitro-cli that fails $failures times" 1
+    grep -q "the enclave ended" "$work/out" ||
+        { echo "launcher: the end of the enclave was expected: $(cat "$work/out")" >&2; exit 1; }
+    if grep -q '^terminate-enclave' "$work/called"; then
+        echo "launcher: an enclave was ended because nitro-cli failed" >&2
+        exit 1
+    fi
+    wait
+done
+rm -f "$work/called"
+once_started eval "echo 999 > '$work/failures'" &
+try "nitro-cli that fails for good" 1
+grep -q "12 times in a row" "$work/out" ||
+    { echo "launcher: the failures were expected to be told: $(cat "$work/out")" >&2; exit 1; }
+wait
+rm -f "$work/failures" "$work/running"
+
+# A flag that AWS adds is told once, and ends nothing; debug mode beside it does.
+rm -f "$work/called"
+once_started rm -f "$work/running" &
+try "an unknown flag" 1 FLAGS=NEW_FLAG
+[ "$(grep -c "not known here: NEW_FLAG" "$work/out")" = 1 ] ||
+    { echo "launcher: one line about the flag was expected: $(cat "$work/out")" >&2; exit 1; }
+wait
+try "debug mode beside another flag" 3 FLAGS="NEW_FLAG|DEBUG_MODE"
+[ ! -f "$work/running" ] || { echo "launcher: an enclave in debug mode was left running" >&2; exit 1; }
 
 # Whatever started it that way, an enclave in debug mode is ended.
 try "debug mode" 3 FLAGS=DEBUG_MODE
