@@ -72,6 +72,8 @@ fn a_new_policy_is_valid_denies_everything_and_overwrites_nothing() {
         "--destination",
         "solana=BEBwaw6WiuAwejwdaBQ3t2nitUYGT8ZKyrVGgD4yV7E5",
         "--destination",
+        "solana-off-curve=6JZEmp7XpEMdtsNC1Afgbqpwufuo9rtim9x1SomAnHNW",
+        "--destination",
         "tron=TKBT5aeZiRUPMa4Zmx74Zh54CFyP8CMPLw",
     ];
     let args = [&args[..], &more, &others].concat();
@@ -80,6 +82,9 @@ fn a_new_policy_is_valid_denies_everything_and_overwrites_nothing() {
     assert_eq!(policy["version"], 5);
     let networks = policy["rules"][0]["evm"]["networks"].as_array().unwrap();
     assert_eq!((networks.len(), &networks[1]["chain_id"]), (2, &json!(8453)));
+    let solana = &policy["rules"][0]["solana"];
+    assert_eq!(solana["destinations"].as_array().unwrap().len(), 2);
+    assert_eq!(solana["off_curve"], json!(["6JZEmp7XpEMdtsNC1Afgbqpwufuo9rtim9x1SomAnHNW"]));
     // Every amount is zero, and nothing is credited.
     let text = policy["rules"].to_string();
     for part in text.split("_day\":\"").skip(1).chain(text.split("_transaction\":\"").skip(1)) {
@@ -94,6 +99,7 @@ fn a_new_policy_is_valid_denies_everything_and_overwrites_nothing() {
         ("--client", "backend=ed25519:00:sign.sweep", "ed25519: and 64"),
         ("--destination", "evm=0x6509e012E8EF1f4853950F528fBDcABC3345a6e0", "chain id"),
         ("--destination", "dogecoin=D", "evm, bitcoin"),
+        ("--destination", "solana=6JZEmp7XpEMdtsNC1Afgbqpwufuo9rtim9x1SomAnHNW", "off_curve"),
         ("--destination", "tron=0x6509e012E8EF1f4853950F528fBDcABC3345a6e0", "Tron address"),
         ("--days", "401", "401"),
         ("--version", "0", "0"),

@@ -68,6 +68,8 @@ pub(super) struct Rules {
     pub(super) chain_id: Option<u64>,
     pub(super) destinations: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) off_curve: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) native: Option<Velocity>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) velocity: Option<Velocity>,

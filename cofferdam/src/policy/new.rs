@@ -41,8 +41,8 @@ pub(crate) struct NewArgs {
     /// A client, its public key and its roles. May be given several times
     #[arg(long = "client", value_name = "ID=ed25519:HEX:ROLE,ROLE", value_parser = client)]
     clients: Vec<Client>,
-    /// Whom sweeps may pay: evm:CHAINID=0x…, bitcoin=…, solana=… or tron=… . May be given several
-    /// times. Limits begin at zero
+    /// Whom sweeps may pay: evm:CHAINID=0x…, bitcoin=…, solana=…, solana-off-curve=… (held by a
+    /// program, as a multisig's vault) or tron=… . May be given several times. Limits begin at zero
     #[arg(long = "destination", value_name = "NETWORK=ADDRESS", value_parser = destination)]
     destinations: Vec<Destination>,
     /// Where to write the policy; - is standard output
@@ -55,8 +55,13 @@ pub(crate) struct NewArgs {
 struct Destination {
     chain: Chain,
     chain_id: Option<u64>,
+    /// On Solana: held by a program, and by no private key.
+    off_curve: bool,
     address: String,
 }
+
+/// The network of a destination on Solana that a program holds.
+const OFF_CURVE: &str = "solana-off-curve";
 
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -118,7 +123,7 @@ fn rules(destinations: &[Destination]) -> Result<Vec<RuleSet>, Error> {
         solana: None,
         tron: None,
     };
-    for Destination { chain, chain_id, address } in destinations {
+    for Destination { chain, chain_id, off_curve, address } in destinations {
         let new = || nothing(*chain, *chain_id);
         let rules = match chain {
             Chain::Evm => {
@@ -135,7 +140,12 @@ fn rules(destinations: &[Destination]) -> Result<Vec<RuleSet>, Error> {
             Chain::Solana => Some(set.solana.get_or_insert_with(new)),
             Chain::Tron => Some(set.tron.get_or_insert_with(new)),
         };
-        rules.into_iter().for_each(|rules| rules.destinations.push(address.clone()));
+        if let Some(rules) = rules {
+            rules.destinations.push(address.clone());
+            if *off_curve {
+                rules.off_curve.get_or_insert_default().push(address.clone());
+            }
+        }
     }
     Ok(vec![set])
 }
@@ -147,6 +157,7 @@ fn nothing(chain: Chain, chain_id: Option<u64>) -> Rules {
     Rules {
         chain_id,
         destinations: Vec::new(),
+        off_curve: None,
         native: if bitcoin { None } else { velocity() },
         velocity: if bitcoin { velocity() } else { None },
         tokens: (!bitcoin).then(Vec::new),
@@ -185,12 +196,13 @@ fn destination(text: &str) -> Result<Destination, String> {
             let id = id.parse().map_err(|_| "evm: and a chain id were expected, such as evm:1".to_owned())?;
             (Chain::Evm, Some(id))
         }
+        _ if network == OFF_CURVE => (Chain::Solana, None),
         _ => (network.parse().map_err(|error: chains::UnknownChain| error.to_string())?, None),
     };
     if chain == Chain::Evm && chain_id.is_none() {
         return Err("evm: and a chain id were expected, such as evm:1".to_owned());
     }
-    Ok(Destination { chain, chain_id, address: address.to_owned() })
+    Ok(Destination { chain, chain_id, off_curve: network == OFF_CURVE, address: address.to_owned() })
 }
 
 impl Show for Answer {

@@ -56,7 +56,11 @@ fn network(unit: &Unit, rules: &Rules, sheet: &mut Sheet) {
         row("pays", "nobody".into());
     }
     for destination in &rules.destinations {
-        row("pays", destination.clone());
+        let off_curve = rules.off_curve.iter().flatten().any(|address| address == destination);
+        row(
+            "pays",
+            format!("{destination}{}", if off_curve { " (off the curve: a program holds it)" } else { "" }),
+        );
     }
     match rules.native.as_ref().or(rules.velocity.as_ref()) {
         Some(velocity) => row("native, 24 h", unit.velocity(velocity)),

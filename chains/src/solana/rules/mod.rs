@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Address, associated_token_account, fee::MAX_UNIT_LIMIT, programs};
+use super::{Address, associated_token_account, derived::is_point, fee::MAX_UNIT_LIMIT, programs};
 use crate::{Amount, FeeCap, Velocity};
 
 /// So many owners may be paid; each costs a derivation for each token.
@@ -29,6 +29,7 @@ const MAX_LISTED: usize = 4;
 /// ```json
 /// {
 ///   "destinations": ["<owner>"],
+///   "off_curve": ["<owner>"],
 ///   "native": {"per_key_per_day": "…", "per_day": "…"},
 ///   "tokens": [{"mint": "<mint>", "symbol": "USDC", "decimals": 6, "velocity": {…}}],
 ///   "fee_payers": ["self", "<address>"],
@@ -40,8 +41,12 @@ const MAX_LISTED: usize = 4;
 /// }
 /// ```
 ///
-/// `native` may be absent: then no SOL leaves. `tokens` and `nonce_authorities` may be absent: then
-/// they are empty.
+/// `native` may be absent: then no SOL leaves. `off_curve`, `tokens` and `nonce_authorities` may be
+/// absent: then they are empty.
+///
+/// An address off the curve has no private key: a program holds it, such as a multisig's vault, or
+/// it is a token account, and tokens sent to the token account of a token account are lost. So a
+/// destination off the curve must be named in `off_curve` as well, and no other account may be one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Given", into = "Given")]
 pub struct Rules {
@@ -65,6 +70,8 @@ struct Listed {
 #[serde(deny_unknown_fields)]
 struct Given {
     destinations: Vec<Address>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    off_curve: Vec<Address>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     native: Option<Velocity>,
     #[serde(default)]
@@ -144,15 +151,16 @@ impl TryFrom<Given> for Rules {
         }
         distinct("destinations", &given.destinations, MAX_DESTINATIONS)?;
         given.destinations.iter().try_for_each(|owner| held("destinations", owner))?;
+        off_curve(&given)?;
         tokens(&given)?;
         distinct("fee_payers", &given.fee_payers, MAX_OTHERS)?;
         for payer in &given.fee_payers {
             if let FeePayer::Pinned(payer) = payer {
-                held("fee_payers", payer)?;
+                signs("fee_payers", payer)?;
             }
         }
         distinct("nonce_authorities", &given.nonce_authorities, MAX_OTHERS)?;
-        given.nonce_authorities.iter().try_for_each(|authority| held("nonce_authorities", authority))?;
+        given.nonce_authorities.iter().try_for_each(|authority| signs("nonce_authorities", authority))?;
         if !(1..=MAX_UNIT_LIMIT).contains(&given.max_unit_limit) {
             return Err(NotRules::new("max_unit_limit", format!("1 to {MAX_UNIT_LIMIT} compute units")));
         }
@@ -175,6 +183,24 @@ impl TryFrom<Given> for Rules {
 impl From<Rules> for Given {
     fn from(rules: Rules) -> Self {
         rules.given
+    }
+}
+
+/// That the destinations without a private key are those that are named as such.
+fn off_curve(given: &Given) -> Result<(), NotRules> {
+    distinct("off_curve", &given.off_curve, MAX_DESTINATIONS)?;
+    if let Some(other) = given.off_curve.iter().find(|owner| !given.destinations.contains(owner)) {
+        return Err(NotRules::new("off_curve", format!("a destination, not {other},")));
+    }
+    if let Some(key) = given.off_curve.iter().find(|owner| is_point(owner)) {
+        return Err(NotRules::new("off_curve", format!("an address off the curve, not {key},")));
+    }
+    match given.destinations.iter().find(|owner| !is_point(owner) && !given.off_curve.contains(owner)) {
+        None => Ok(()),
+        Some(owner) => {
+            let expected = format!("a key's address, or {owner} in off_curve, if a program holds it,");
+            Err(NotRules::new("destinations", expected))
+        }
     }
 }
 
@@ -224,8 +250,18 @@ fn list(items: &[impl fmt::Display]) -> String {
     }
 }
 
-/// That it is no account that nobody holds. Whether somebody holds it, its bytes do not say: the
-/// owner may be a program's account, such as a multisig's.
+/// That it is an account that can sign, which takes a private key.
+fn signs(field: &'static str, account: &Address) -> Result<(), NotRules> {
+    held(field, account)?;
+    match is_point(account) {
+        true => Ok(()),
+        false => {
+            Err(NotRules::new(field, format!("a key's address, not {account}, which is off the curve,")))
+        }
+    }
+}
+
+/// That it is no account that nobody holds. Whether somebody holds it, its bytes do not say.
 fn held(field: &'static str, account: &Address) -> Result<(), NotRules> {
     match programs::name_of(account) {
         None => Ok(()),

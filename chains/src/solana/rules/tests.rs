@@ -38,6 +38,7 @@ fn all() -> Value {
     let velocity = json!({"per_key_per_day": "1000", "per_day": "5000"});
     json!({
         "destinations": [OWNER, vault],
+        "off_curve": [vault],
         "native": velocity,
         "tokens": [
             {"mint": mint, "symbol": "USDC", "decimals": 6, "velocity": velocity},
@@ -59,6 +60,14 @@ fn rules(value: &Value) -> Rules {
 
 fn broken(checks: &[Check]) -> Vec<&'static str> {
     checks.iter().filter(|check| !check.holds).map(|check| check.tag).collect()
+}
+
+/// The rules with these destinations, of which the vault is off the curve.
+fn paying(value: &mut Value, destinations: Value) {
+    let [.., vault] = accounts();
+    let has_vault = destinations.as_array().unwrap().contains(&json!(vault));
+    value["off_curve"] = if has_vault { json!([vault]) } else { json!([]) };
+    value["destinations"] = destinations;
 }
 
 /// What is denied of this sweep when the rules are changed so.
@@ -84,7 +93,12 @@ fn each_rule_denies_by_its_tag() {
     let [mint, payer, vault] = accounts();
     let everything = "a token, everything, a nonce, v0";
     type Change = Box<dyn FnOnce(&mut Value)>;
-    let set = |field: &'static str, to: Value| -> Change { Box::new(move |all| all[field] = to) };
+    let set = |field: &'static str, to: Value| -> Change {
+        match field {
+            "destinations" => Box::new(move |all| paying(all, to)),
+            _ => Box::new(move |all| all[field] = to),
+        }
+    };
     let cases: [(&str, Change, &[&str]); 18] = [
         ("SOL, v0", Box::new(|all| drop(all.as_object_mut().unwrap().remove("native"))), &["asset"]),
         ("SOL, v0", set("destinations", json!([vault])), &["destination"]),
@@ -120,7 +134,7 @@ fn each_rule_denies_by_its_tag() {
 fn a_denial_says_what_was_found_against_what_is_allowed() {
     let [.., vault] = accounts();
     let mut value = all();
-    value["destinations"] = json!([vault]);
+    paying(&mut value, json!([vault]));
     let checks = rules(&value).check(&sweep("SOL, legacy").0, 0);
     let refused = checks.iter().find_map(Check::refusal).unwrap();
     assert_eq!(refused.tag, "policy.solana.destination");
@@ -170,6 +184,29 @@ fn rules_are_written_as_they_are_read() {
 }
 
 #[test]
+fn an_address_without_a_private_key_is_paid_only_where_it_is_named_as_such() {
+    let [mint, .., vault] = accounts();
+    let why = |change: &dyn Fn(&mut Value)| {
+        let mut value = all();
+        change(&mut value);
+        serde_json::from_value::<Rules>(value).unwrap_err().to_string()
+    };
+    let token_account = associated_token_account(&OWNER.parse().unwrap(), &mint.parse().unwrap()).unwrap();
+    let token_account = token_account.to_string();
+    // The mistake: the token account in the place of its owner.
+    let mistake = why(&|all| all["destinations"] = json!([OWNER, vault, token_account]));
+    assert!(mistake.contains(&token_account) && mistake.contains("off_curve"), "{mistake}");
+    assert!(why(&|all| drop(all.as_object_mut().unwrap().remove("off_curve"))).contains(&vault));
+    assert!(why(&|all| all["off_curve"] = json!([vault, OWNER])).contains("off the curve, not"));
+    assert!(why(&|all| all["off_curve"] = json!([vault, token_account])).contains("a destination, not"));
+    assert!(why(&|all| all["off_curve"] = json!([vault, vault])).contains("each item once"));
+    // Whoever pays a fee or advances a nonce signs, which no such address can.
+    for field in ["fee_payers", "nonce_authorities"] {
+        assert!(why(&|all| all[field] = json!([vault])).contains("off the curve"), "{field}");
+    }
+}
+
+#[test]
 fn rules_that_contradict_themselves_are_none() {
     let [mint, payer, _] = accounts();
     let token = |mint: &str, symbol: &str| {
@@ -182,8 +219,8 @@ fn rules_that_contradict_themselves_are_none() {
         token
     };
     let many = |count: usize| -> Vec<String> {
-        let address = |n: usize| Address::new([u8::try_from(n).unwrap() + 1; 32]).to_string();
-        (0..count).map(address).collect()
+        let key = |n: usize| ed25519_dalek::SigningKey::from_bytes(&[u8::try_from(n).unwrap(); 32]);
+        (0..count).map(|n| Address::new(key(n).verifying_key().to_bytes()).to_string()).collect()
     };
     let mut right = all();
     right["tokens"] = json!([with_decimals(255)]);
@@ -226,7 +263,10 @@ fn rules_that_contradict_themselves_are_none() {
         ("frozen", json!(false)),
     ] {
         let mut changed = all();
-        changed[field] = value.clone();
+        match field {
+            "destinations" => paying(&mut changed, value.clone()),
+            _ => changed[field] = value.clone(),
+        }
         let error = serde_json::from_value::<Rules>(changed).expect_err(&format!("{field}: {value}"));
         assert!(!error.to_string().is_empty());
     }
