@@ -135,6 +135,10 @@ impl Sweep {
     /// The prices of bandwidth and of a new account are chain parameters: those of the main network
     /// at the time of writing are used (developers.tron.network, "Resource Model"). If the
     /// network's committee raises them, this bound is too low until it follows.
+    ///
+    /// It is of the transaction that [`Sweep::assemble`] makes. Nobody signs the bytes around
+    /// `raw_data`: whoever holds the transaction can add some that a node takes and charges for, up to
+    /// 500 KiB and 512 TRX (docs/transactions.md, section 5).
     pub const fn fee(&self) -> Amount {
         self.fee
     }
