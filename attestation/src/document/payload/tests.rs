@@ -346,7 +346,7 @@ const TELLING: [u8; 16] =
     [0xff, 0xbf, 0x9f, 0x5f, 0x7f, 0xf6, 0xf7, 0xf9, 0xc0, 0xa0, 0x80, 0x40, 0x60, 0x18, 0x1b, 0x00];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn what_is_read_another_reader_reads_the_same(
