@@ -36,7 +36,7 @@ pub enum CborError {
     },
     /// A form that this codec refuses: indefinite length, tag, float, reserved value, or an
     /// integer that is not in its shortest form.
-    #[error("deterministic CBOR without tags and floats was expected, found byte {found:#04x} at {at}")]
+    #[error("CBOR in shortest forms, without tags and floats, was expected, found byte {found:#04x} at {at}")]
     Form {
         /// Offset of the initial byte.
         at: usize,

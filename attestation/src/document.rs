@@ -27,9 +27,12 @@ const TAG_COSE_SIGN1: u8 = 0xd2;
 /// Why bytes are not an attestation document. Each limit is AWS's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// Not the CBOR of a COSE_Sign1 or of the payload.
+    /// Not the CBOR of a COSE_Sign1.
     #[error("an attestation document: {0}")]
     Cbor(#[from] CborError),
+    /// Not the CBOR of AWS's map, at an offset of the payload.
+    #[error("an attestation document's payload: {0}")]
+    Payload(CborError),
     /// A header or the signature has another form than ES384's.
     #[error(
         "COSE_Sign1 with the protected header a1013822 (ES384), no unprotected header and a signature of 96 bytes was expected"
@@ -101,7 +104,10 @@ impl AttestationDoc {
         if cbor::encode(&(strings[0], &unprotected, strings[1], strings[2]))? != untagged {
             return Err(DocumentError::Cose);
         }
-        let read = Payload::read(&payload)?;
+        let read = Payload::read(&payload).map_err(|error| match error {
+            DocumentError::Cbor(error) => DocumentError::Payload(error),
+            other => other,
+        })?;
         // RFC 9052 §4.4: what ES384 signs.
         let signed =
             cbor::encode(&("Signature1", Bytes::new(&PROTECTED), Bytes::new(&[]), Bytes::new(&payload)))?;

@@ -123,7 +123,9 @@ impl FromStr for PcrIndex {
     type Err = PcrError;
 
     fn from_str(text: &str) -> Result<Self, PcrError> {
-        text.parse().map_err(|_| PcrError::Index).and_then(Self::new)
+        let index = text.parse().map_err(|_| PcrError::Index).and_then(Self::new)?;
+        // One spelling: not 00, not +0.
+        if index.to_string() == text { Ok(index) } else { Err(PcrError::Index) }
     }
 }
 
@@ -153,6 +155,9 @@ mod tests {
         for bad in ["", "ab", &"ab".repeat(47), &"ab".repeat(49), &"zz".repeat(48)] {
             assert_eq!(bad.parse::<Pcr>(), Err(PcrError::Value));
         }
-        assert_eq!("32".parse::<PcrIndex>(), Err(PcrError::Index));
+        for bad in ["32", "00", "+0", "-1", "", " 1"] {
+            assert_eq!(bad.parse::<PcrIndex>(), Err(PcrError::Index));
+        }
+        assert_eq!("31".parse(), PcrIndex::new(31));
     }
 }

@@ -57,7 +57,8 @@ pub fn measure(configuration: &[u8]) -> Result<PcrConfig, EnclaveError> {
     Ok(PcrConfig::measure(KERNEL, &program, configuration))
 }
 
-/// Boots the configuration over such an NSM with the authority in `folder`. `entropy` is [`SystemEntropy`] over that NSM, unless a test must know what is made.
+/// Boots the configuration over such an NSM with the authority in `folder`. `entropy` is
+/// [`SystemEntropy`] over that NSM, unless a test must know what is made.
 ///
 /// # Errors
 /// [`EnclaveError`]
@@ -77,7 +78,8 @@ pub fn boot(
 }
 
 /// Measures, boots and serves the configuration in `file` until `stop`, with documents of this form.
-/// `pcrs` are those of an image that stands for this program. `ready` is called with the registers once the enclave listens.
+/// `pcrs` are those of an image that stands for this program. `ready` is called with the registers once
+/// the enclave listens.
 ///
 /// # Errors
 /// [`EnclaveError`]

@@ -1,8 +1,8 @@
 //! The payload of an attestation document: AWS's map, from CBOR by a reader of its own.
 //!
 //! AWS promises which fields there are, and never promised how they are encoded: until mid-2025 the
-//! NSM wrote the map with a definite length, since then with an indefinite one. So here, and nowhere
-//! else in this program, maps and arrays may be of either. All else is as strict as in
+//! NSM wrote the map with a definite length, since then with an indefinite one. So here, and in no
+//! other format that we read ourselves, maps and arrays may be of either. All else is as strict as in
 //! [`crate::cbor`]: no strings in chunks, no tags, no floats, no `undefined`, shortest forms, a break
 //! only where an entry could begin, each key of a map once, nothing after the end.
 
@@ -41,16 +41,13 @@ pub(super) struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// Reads the whole payload. Fields may come in any order; one that is unknown says nothing that
-    /// is decided upon, and is skipped.
+    /// is decided upon, and is skipped. A key that is no text is refused: some readers would take it
+    /// for a field.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, DocumentError> {
         let mut reader = Reader { bytes, at: 0, depth: 0 };
         let mut payload = Self::default();
         let mut names = BTreeSet::new();
         reader.map(|reader| {
-            if reader.peek()? >> 5 != TEXT {
-                reader.skip()?;
-                return reader.skip();
-            }
             let name = reader.text()?;
             names.insert(name);
             payload.read_field(name, reader)

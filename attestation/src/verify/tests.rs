@@ -3,9 +3,9 @@
 use super::*;
 use std::{env, fs, path::Path, time::Duration};
 
-/// Documents that AWS made: the two of this repository, and those of the folder
-/// `attestation` in the one that `COFFERDAM_FIELD_CASES` names, which are not ours to hand on. What AWS did not sign is passed
-/// over there.
+/// Documents that AWS made: the two of this repository, and those of the folder `attestation` in the
+/// one that `COFFERDAM_FIELD_CASES` names, which are not ours to hand on. What AWS did not sign is
+/// passed over there.
 pub(super) fn genuine() -> Vec<Vec<u8>> {
     let files = env::var_os("COFFERDAM_FIELD_CASES").map(|folder| {
         fs::read_dir(Path::new(&folder).join("attestation"))

@@ -141,8 +141,13 @@ fn an_unknown_field_of_any_form_that_is_read_is_skipped() {
         let payload = with_one_more(text("later"), value);
         assert_eq!(Payload::read(&payload).unwrap().module_id, "i-0-enc1");
     }
-    for key in [vec![7], vec![0x20], bytes(b"later")] {
-        assert_eq!(Payload::read(&with_one_more(key, vec![1])).unwrap().module_id, "i-0-enc1");
+    // But none whose key readers by position, or by bytes, take for a field.
+    for key in [vec![8], vec![0x20], bytes(b"nonce")] {
+        let refused = refused(&with_one_more(key, bytes(b"x")));
+        assert!(
+            matches!(refused, DocumentError::Cbor(CborError::Shape { expected: "text", .. })),
+            "{refused}"
+        );
     }
     // An unknown field is held to the same forms.
     for value in [vec![0xf7], vec![0xf9, 0x3c, 0], vec![0xc0, 1], vec![0x5f, 0x41, 1, 0xff], vec![0x18, 1]] {
@@ -197,18 +202,15 @@ fn a_break_stands_where_it_belongs_and_nowhere_else() {
 fn a_key_that_stands_twice_is_refused_in_every_map() {
     for length in [Definite, Indefinite] {
         for (name, value) in fields(length, length) {
-            let payload = [map(length, &fields(Definite, Definite)), name.clone(), value.clone()].concat();
-            let at = payload.len() - name.len() - value.len() - usize::from(length == Indefinite);
             let mut all = fields(length, length);
             all.push((name, value));
             let found = refused(&map(length, &all));
-            assert!(matches!(found, DocumentError::Repeated { .. }), "{found} {at}");
-        }
-        // The value of a register is not the last one, nor the first one, but none.
-        for registers in [[(vec![0], bytes(&[1; 48])), (vec![0], bytes(&[2; 48]))]] {
-            let found = refused(&with("pcrs", map(length, &registers)));
             assert!(matches!(found, DocumentError::Repeated { .. }), "{found}");
         }
+        // The value of a register is not the last one, nor the first one, but none.
+        let registers = [(vec![0], bytes(&[1; 48])), (vec![0], bytes(&[2; 48]))];
+        let found = refused(&with("pcrs", map(length, &registers)));
+        assert!(matches!(found, DocumentError::Repeated { .. }), "{found}");
     }
 }
 
