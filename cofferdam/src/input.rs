@@ -35,13 +35,13 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
 /// round in it.
 pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, Error> {
     // Room for every such text, to say what it is.
-    let bytes = read(path, MAX_DOCUMENT.saturating_mul(3))?;
+    let bytes = read(path, MAX_TEXT)?;
     let too_long =
         || Error::input(path.display(), format_args!("at most {MAX_DOCUMENT} bytes were expected"));
     match spelling(&bytes) {
-        Some((name, command)) => {
+        Some(name) => {
             let found =
-                format_args!("a document's bytes were expected, found {name}: decode it with `{command}`");
+                format_args!("a document's bytes were expected, found them in {name}: decode it first");
             Err(Error::input(path.display(), found))
         }
         None if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_DOCUMENT) => Ok(bytes),
@@ -49,14 +49,16 @@ pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// In which text a document is written, and what decodes it. COSE_Sign1 begins with the same bytes in
-/// every document, with tag 18 before them or without.
-fn spelling(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+/// In which text a document is written. COSE_Sign1 begins with the same bytes in every document, with
+/// tag 18 before them or without.
+fn spelling(bytes: &[u8]) -> Option<&'static str> {
     let text = str::from_utf8(bytes).ok()?.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
+    let hexadecimal =
+        |start: &&str| text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
     if text.starts_with("hEShATgi") || text.starts_with("0oREoQE4I") {
-        Some(("base64", "base64 -d"))
-    } else if ["8444a1013822", "d28444a1013822"].iter().any(|start| text.to_lowercase().starts_with(start)) {
-        Some(("hexadecimal", "xxd -r -p"))
+        Some("base64")
+    } else if ["8444a1013822", "d28444a1013822"].iter().any(hexadecimal) {
+        Some("hexadecimal")
     } else {
         None
     }
@@ -129,12 +131,12 @@ mod tests {
                 data_encoding::BASE64URL_NOPAD.encode(bytes),
                 String::from_utf8(lines.join(&b'\n')).unwrap(),
             ] {
-                assert!(read(text.as_bytes()).unwrap_err().contains("found base64"), "{text}");
+                assert!(read(text.as_bytes()).unwrap_err().contains("found them in base64"), "{text}");
             }
             assert!(
                 read(data_encoding::HEXUPPER.encode(bytes).as_bytes())
                     .unwrap_err()
-                    .contains("found hexadecimal")
+                    .contains("found them in hexadecimal")
             );
         }
         assert!(read(&[0; 0x3011]).unwrap_err().contains("at most 12304 bytes"));

@@ -16,7 +16,8 @@ const EXPECTED: &str = "JSON with the fields PCR0, PCR1 and PCR2 was expected";
 /// # Errors
 /// What was expected, and what was found.
 pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
-    let mut images = BTreeSet::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut found = Vec::new();
     for value in values(text)? {
         match value {
             Value::Array(items) if items.is_empty() => {
@@ -24,13 +25,20 @@ pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
             }
             Value::Array(items) => {
                 for item in items.iter().filter_map(Value::as_object) {
-                    images.extend(registers(item)?);
+                    found.extend(registers(item)?);
                 }
             }
-            Value::Object(fields) => images.extend(registers(&fields)?),
+            Value::Object(fields) => found.extend(registers(&fields)?),
             _ => {}
         }
     }
+    // What stands in no JSON that was read could be another image's.
+    let named = text.matches("\"PCR0\"").count();
+    let read = found.iter().flatten().filter(|register| register.starts_with("0=")).count();
+    if named != read {
+        return Err(format!("{EXPECTED}, found PCR0 {named} times, {read} of them where it is read"));
+    }
+    let mut images: BTreeSet<_> = found.into_iter().collect();
     let count = images.len();
     match (images.pop_first(), images.is_empty()) {
         (Some(image), true) => Ok(image),
@@ -54,10 +62,10 @@ fn values(text: &str) -> Result<Vec<Value>, String> {
             Some(Ok(Unambiguous(value))) => {
                 let behind = rest.get(stream.byte_offset()..).unwrap_or_default();
                 let (tail, after) = behind.split_once('\n').unwrap_or((behind, ""));
-                if !tail.trim().is_empty() {
-                    return Err(format!("{EXPECTED}, found more behind it on its last line"));
+                // With more behind it, it is a line of progress that begins like JSON.
+                if tail.trim().is_empty() {
+                    values.push(value);
                 }
-                values.push(value);
                 rest = after;
             }
             Some(Err(error)) if error.is_data() => return Err(format!("{EXPECTED}: {error}")),
@@ -75,7 +83,7 @@ fn registers(fields: &Map<String, Value>) -> Result<Option<Vec<String>>, String>
             .map(|(index, value)| {
                 let text =
                     value.as_str().ok_or_else(|| format!("{EXPECTED}, found PCR{index} without text"))?;
-                Ok(format!("{index}={text}"))
+                Ok(format!("{index}={}", text.to_ascii_lowercase()))
             })
             .collect()
     };
@@ -121,7 +129,8 @@ mod tests {
         let wrapped = format!("{{\n  \"Measurements\": {}\n}}", measured('a'));
         let progress = format!(
             "Start building the Enclave Image...\nUsing the locally available Docker image...\n\
-             [+] Building 0.1s (5/5) FINISHED\n[1/2] FROM scratch\n[1]\nEnclave Image successfully created.\n\
+             [+] Building 0.1s (5/5) FINISHED\n[1/2] FROM scratch\n[1]\n[1] 12345\n[\"/bin/sh\"] done\n\
+             Enclave Image successfully created.\n\
              {wrapped}\n"
         );
         let described =
@@ -133,7 +142,9 @@ mod tests {
             progress.clone(),
             progress.replace('\n', "\r\n"),
             format!("{wrapped}\nEnclave Image successfully created.\n"),
+            format!("\u{feff}{wrapped}"),
             format!("[{}]", enclave('a')),
+            format!("[{}, {}]", enclave('a'), enclave('a').replace("\"a", "\"A")),
             format!("\n[{}, {}]\n", enclave('a'), enclave('a')),
         ] {
             assert_eq!(found(&text), Ok("0=a0 1=a1 2=a2".to_owned()), "{text}");
@@ -153,7 +164,11 @@ mod tests {
             ("[]".to_owned(), "lists no enclave"),
             (format!("[{}, {}]", enclave('a'), enclave('b')), "found those of 2"),
             (format!("{BARE}\n{}", BARE.replace('a', "b")), "found those of 2"),
-            (format!("{BARE} {}", BARE.replace('a', "b")), "behind it"),
+            (format!("{BARE} {}", BARE.replace('a', "b")), "found PCR0 2 times, 0"),
+            (format!("{}\n{BARE}", &BARE[..30]), "found PCR0 2 times, 1"),
+            (format!("x {BARE}\n{BARE}"), "found PCR0 2 times, 1"),
+            (format!("[[{BARE}]]\n{BARE}"), "found PCR0 2 times, 1"),
+            (format!("{{\"x\": {BARE}}}\n{BARE}"), "found PCR0 2 times, 1"),
             (twice, "found one again"),
             (BARE[..20].to_owned(), EXPECTED),
         ] {

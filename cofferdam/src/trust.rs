@@ -27,7 +27,8 @@ pub(crate) struct TrustArgs {
     #[arg(long = "pcr", value_name = "INDEX=HEX")]
     pcrs: Vec<String>,
     /// Measurements of an accepted image, from your own build: what `nitro-cli build-enclave` or
-    /// `describe-eif` prints. May be given several times: any one image may match
+    /// `describe-eif` prints. What `describe-enclaves` prints is read, too, and is the word of the
+    /// machine that runs the enclave. May be given several times: any one image may match
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// The root certificate in PEM, in place of AWS Nitro Enclaves root G1

@@ -291,7 +291,7 @@ async fn document(
 ) -> Result<Option<Vec<u8>>, Error> {
     let stored = log.map(|folder| folder.join(hash.to_string()).join("attestation.cose"));
     if let Some(file) = stored.filter(|file| file.is_file()) {
-        return input::read_document(&file).map(Some);
+        return input::read(&file, MAX_DOCUMENT).map(Some);
     }
     let Some(client) = client else { return Ok(None) };
     match client.bytes(&["attestations", &hash.to_string()], &[], MAX_DOCUMENT).await {

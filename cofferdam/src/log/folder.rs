@@ -14,7 +14,7 @@ use protocol::log::{BootFacts, Entry, Head};
 use super::lines::{Lines, Next};
 use crate::{
     error::{Error, Refused},
-    input,
+    input::{self, MAX_DOCUMENT},
 };
 
 const DOCUMENT: &str = "attestation.cose";
@@ -98,7 +98,7 @@ impl BootFolder {
             let missing = format!("{}: the boot's attestation document was expected", path.display());
             return Err(Refused::new("document", missing).into());
         }
-        input::read_document(&path)
+        input::read(&path, MAX_DOCUMENT)
     }
 
     /// What the first entry says; nothing where there is none that can be read.

@@ -10,6 +10,10 @@ use serde_json::{Map, Value};
 use super::event::Event;
 use crate::json::{self, Unambiguous};
 
+/// Where `lookup-events` has the event, as JSON in a string.
+const WRAPPED: &str = "CloudTrailEvent";
+const IN_ANOTHER: &str = "a list of events, or an event, was expected, found one in the other";
+
 /// Takes an event; an error is for the reader of the file.
 type Each<'e> = &'e mut dyn FnMut(Event) -> Result<(), String>;
 
@@ -38,7 +42,10 @@ impl Top<'_> {
     fn one<E: serde::de::Error>(&mut self, value: Value) -> Result<(), E> {
         let event = match value {
             Value::String(json) => inner(&json)?,
-            Value::Object(mut fields) => match fields.remove("CloudTrailEvent") {
+            Value::Object(fields) if fields.contains_key("eventVersion") && fields.contains_key(WRAPPED) => {
+                return Err(E::custom(IN_ANOTHER));
+            }
+            Value::Object(mut fields) => match fields.remove(WRAPPED) {
                 Some(Value::String(json)) => inner(&json)?,
                 Some(_) => return Err(E::custom("CloudTrailEvent: JSON in a string was expected")),
                 None => fields,
@@ -56,7 +63,9 @@ impl Top<'_> {
 /// CloudTrail Insights says of many calls that they were unusual. It is no call: those have events of
 /// their own, and always a source and a name.
 fn is_insight(event: &Map<String, Value>) -> bool {
-    event.get("eventType").and_then(Value::as_str) == Some("AwsCloudTrailInsight")
+    let text = |name| event.get(name).and_then(Value::as_str);
+    text("eventType") == Some("AwsCloudTrailInsight")
+        && text("eventVersion").is_some_and(|version| version.starts_with("1."))
         && !["eventSource", "eventName"].iter().any(|name| event.contains_key(*name))
 }
 
@@ -84,14 +93,22 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut fields = Map::new();
-        let mut list = false;
+        let (mut list, mut page) = (false, false);
         while let Some(name) = map.next_key::<String>()? {
             match name.as_str() {
-                "Records" | "Events" => {
+                "Records" | "Events" if !list => {
                     map.next_value_seed(List(self))?;
                     list = true;
                 }
-                "NextToken" => self.more |= map.next_value::<Option<String>>()?.is_some(),
+                "NextToken" if !page => {
+                    self.more |= map.next_value::<Option<String>>()?.is_some();
+                    page = true;
+                }
+                "Records" | "Events" | "NextToken" => {
+                    return Err(A::Error::custom(
+                        "one list of events was expected, found another member again",
+                    ));
+                }
                 _ => {
                     let Unambiguous(value) = map.next_value()?;
                     json::add(&mut fields, name, value)?;
@@ -99,8 +116,8 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
             }
         }
         match list {
-            true if fields.contains_key("eventVersion") => {
-                Err(A::Error::custom("a list of events, or an event, was expected, found one in the other"))
+            true if fields.contains_key("eventVersion") || fields.contains_key(WRAPPED) => {
+                Err(A::Error::custom(IN_ANOTHER))
             }
             true => Ok(()),
             false => self.one(Value::Object(fields)),
@@ -177,8 +194,17 @@ mod tests {
                 assert!(count(&json).unwrap_err().contains("found one again"), "{json}");
             }
         }
-        let both = EVENT.replacen('{', "{\"Records\":[],", 1);
-        assert!(count(&both).unwrap_err().contains("found one in the other"));
+        let wrapped = json!({"CloudTrailEvent": EVENT, "Records": []}).to_string();
+        let insight = r#"{\"eventType\":\"AwsCloudTrailInsight\",\"eventVersion\":\"1.08\"}"#;
+        let hidden = EVENT.replacen('{', &format!("{{\"CloudTrailEvent\":\"{insight}\","), 1);
+        for both in [EVENT.replacen('{', "{\"Records\":[],", 1), wrapped, hidden] {
+            assert!(count(&both).unwrap_err().contains("found one in the other"), "{both}");
+        }
+        for again in
+            ["{\"Records\":[],\"Records\":[]}", "{\"Events\":[],\"NextToken\":\"x\",\"NextToken\":null}"]
+        {
+            assert!(count(again).unwrap_err().contains("again"), "{again}");
+        }
     }
 
     #[test]
