@@ -19,6 +19,10 @@ case $1 in
     run-enclave) echo "${FLAGS:-NONE}" > "$WORK/running"; echo '{"EnclaveName": "cofferdam"}' ;;
     terminate-enclave) rm "$WORK/running" ;;
     describe-enclaves)
+        if [ -f "$WORK/another-hangs" ] && [ -f "$WORK/running" ]; then
+            printf '[{"EnclaveName": "cofferdam", "State": "RUNNING", "Flags": "%s"}]' "$(cat "$WORK/running")"
+            exit 1
+        fi
         if [ -s "$WORK/failures" ]; then
             # So many times, as while another enclave's process does not answer.
             left=$(($(cat "$WORK/failures") - 1))
@@ -26,8 +30,10 @@ case $1 in
             exit 1
         fi
         if [ -f "$WORK/running" ]; then
+            flags=$(cat "$WORK/running")
+            if [ "$flags" = ABSENT ]; then flags=; else flags=", \"Flags\": \"$flags\""; fi
             printf '[{"EnclaveName": "another", "State": "RUNNING", "Flags": "NONE"},
-                {"EnclaveName": "cofferdam", "State": "RUNNING", "Flags": "%s"}]' "$(cat "$WORK/running")"
+                {"EnclaveName": "cofferdam", "State": "RUNNING"%s}]' "$flags"
         else
             echo '[]'
         fi ;;
@@ -117,12 +123,30 @@ grep -q "12 times in a row" "$work/out" ||
 wait
 rm -f "$work/failures" "$work/running"
 
+# One that is listed runs, and in debug mode is ended, also while nitro-cli fails because of another.
+touch "$work/another-hangs"
+rm -f "$work/called"
+(once_started sleep 3; rm -f "$work/another-hangs" "$work/running") &
+try "an enclave beside one that hangs" 1
+grep -q "the enclave ended" "$work/out" && ! grep -q '^terminate-enclave' "$work/called" ||
+    { echo "launcher: the enclave was expected to be left alone: $(cat "$work/out")" >&2; exit 1; }
+wait
+touch "$work/another-hangs"
+try "debug mode beside one that hangs" 3 FLAGS=DEBUG_MODE
+rm -f "$work/another-hangs"
+
 # A flag that AWS adds is told once, and ends nothing; debug mode beside it does.
 rm -f "$work/called"
 once_started rm -f "$work/running" &
 try "an unknown flag" 1 FLAGS=NEW_FLAG
 [ "$(grep -c "not known here: NEW_FLAG" "$work/out")" = 1 ] ||
     { echo "launcher: one line about the flag was expected: $(cat "$work/out")" >&2; exit 1; }
+wait
+rm -f "$work/called"
+once_started rm -f "$work/running" &
+try "no flags at all" 1 FLAGS=ABSENT
+[ "$(grep -c "not known here: absent" "$work/out")" = 1 ] ||
+    { echo "launcher: one line about absent flags was expected: $(cat "$work/out")" >&2; exit 1; }
 wait
 try "debug mode beside another flag" 3 FLAGS="NEW_FLAG|DEBUG_MODE"
 [ ! -f "$work/running" ] || { echo "launcher: an enclave in debug mode was left running" >&2; exit 1; }
