@@ -52,8 +52,6 @@ def values(member, *fields):
     return [bytes.fromhex(case[field]) for case in formats[member] for field in fields]
 
 
-
-
 def todays(document):
     """A document of before mid-2025 as AWS writes it since: its payload's map of indefinite length."""
     frame, length = document[:8], int.from_bytes(document[8:10], "big")
