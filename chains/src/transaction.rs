@@ -69,6 +69,22 @@ impl Transaction {
         }
     }
 
+    /// Takes the previous transactions that came beside a PSBT; other families have none.
+    ///
+    /// # Errors
+    /// [`Refused`] with a tag `transaction.…`
+    pub fn with_previous(self, previous: &[Vec<u8>]) -> Result<Self, Refused> {
+        match self {
+            Self::Bitcoin(transaction) => transaction.with_previous(previous).map(Self::Bitcoin),
+            other if previous.is_empty() => Ok(other),
+            _ => Err(Refused::new(
+                "transaction.encoding",
+                "previous transactions beside a PSBT alone",
+                format!("{} beside another transaction", previous.len()),
+            )),
+        }
+    }
+
     /// Matches the whole template for the keys that shall sign.
     ///
     /// # Errors

@@ -129,6 +129,11 @@ fn psbts_of_embit_and_bitcoinjs_are_shown_with_the_keys_that_are_given() {
         for vector in json_vectors(name).as_array().unwrap() {
             let keys = vector["keys"].as_array().unwrap().iter();
             let options: Vec<&str> = keys.flat_map(|key| ["--public-key", key.as_str().unwrap()]).collect();
+            if let Some(tag) = vector["refused"].as_str() {
+                let said = inspect("bitcoin", text(vector, "psbt"), &options);
+                assert_eq!((said.code, &said.json()["error"]["tag"]), (NOT_VERIFIED, &tag.into()));
+                continue;
+            }
             let view = shown("bitcoin", text(vector, "psbt"), &options);
             let fee = vector["fee"].as_u64().unwrap().to_string();
             assert_eq!(

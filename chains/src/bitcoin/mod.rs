@@ -6,6 +6,7 @@
 mod address;
 mod codec;
 mod destination;
+mod previous;
 mod psbt;
 mod raw;
 mod rules;
@@ -16,6 +17,6 @@ mod template;
 
 pub use address::{BitcoinNetwork, output_key, p2tr, p2wpkh, tap_tweak};
 pub use destination::NotAnAddress;
-pub use psbt::Transaction;
+pub use psbt::{MAX_PSBT, Transaction};
 pub use rules::Rules;
-pub use sweep::Sweep;
+pub use sweep::{Spent, Sweep};

@@ -10,8 +10,8 @@ use k256::{
 use super::{
     BitcoinNetwork,
     codec::{put_bytes, put_compact_size},
-    raw::{RawTransaction, TxOut, txid_text},
-    script::Script,
+    raw::{RawTransaction, TxIn, TxOut, txid_text},
+    script::{Script, describe},
     sighash::{ALL, DEFAULT, Sighashes},
 };
 use crate::{Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer};
@@ -44,6 +44,24 @@ pub(super) struct Spend {
     pub(super) public: k256::PublicKey,
     pub(super) spent: TxOut,
     pub(super) unlock: Unlock,
+    /// Whether the transaction that it spends from was there.
+    pub(super) proven: bool,
+}
+
+/// The output that an input spends, as the signer takes it to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// The position of its key among the request's.
+    pub key: usize,
+    /// The txid, as people write it, and the index.
+    pub outpoint: String,
+    /// Its own address, which is one of the two that its key has.
+    pub address: String,
+    /// Satoshis.
+    pub amount: u64,
+    /// Whether its transaction shows this; otherwise it is a claim of the PSBT, to which every
+    /// signature commits.
+    pub proven: bool,
 }
 
 /// What it takes to spend an output.
@@ -90,6 +108,19 @@ impl Sweep {
 
     pub(super) fn payments(&self) -> &[Payment] {
         &self.payments
+    }
+
+    /// What the inputs spend, in their order.
+    pub fn spent(&self) -> Vec<Spent> {
+        let inputs = self.transaction.inputs.iter().zip(&self.spends);
+        let spent = |(input, spend): (&TxIn, &Spend)| Spent {
+            key: spend.key,
+            outpoint: input.previous.to_string(),
+            address: describe(&spend.spent.script, self.network),
+            amount: spend.spent.amount,
+            proven: spend.proven,
+        };
+        inputs.map(spent).collect()
     }
 
     /// The signed transaction's size in virtual bytes (BIP-141), at most: a P2WPKH signature may

@@ -2,15 +2,18 @@
 //! and nothing else. Own scripts are made from the keys of the request, never taken from the PSBT.
 //!
 //! What an input spends must be known for certain, since the fee is what the outputs leave over.
-//! BIP-143 commits to the amount of the signed input alone: with two PSBTs of one transaction,
-//! each wrong about another input, signatures could be collected that together pay a fee nobody
-//! allowed. So every P2WPKH input brings the transaction that it spends from, whose txid the
-//! signature commits to. BIP-341 commits to the amounts and scripts of *all* inputs: where the
-//! PSBT is wrong about any input, the signatures of all P2TR inputs are void, and so is the
-//! transaction, which needs each of them. That holds for a transaction of both kinds as well: its
-//! P2WPKH inputs are proven, and where a P2TR input is claimed wrongly, nothing that this PSBT
-//! yields completes the transaction; what would is a signature of the same transaction with every
-//! claim true, whose true fee was then checked. So `witness_utxo` suffices on P2TR inputs.
+//! Without the transaction that it spends from, all that a PSBT says of an input is a claim, its kind
+//! included. What is signed then must be worth nothing if the claim is wrong:
+//!
+//! - A BIP-143 signature commits to the amount of its own input alone, and is valid however wrong
+//!   the PSBT is about the others. So where one is made, every input brings its previous
+//!   transaction, whose txid the signature commits to: nothing of that PSBT is a claim.
+//! - A BIP-341 signature commits to the amounts and scripts of all inputs. Where all inputs are
+//!   claimed as P2TR, nothing else is made, and if the PSBT is wrong about any input, none of it is
+//!   valid on the chain.
+//!
+//! So each signature that is worth anything comes of a PSBT that was true, and counted with its true
+//! fee: however many PSBTs of one transaction there are, and whatever each of them claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,9 +43,10 @@ impl Transaction {
     /// Transaction version 1 or 2; a locktime that is a block height (one in the future only
     /// delays, as withholding the transaction would); one of three sequences. Every input spends
     /// a P2WPKH or P2TR (BIP-86) output of one of `keys`, every key owns at least one of them.
-    /// P2WPKH inputs carry `non_witness_utxo`, and are signed with SIGHASH_ALL; P2TR inputs carry
-    /// that or `witness_utxo`, and are signed with SIGHASH_DEFAULT or SIGHASH_ALL. Every output
-    /// pays a script that has an address, and no less than the network relays.
+    /// P2WPKH inputs are signed with SIGHASH_ALL, P2TR inputs with SIGHASH_DEFAULT or SIGHASH_ALL.
+    /// Every input has its previous transaction, inside the PSBT or beside it; where all are P2TR,
+    /// `witness_utxo` is enough. Every output pays a script that has an address, none twice, and no
+    /// less than the network relays.
     ///
     /// # Errors
     /// [`Refused`], with a tag `transaction.bitcoin.…`.
@@ -65,13 +69,8 @@ impl Transaction {
                 format!("none of key {idle}"),
             ));
         }
-        let payments = self
-            .unsigned()
-            .outputs
-            .iter()
-            .enumerate()
-            .map(|(index, output)| payment(index, output, network))
-            .collect::<Result<Vec<_>, _>>()?;
+        check_proven(&spends)?;
+        let payments = payments(&self.unsigned().outputs, network)?;
         let fee = fee(&spends, &payments)?;
         Ok(Sweep::new(network, self.unsigned().clone(), spends, payments, fee))
     }
@@ -145,18 +144,12 @@ impl Owners {
             Script::P2tr(output_key) => unlock_p2tr(index, output_key, public, claims)?,
             Script::P2pkh(_) | Script::P2sh(_) | Script::P2wsh(_) => return Err(refused()),
         };
-        Ok(Spend { key: *key, public: *public, spent: spent.clone(), unlock })
+        let proven = claims.previous.is_some();
+        Ok(Spend { key: *key, public: *public, spent: spent.clone(), unlock, proven })
     }
 }
 
 fn unlock_p2wpkh(index: usize, key_hash: [u8; 20], claims: InputClaims<'_>) -> Result<Unlock, Refused> {
-    if claims.previous.is_none() {
-        return Err(Refused::new(
-            "transaction.bitcoin.utxo",
-            "non_witness_utxo for a P2WPKH input",
-            format!("none in input {index}"),
-        ));
-    }
     if let Some(kind) = claims.sighash_type
         && kind != u32::from(ALL)
     {
@@ -194,27 +187,64 @@ fn refused_internal_key(index: usize, allowed: &str) -> Refused {
     Refused::new("transaction.bitcoin.internal_key", allowed, format!("another in input {index}"))
 }
 
-/// The output that an input spends: of the transaction with the input's txid where the PSBT has
-/// it, otherwise as the PSBT claims.
+/// Where one input is P2WPKH, the previous transaction of every input must be there.
+fn check_proven(spends: &[Spend]) -> Result<(), Refused> {
+    let only_claimed = spends.iter().position(|spend| !spend.proven);
+    let p2wpkh = spends.iter().position(|spend| matches!(spend.unlock, Unlock::P2wpkh { .. }));
+    let (Some(index), Some(p2wpkh)) = (only_claimed, p2wpkh) else { return Ok(()) };
+    Err(Refused::new(
+        "transaction.bitcoin.utxo",
+        format!("the previous transaction of every input (non_witness_utxo), as input {p2wpkh} is P2WPKH"),
+        format!("none of input {index}"),
+    ))
+}
+
+/// The output that an input spends: of the transaction with the input's txid where that is there,
+/// otherwise as the PSBT claims.
 fn spent_output<'a>(index: usize, input: &TxIn, claims: InputClaims<'a>) -> Result<&'a TxOut, Refused> {
     let refused = |allowed: String, found: &str| {
         Refused::new("transaction.bitcoin.utxo", allowed, format!("{found} in input {index}"))
     };
-    let Some(previous) = claims.previous else {
-        return claims.spent.ok_or_else(|| refused("non_witness_utxo or witness_utxo".into(), "neither"));
+    let output = match (claims.previous, claims.spent) {
+        (None, None) => return Err(refused("non_witness_utxo or witness_utxo".into(), "neither")),
+        (None, Some(claimed)) => claimed,
+        (Some(previous), claimed) => {
+            if previous.txid() != input.previous.txid {
+                let allowed = format!("non_witness_utxo with the txid of {}", input.previous);
+                return Err(refused(allowed, "another transaction"));
+            }
+            let Some(output) = previous.output(input.previous.index) else {
+                let allowed = format!("an output of index {}", input.previous.index);
+                return Err(refused(allowed, "no such output"));
+            };
+            if claimed.is_some_and(|claimed| claimed != output) {
+                let allowed = "witness_utxo as in the previous transaction".into();
+                return Err(refused(allowed, "another amount or script"));
+            }
+            output
+        }
     };
-    if previous.txid() != input.previous.txid {
-        let allowed = format!("non_witness_utxo with the txid of {}", input.previous);
-        return Err(refused(allowed, "another transaction"));
-    }
-    let output = usize::try_from(input.previous.index).ok().and_then(|at| previous.outputs.get(at));
-    let Some(output) = output else {
-        return Err(refused(format!("an output of index {}", input.previous.index), "no such output"));
-    };
-    if claims.spent.is_some_and(|claimed| claimed != output) {
-        return Err(refused("witness_utxo as in non_witness_utxo".into(), "another amount or script"));
+    if output.amount == 0 {
+        let found = format!("0 in input {index}");
+        return Err(Refused::new("transaction.bitcoin.amount", "inputs of more than 0 satoshis", found));
     }
     Ok(output)
+}
+
+/// The outputs, no two of them to one destination: whoever reads an address and an amount has read
+/// all that it is paid.
+fn payments(outputs: &[TxOut], network: BitcoinNetwork) -> Result<Vec<Payment>, Refused> {
+    let mut seen = BTreeSet::new();
+    let mut payments = Vec::new();
+    for (index, output) in outputs.iter().enumerate() {
+        let payment = payment(index, output, network)?;
+        if !seen.insert(payment.script) {
+            let found = format!("{} again in output {index}", payment.script.address(network));
+            return Err(Refused::new("transaction.bitcoin.destination", "each destination once", found));
+        }
+        payments.push(payment);
+    }
+    Ok(payments)
 }
 
 /// An output that may be made at all; whether this one may be is the policy's matter.

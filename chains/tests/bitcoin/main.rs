@@ -6,6 +6,8 @@
 mod consensus;
 mod malformed;
 mod oracle;
+mod pooled;
+mod previous;
 mod properties;
 mod refused;
 mod rules;

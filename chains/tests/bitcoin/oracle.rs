@@ -43,7 +43,7 @@ prop_compose! {
         version in 1i32..=2,
         height in 0u32..500_000_000,
         sequences in prop::collection::vec(0xffff_fffdu32..=u32::MAX, 7),
-        parts in prop::collection::vec((0usize..6, 546u64..700), 1..4),
+        parts in prop::collection::btree_map(0usize..6, 546u64..700, 1..4),
     ) -> Case {
         let mut case = Case::new(&coins);
         case.transaction.version = if version == 1 { Version::ONE } else { Version::TWO };

@@ -3,7 +3,7 @@
 
 use chains::{
     SigningInput,
-    bitcoin::{Sweep, Transaction},
+    bitcoin::{MAX_PSBT, Sweep, Transaction},
 };
 use proptest::{prelude::*, sample::Index};
 
@@ -177,7 +177,7 @@ fn every_byte_changed_and_every_cut_keeps_the_rule() {
 #[test]
 fn what_is_long_or_promises_to_be_long_is_refused_before_memory_is_taken_for_it() {
     let magic = b"psbt\xff".as_slice();
-    assert!(Transaction::parse(&vec![0xff; 768 * 1024 + 1]).is_err());
+    assert!(Transaction::parse(&vec![0xff; MAX_PSBT + 1]).is_err());
     // A key, a value, inputs, outputs and witnesses of 2^64 − 1.
     let huge = [0xff; 9];
     assert!(Transaction::parse(&[magic, &huge].concat()).is_err());

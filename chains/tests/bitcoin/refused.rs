@@ -82,7 +82,10 @@ fn script_path_spends_are_refused() {
         bitcoin::PublicKey::from_slice(&public(&secret(1)).to_bytes()).unwrap().inner.x_only_public_key().0;
     let root = bitcoin::hashes::Hash::from_byte_array([7; 32]);
     let committed = ScriptBuf::new_p2tr(&secp, own, Some(root));
-    let found = tag_of_case(|case| case.previous[P2TR].output[1].script_pubkey = committed.clone());
+    let found = tag_of_case(|case| {
+        case.previous[P2TR].output[1].script_pubkey = committed.clone();
+        case.transaction.input[P2TR].previous_output.txid = case.previous[P2TR].compute_txid();
+    });
     assert_eq!(found, "transaction.bitcoin.owner");
     // What the PSBT says is the internal key must be.
     let other = tag_of(|maps| maps.inputs[P2TR].push(pair(0x17, &[7; 32])));
@@ -92,21 +95,70 @@ fn script_path_spends_are_refused() {
 }
 
 #[test]
-fn a_p2wpkh_input_without_the_transaction_it_spends_from_is_refused() {
-    let missing = tag_of(|maps| Maps::remove(&mut maps.inputs[P2WPKH], 0x00));
-    assert_eq!(missing, "transaction.bitcoin.utxo");
-    let neither = tag_of(|maps| Maps::remove(&mut maps.inputs[P2TR], 0x01));
-    assert_eq!(neither, "transaction.bitcoin.utxo");
-    // Without witness_utxo it is enough.
+fn beside_a_p2wpkh_input_every_input_brings_the_transaction_it_spends_from() {
+    // Also the P2TR ones: that they are is a claim.
+    for input in 0..5 {
+        let missing = tag_of(|maps| Maps::remove(&mut maps.inputs[input], 0x00));
+        assert_eq!(missing, "transaction.bitcoin.utxo", "{input}");
+    }
+    // It is enough without witness_utxo.
     let case = Case::mixed();
     let mut maps = case.psbt(0);
-    Maps::remove(&mut maps.inputs[P2WPKH], 0x01);
-    let sweep = case.match_bytes(&maps.to_bytes()).unwrap();
-    assert_eq!(sweep.signing_inputs(), case.sweep(0).unwrap().signing_inputs());
-    // And so it is for P2TR.
-    Maps::set(&mut maps.inputs[P2TR], 0x00, &serialize(&case.previous[P2TR]));
-    Maps::remove(&mut maps.inputs[P2TR], 0x01);
-    assert_eq!(case.match_bytes(&maps.to_bytes()).unwrap(), sweep);
+    maps.inputs.iter_mut().for_each(|input| Maps::remove(input, 0x01));
+    assert_eq!(case.match_bytes(&maps.to_bytes()).unwrap(), case.sweep(0).unwrap());
+}
+
+#[test]
+fn inputs_that_are_all_p2tr_need_one_of_the_two() {
+    let coin = |key, amount| Coin { key, form: Form::P2tr, amount };
+    let case = Case::new(&[coin(0, 50_000), coin(1, 70_000)]);
+    let claimed = case.sweep(0).unwrap();
+    assert!(claimed.spent().iter().all(|spent| !spent.proven));
+    for version in [0, 2] {
+        let mut maps = case.psbt(version);
+        Maps::remove(&mut maps.inputs[1], 0x01);
+        assert_eq!(tag(&case, &maps), "transaction.bitcoin.utxo");
+        Maps::set(&mut maps.inputs[1], 0x00, &serialize(&case.previous[1]));
+        let proven = case.match_bytes(&maps.to_bytes()).unwrap();
+        assert_eq!(proven.signing_inputs(), claimed.signing_inputs());
+        assert_eq!(proven.spent().iter().map(|spent| spent.proven).collect::<Vec<_>>(), [false, true]);
+    }
+}
+
+#[test]
+fn inputs_of_nothing_are_refused() {
+    for input in [P2WPKH, P2TR] {
+        let found = tag_of_case(|case| {
+            case.previous[input].output[1].value = Amount::ZERO;
+            case.transaction.input[input].previous_output.txid = case.previous[input].compute_txid();
+            case.transaction.output[0].value = Amount::from_sat(1000);
+        });
+        assert_eq!(found, "transaction.bitcoin.amount");
+    }
+    // As a claim, where a claim is enough.
+    let coin = |key, amount| Coin { key, form: Form::P2tr, amount };
+    let case = Case::new(&[coin(0, 50_000), coin(1, 0)]);
+    for version in [0, 2] {
+        assert_eq!(tag(&case, &case.psbt(version)), "transaction.bitcoin.amount");
+    }
+}
+
+#[test]
+fn a_destination_stands_in_a_transaction_once() {
+    let again = |case: &mut Case| {
+        case.transaction.output[0].value = Amount::from_sat(40_000);
+        case.transaction.output.push(case.transaction.output[0].clone());
+    };
+    assert_eq!(tag_of_case(again), "transaction.bitcoin.destination");
+    let mut case = Case::mixed();
+    again(&mut case);
+    case.transaction.output[1].value = Amount::from_sat(50_000);
+    let refused = case.sweep(0).unwrap_err();
+    assert_eq!(refused.tag, "transaction.bitcoin.destination", "of another amount");
+    assert!(refused.found.starts_with("bcrt1q") && refused.found.ends_with("again in output 1"), "{refused}");
+    // The other address of the same key is another destination.
+    case.transaction.output[1].script_pubkey = script(&secret(2000), Form::P2tr);
+    case.sweep(0).unwrap();
 }
 
 #[test]
@@ -117,14 +169,22 @@ fn a_previous_transaction_that_is_another_is_refused() {
     amount.output[1].value = Amount::from_sat(49_999);
     let mut version = case.previous[P2WPKH].clone();
     version.version = Version::ONE;
-    for previous in [of_another_input, serialize(&amount), serialize(&version)] {
+    for previous in [of_another_input.clone(), serialize(&amount), serialize(&version)] {
         let found = tag_of(|maps| {
             Maps::remove(&mut maps.inputs[P2WPKH], 0x01);
             Maps::set(&mut maps.inputs[P2WPKH], 0x00, &previous);
         });
         assert_eq!(found, "transaction.bitcoin.utxo");
     }
-    // On a P2TR input it need not be there, but must be true where it is.
+    // Where it need not be there, it must be true all the same.
+    let mut taproot = Case::one(Form::P2tr);
+    let mut maps = taproot.psbt(0);
+    Maps::set(&mut maps.inputs[0], 0x00, &of_another_input);
+    assert_eq!(tag(&taproot, &maps), "transaction.bitcoin.utxo");
+    taproot.transaction.input[0].previous_output.vout = 2;
+    Maps::set(&mut maps.global, 0x00, &serialize(&taproot.transaction));
+    Maps::set(&mut maps.inputs[0], 0x00, &serialize(&taproot.previous[0]));
+    assert_eq!(tag(&taproot, &maps), "transaction.bitcoin.utxo");
     let of_another_input = serialize(&case.previous[3]);
     let found = tag_of(|maps| Maps::set(&mut maps.inputs[P2TR], 0x00, &of_another_input));
     assert_eq!(found, "transaction.bitcoin.utxo");

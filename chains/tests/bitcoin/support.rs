@@ -116,7 +116,7 @@ impl Case {
         self.previous.iter().map(|previous| previous.output[1].clone()).collect()
     }
 
-    /// The PSBT, of version 0 or 2.
+    /// The PSBT, of version 0 or 2. Where all inputs are P2TR, without previous transactions.
     pub(crate) fn psbt(&self, version: u32) -> Maps {
         let transaction = &self.transaction;
         let mut maps = Maps::default();
@@ -129,9 +129,10 @@ impl Case {
             maps.global.push(pair(0x05, &[u8::try_from(transaction.output.len()).unwrap()]));
             maps.global.push(pair(0xfb, &2u32.to_le_bytes()));
         }
-        for ((input, previous), coin) in transaction.input.iter().zip(&self.previous).zip(&self.coins) {
+        let proven = self.coins.iter().any(|coin| coin.form == Form::P2wpkh);
+        for (input, previous) in transaction.input.iter().zip(&self.previous) {
             let mut map = Vec::new();
-            if coin.form == Form::P2wpkh {
+            if proven {
                 map.push(pair(0x00, &serialize(previous)));
             }
             map.push(pair(0x01, &serialize(&previous.output[1])));

@@ -35,8 +35,11 @@ function deposit(counter, kind, amount) {
   return tx;
 }
 
-function sweep(name, kinds, { sequence, locktime, sighash } = {}) {
+// Where one input is p2wpkh, every input has its previous transaction; what is to be refused leaves it
+// out on those that are p2tr.
+function sweep(name, kinds, { sequence, locktime, sighash, refused } = {}) {
   const psbt = new bitcoin.Psbt();
+  const proven = refused === undefined && kinds.some(([, kind]) => kind === "p2wpkh");
   if (locktime !== undefined) psbt.setLocktime(locktime);
   for (const [counter, kind, amount] of kinds) {
     const previous = deposit(counter, kind, amount);
@@ -48,6 +51,7 @@ function sweep(name, kinds, { sequence, locktime, sighash } = {}) {
       input.bip32Derivation = [{ masterFingerprint: Buffer.alloc(4, 9), path: "m/1'/2", pubkey: pair.publicKey }];
     } else {
       Object.assign(input, { witnessUtxo, tapInternalKey: xOnly(pair) });
+      if (proven) input.nonWitnessUtxo = previous.toBuffer();
     }
     if (sighash !== undefined) input.sighashType = sighash;
     psbt.addInput(input);
@@ -80,6 +84,7 @@ function sweep(name, kinds, { sequence, locktime, sighash } = {}) {
     txid: tx.getId(),
     transaction: tx.toHex(),
     vsize: tx.virtualSize(),
+    refused,
   };
 }
 
@@ -93,6 +98,8 @@ const cases = [
   sweep("one p2wpkh", [[1, "p2wpkh", 100000]]),
   sweep("one p2tr", [[1, "p2tr", 100000]], { sequence: 0xfffffffd }),
   sweep("mixed", mixed, { sequence: 0xfffffffe, locktime: 880000 }),
+  sweep("mixed, no previous transactions of p2tr", mixed, { refused: "transaction.bitcoin.utxo" }),
+  sweep("all p2tr", mixed.map(([counter, , amount]) => [counter, "p2tr", amount])),
   sweep("mixed, SIGHASH_ALL", mixed, { sighash: bitcoin.Transaction.SIGHASH_ALL }),
 ];
 process.stdout.write(JSON.stringify(cases, null, 1) + "\n");

@@ -32,8 +32,10 @@ def deposit(counter, kind, amount):
     return Transaction(2, [spent], [change, TransactionOutput(amount, pays)], 0)
 
 
-def case(name, version, kinds, sequence=0xFFFFFFFD, locktime=0, tx_version=2, taproot_previous=False, sighash=None):
-    """kinds: (counter of the key, p2wpkh or p2tr, amount) for each input."""
+def case(name, version, kinds, sequence=0xFFFFFFFD, locktime=0, tx_version=2, refused=None, sighash=None):
+    """kinds: (counter of the key, p2wpkh or p2tr, amount) for each input. Where one is p2wpkh, every
+    input has its previous transaction; what is to be refused leaves it out on those that are p2tr."""
+    proven = refused is None and any(kind == "p2wpkh" for _, kind, _ in kinds)
     previous = [deposit(*kind) for kind in kinds]
     collection = script.p2wpkh(key(2000).get_public_key())
     taproot = script.p2tr(key(2001).get_public_key())
@@ -51,7 +53,7 @@ def case(name, version, kinds, sequence=0xFFFFFFFD, locktime=0, tx_version=2, ta
             scope.non_witness_utxo = previous[index]
             scope.bip32_derivations[public] = path
         else:
-            if taproot_previous:
+            if proven:
                 scope.non_witness_utxo = previous[index]
             scope.taproot_internal_key = public
             scope.taproot_bip32_derivations[public] = ([], path)
@@ -86,6 +88,7 @@ def case(name, version, kinds, sequence=0xFFFFFFFD, locktime=0, tx_version=2, ta
         "signatures": signatures,
         "txid": signed.txid().hex(),
         "transaction": signed.serialize().hex(),
+        **({"refused": refused} if refused else {}),
     }
 
 
@@ -96,7 +99,9 @@ for version in [None, 2]:
     cases.append(case(f"{label}, one p2wpkh", version, [(1, "p2wpkh", 100000)], sequence=0xFFFFFFFF))
     cases.append(case(f"{label}, one p2tr", version, [(1, "p2tr", 100000)]))
     cases.append(case(f"{label}, mixed", version, mixed, locktime=880000, sequence=0xFFFFFFFE))
-    cases.append(case(f"{label}, mixed, previous transactions everywhere", version, mixed, taproot_previous=True))
+    utxo = "transaction.bitcoin.utxo"
+    cases.append(case(f"{label}, mixed, no previous transactions of p2tr", version, mixed, refused=utxo))
+    cases.append(case(f"{label}, all p2tr", version, [(1, "p2tr", 70000), (2, "p2tr", 90001), (1, "p2tr", 600)]))
     cases.append(case(f"{label}, SIGHASH_ALL everywhere", version, mixed, sighash=1))
 cases.append(case("version 0, transaction version 1", None, [(4, "p2wpkh", 5000), (5, "p2wpkh", 6000)], tx_version=1))
 json.dump(cases, sys.stdout, indent=1)

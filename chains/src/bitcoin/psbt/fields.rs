@@ -9,6 +9,7 @@ use crate::{
     Refused,
     bitcoin::{
         codec::{Reader, malformed, put_compact_size},
+        previous::Previous,
         raw::{RawTransaction, TxOut, money},
     },
 };
@@ -78,7 +79,7 @@ pub(super) enum GlobalField {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum InputField {
     /// 0x00
-    NonWitnessUtxo(RawTransaction),
+    NonWitnessUtxo(Previous),
     /// 0x01
     WitnessUtxo(TxOut),
     /// 0x03
@@ -175,7 +176,7 @@ impl Field for GlobalField {
 impl Field for InputField {
     fn read(pair: &Pair<'_>) -> Result<Self, Refused> {
         Ok(match pair.kind {
-            0x00 => Self::NonWitnessUtxo(RawTransaction::parse(pair.plain()?)?),
+            0x00 => Self::NonWitnessUtxo(Previous::parse(pair.plain()?)?),
             0x01 => {
                 let mut reader = Reader::new(pair.plain()?);
                 let output = TxOut::read(&mut reader)?;
@@ -197,7 +198,7 @@ impl Field for InputField {
 
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Self::NonWitnessUtxo(transaction) => put_pair(out, 0x00, &[], &transaction.to_bytes()),
+            Self::NonWitnessUtxo(previous) => put_pair(out, 0x00, &[], &previous.to_bytes()),
             Self::WitnessUtxo(output) => {
                 let mut value = Vec::new();
                 output.put(&mut value);

@@ -17,14 +17,16 @@ use pair::{FIELD, Place, check_count, put_map, read_map};
 
 use super::{
     codec::{Reader, malformed},
+    previous::{Beside, Previous},
     raw::{OutPoint, RawTransaction, TxIn, TxOut, txid_text},
 };
 use crate::Refused;
 
 const MAGIC: [u8; 5] = *b"psbt\xff";
 
-/// No PSBT is longer.
-const MOST_BYTES: usize = 768 * 1024;
+/// The longest PSBT, in bytes, and the most that previous transactions beside it take together. In
+/// base64, with the names of 100 keys, it is as long as what asks for signatures may be.
+pub const MAX_PSBT: usize = 544 * 1024;
 
 /// A PSBT that nobody has signed yet. Its order of fields is kept, so that [`Transaction::to_bytes`]
 /// is what was parsed.
@@ -34,12 +36,13 @@ pub struct Transaction {
     inputs: Vec<Vec<InputField>>,
     outputs: Vec<Vec<OutputField>>,
     unsigned: RawTransaction,
+    beside: Beside,
 }
 
 /// What an input says of the output that it spends, and how it is to be signed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct InputClaims<'a> {
-    pub(super) previous: Option<&'a RawTransaction>,
+    pub(super) previous: Option<&'a Previous>,
     pub(super) spent: Option<&'a TxOut>,
     pub(super) sighash_type: Option<u32>,
     pub(super) internal_key: Option<&'a [u8; 32]>,
@@ -51,8 +54,8 @@ impl Transaction {
     /// # Errors
     /// [`Refused`], with a tag `transaction.bitcoin.…`.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        if bytes.len() > MOST_BYTES {
-            return Err(malformed(format!("at most {MOST_BYTES} bytes"), format!("{} bytes", bytes.len())));
+        if bytes.len() > MAX_PSBT {
+            return Err(malformed(format!("at most {MAX_PSBT} bytes"), format!("{} bytes", bytes.len())));
         }
         let mut reader = Reader::new(bytes);
         if reader.array().ok() != Some(MAGIC) {
@@ -71,14 +74,33 @@ impl Transaction {
         }
         reader.finish("the PSBT")?;
         let unsigned = header.unsigned(&inputs, &outputs)?;
-        let this = Self { global, inputs, outputs, unsigned };
+        let this = Self { global, inputs, outputs, unsigned, beside: Beside::default() };
         if this.to_bytes() != bytes {
             return Err(malformed("the one encoding of what it says", "another"));
         }
         Ok(this)
     }
 
-    /// What was parsed.
+    /// Takes the previous transactions that came beside the PSBT, none of whose inputs has its own
+    /// then: each as the network writes it without its witness, each once, each one that an input
+    /// spends from. They count as if they were inside.
+    ///
+    /// # Errors
+    /// [`Refused`], with a tag `transaction.bitcoin.…`.
+    pub fn with_previous(mut self, previous: &[Vec<u8>]) -> Result<Self, Refused> {
+        let inside = |fields: &Vec<InputField>| {
+            fields.iter().any(|field| matches!(field, InputField::NonWitnessUtxo(_)))
+        };
+        if let Some(index) = self.inputs.iter().position(inside)
+            && !previous.is_empty()
+        {
+            return Err(Beside::refuse_inside(index));
+        }
+        self.beside = Beside::parse(previous, &self.unsigned.inputs)?;
+        Ok(self)
+    }
+
+    /// The PSBT that was parsed.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         put_map(&mut out, &self.global);
@@ -107,8 +129,9 @@ impl Transaction {
 
     /// The inputs of the transaction, each with what the PSBT says of it.
     pub(super) fn inputs(&self) -> impl Iterator<Item = (&TxIn, InputClaims<'_>)> {
-        let claims = self.inputs.iter().map(|fields| {
-            let mut claims = InputClaims::default();
+        self.unsigned.inputs.iter().zip(&self.inputs).map(|(input, fields)| {
+            let previous = self.beside.get(&input.previous.txid);
+            let mut claims = InputClaims { previous, ..InputClaims::default() };
             for field in fields {
                 match field {
                     InputField::NonWitnessUtxo(previous) => claims.previous = Some(previous),
@@ -118,9 +141,8 @@ impl Transaction {
                     _ => {}
                 }
             }
-            claims
-        });
-        self.unsigned.inputs.iter().zip(claims)
+            (input, claims)
+        })
     }
 }
 
