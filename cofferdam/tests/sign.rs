@@ -148,6 +148,91 @@ fn a_batch_goes_in_parts_and_each_line_has_its_answer() {
     assert_eq!(run(&parent, &both, &[]).code, UNUSABLE);
 }
 
+/// PSBTs of embit, each with its previous transactions inside.
+fn psbts() -> Vec<String> {
+    let all: Value = serde_json::from_slice(&fs::read(vector("bitcoin/psbt-embit.json")).unwrap()).unwrap();
+    let mixed =
+        all.as_array().unwrap().iter().filter(|case| case["name"].as_str().unwrap().ends_with("mixed"));
+    mixed.map(|case| case["psbt"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn previous_transactions_go_beside_a_psbt() {
+    let parent = Parent::start(|request| {
+        let body = request.json();
+        match body["signatures"].as_array() {
+            Some(all) => Answer::json(200, &json!({"signatures": vec![signed("1"); all.len()]})),
+            None => Answer::json(200, &signed("1")),
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, contents: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, contents).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let split = cofferdam(&["--json", "transaction", "split", &psbts()[0]]).json();
+    let previous: Vec<&str> = split["previous_transactions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect();
+    let psbt = split["transaction"].as_str().unwrap();
+    let listed = file("previous", &previous.join("\n"));
+    let sign = ["sign", "--chain", "bitcoin", "--key-id", KEY, psbt, "--previous", &listed];
+    assert_eq!(run(&parent, &sign, &[]).code, VERIFIED);
+    let asked = json!({
+        "chain": "bitcoin", "keys": [KEY], "transaction": psbt, "previous_transactions": previous,
+    });
+    assert_eq!(parent.seen()[0].json(), asked);
+    // In a batch as a member, in any spelling; whole PSBTs stay as they are.
+    let upper: Vec<String> = previous.iter().map(|text| text.to_uppercase()).collect();
+    let mut spelled = asked.clone();
+    spelled["previous_transactions"] = json!(upper);
+    let whole = json!({"chain": "bitcoin", "keys": [KEY], "transaction": psbts()[1]});
+    let batch = file("batch", &format!("{spelled}\n{whole}\n"));
+    assert_eq!(run(&parent, &["sign", "--batch", &batch], &[]).code, VERIFIED);
+    let sent = &parent.seen()[1].json()["signatures"];
+    assert_eq!(sent[0], asked);
+    assert!(sent[1].get("previous_transactions").is_none(), "{sent}");
+    assert_eq!(run(&parent, &["sign", "--batch", &batch, "--previous", &listed], &[]).code, UNUSABLE);
+}
+
+#[test]
+fn a_psbt_that_is_too_long_is_split_and_one_that_stays_so_is_not_sent() {
+    let parent = Parent::start(|_| Answer::json(200, &signed("1")));
+    let folder = tempfile::tempdir().unwrap();
+    // A PSBT of version 2 whose inputs all spend from one transaction of 9 kB, or from their own.
+    let psbt = |inputs: u8, own: bool| {
+        let mut psbt = [&b"psbt\xff\x01\x04\x01"[..], &[inputs], b"\x01\x05\x01\x01\x00"].concat();
+        for number in 0..inputs {
+            let script = [if own { number } else { 0 }; 8_900];
+            let output = [&[0; 8][..], &[0xfd], &8_900u16.to_le_bytes(), &script].concat();
+            let input = [&[1][..], &[3; 36], &[0], &[0xff; 4]].concat();
+            let previous = [&[2, 0, 0, 0][..], &input, &[1], &output, &[0; 4]].concat();
+            let length = u16::try_from(previous.len()).unwrap().to_le_bytes();
+            psbt.extend([&[1, 0, 0xfd][..], &length, &previous, &[0]].concat());
+        }
+        let file = folder.path().join("psbt");
+        fs::write(&file, BASE64.encode(&[&psbt[..], &[0]].concat())).unwrap();
+        format!("@{}", file.display())
+    };
+    let sign = |transaction: &str| {
+        run(&parent, &["sign", "--chain", "bitcoin", "--key-id", KEY, transaction], &["--json"])
+    };
+    assert_eq!(sign(&psbt(60, true)).code, VERIFIED);
+    assert!(parent.seen()[0].json().get("previous_transactions").is_none(), "it has room as it is");
+    assert_eq!(sign(&psbt(100, false)).code, VERIFIED);
+    let sent = parent.seen()[1].json();
+    assert_eq!(sent["previous_transactions"].as_array().unwrap().len(), 1);
+    assert!(sent["transaction"].as_str().unwrap().len() < 300);
+    let said = sign(&psbt(100, true));
+    assert_eq!((said.code, parent.seen().len()), (UNUSABLE, 2));
+    let message = said.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("753600 bytes") && message.contains("fewer outputs"), "{message}");
+}
+
 #[test]
 fn an_answer_for_fewer_transactions_is_found() {
     let parent = Parent::start(|_| Answer::json(200, &json!({"signatures": []})));

@@ -147,6 +147,14 @@ fn psbts_of_embit_and_bitcoinjs_are_shown_with_the_keys_that_are_given() {
             assert_eq!(paid, outputs);
             let inputs = vector["inputs"].as_array().unwrap();
             assert_eq!(view["signing"].as_array().unwrap().len(), inputs.len());
+            let claimed = !inputs.iter().any(|input| input[1] == "p2wpkh");
+            for (shown, input) in view["inputs"].as_array().unwrap().iter().zip(inputs) {
+                let of = |field: &str| &shown[field];
+                let key = &view["keys"][usize::try_from(input[0].as_u64().unwrap()).unwrap()];
+                let own = if input[1] == "p2tr" { &key["taproot_address"] } else { &key["address"] };
+                assert_eq!((of("address"), of("key")), (own, &input[0]), "under its own address");
+                assert_eq!((of("amount"), of("proven")), (&input[2].to_string().into(), &(!claimed).into()));
+            }
             let txid = view["details"].as_array().unwrap().iter().find(|detail| detail["name"] == "txid");
             assert_eq!(txid.unwrap()["value"], vector["txid"]);
         }
@@ -174,6 +182,55 @@ fn a_psbt_that_names_its_keys_is_shown_by_them_and_no_other_is() {
     let said = inspect("bitcoin", &unnamed, &[]);
     assert_eq!(said.code, UNUSABLE);
     assert!(text(&said.json()["error"], "message").contains("--public-key"), "{}", said.out);
+}
+
+#[test]
+fn what_is_spent_is_shown_under_its_own_address_and_a_claim_as_a_claim() {
+    let embit = json_vectors("bitcoin/psbt-embit.json");
+    let named = |name: &str| embit.as_array().unwrap().iter().find(|case| case["name"] == name).unwrap();
+    let people = |case: &Value| {
+        let said = cofferdam(&["transaction", "inspect", "--chain", "bitcoin", text(case, "psbt")]);
+        assert_eq!(said.code, VERIFIED, "{}", said.err);
+        said.out
+    };
+    let taproot = people(named("version 0, all p2tr"));
+    assert_eq!(taproot.matches(", as the PSBT claims").count(), 3, "{taproot}");
+    assert!(taproot.contains("what is spent is a claim of the PSBT"), "{taproot}");
+    // The destinations are one of each kind; what is spent and signed is P2TR alone.
+    assert_eq!((taproot.matches("bc1q").count(), taproot.matches("bc1p").count()), (1, 7), "{taproot}");
+    let mixed = people(named("version 0, mixed"));
+    assert!(!mixed.contains("claim"), "{mixed}");
+    assert_eq!((mixed.matches("bc1q").count(), mixed.matches("bc1p").count()), (7, 5), "{mixed}");
+}
+
+#[test]
+fn a_psbt_is_split_and_inspected_with_its_previous_transactions_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("previous");
+    let embit = json_vectors("bitcoin/psbt-embit.json");
+    let mixed = embit.as_array().unwrap().iter().find(|case| case["name"] == "version 2, mixed").unwrap();
+    let said = cofferdam(&["transaction", "split", text(mixed, "psbt")]);
+    assert_eq!(said.code, VERIFIED, "{}", said.err);
+    let (psbt, previous) = said.out.split_once('\n').unwrap();
+    assert_eq!(previous.lines().count(), 5);
+    fs::write(&file, previous).unwrap();
+    let beside = shown("bitcoin", psbt, &["--previous", file.to_str().unwrap()]);
+    assert_eq!(beside, shown("bitcoin", text(mixed, "psbt"), &[]));
+    let as_json = cofferdam(&["--json", "transaction", "split", text(mixed, "psbt")]).json();
+    let lines: Vec<&str> = previous.lines().collect();
+    assert_eq!(as_json, json!({"transaction": psbt, "previous_transactions": lines}));
+    // Both at once, one missing, on another chain, no hexadecimal, no PSBT.
+    let refused = |psbt: &str, tag: &str| {
+        let said = inspect("bitcoin", psbt, &["--previous", file.to_str().unwrap()]);
+        assert_eq!((said.code, &said.json()["error"]["tag"]), (NOT_VERIFIED, &tag.into()));
+    };
+    refused(text(mixed, "psbt"), "transaction.bitcoin.previous");
+    fs::write(&file, lines[1..].join("\n")).unwrap();
+    refused(psbt, "transaction.bitcoin.utxo");
+    assert_eq!(inspect("evm", "0x02", &["--previous", file.to_str().unwrap()]).code, UNUSABLE);
+    fs::write(&file, "zz").unwrap();
+    assert_eq!(inspect("bitcoin", psbt, &["--previous", file.to_str().unwrap()]).code, UNUSABLE);
+    assert_eq!(cofferdam(&["transaction", "split", "AAAA"]).code, UNUSABLE);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chains::{Amount, Check, PublicKey, Refused, Summary, Sweep, Transaction, Transfer};
 use protocol::{
     KeyId, Refusal, RefusalCode, SignedTransaction,
-    api::{self, SignatureRequest},
+    api::{self, BodyError, SignatureRequest},
     log::OperationName,
     policy::RuleSet,
 };
@@ -145,10 +145,11 @@ impl Signing {
         }
         let rules = one_rule_set(task.keys.iter().map(|key| policy.rules_for(&key.path(), &key.key_id())))?;
         findings.rules = Some(rules.name().to_owned());
-        let bytes = api::decode_transaction(request.chain, &request.transaction).map_err(|error| {
-            Refusal::new(RefusalCode::TransactionRefused, error.to_string()).tagged("transaction.encoding")
-        })?;
-        let transaction = Transaction::parse(request.chain, &bytes).map_err(refused_transaction)?;
+        let bytes = api::decode_transaction(request.chain, &request.transaction).map_err(unreadable)?;
+        let previous = api::decode_previous(&request.previous_transactions).map_err(unreadable)?;
+        let transaction = Transaction::parse(request.chain, &bytes)
+            .and_then(|transaction| transaction.with_previous(&previous))
+            .map_err(refused_transaction)?;
         let opened: Vec<(PrivateKey, PublicKey)> =
             task.keys.iter().map(Sealed::open).collect::<Result<_, _>>()?;
         let (keys, public_keys): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
@@ -165,7 +166,7 @@ impl Signing {
         if let Some(denied) = findings.checks.iter().find_map(Check::refusal) {
             return Err(Refusal::new(RefusalCode::Denied, denied.to_string()).tagged(denied.tag));
         }
-        let hash = transaction_hash(&request.keys, &bytes);
+        let hash = transaction_hash(&request.keys, &previous, &bytes);
         findings.transaction = Some(hash);
         let meters = rules_of_chain.meters(&sweep);
         let counted = if count {
@@ -293,15 +294,24 @@ fn one_rule_set<'p>(mut sets: impl Iterator<Item = Option<&'p RuleSet>>) -> Resu
     Ok(first)
 }
 
-/// What makes a transaction the same: its keys and its bytes.
-fn transaction_hash(keys: &[KeyId], bytes: &[u8]) -> [u8; 32] {
+/// What makes a transaction the same: its keys, its bytes and all that came beside them.
+fn transaction_hash(keys: &[KeyId], previous: &[Vec<u8>], bytes: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update((keys.len() as u64).to_be_bytes());
     for key in keys {
         hash.update(key.as_bytes());
     }
+    hash.update((previous.len() as u64).to_be_bytes());
+    for previous in previous {
+        hash.update((previous.len() as u64).to_be_bytes());
+        hash.update(previous);
+    }
     hash.update(bytes);
     hash.finalize().into()
+}
+
+fn unreadable(error: BodyError) -> Refusal {
+    Refusal::new(RefusalCode::TransactionRefused, error.to_string()).tagged("transaction.encoding")
 }
 
 fn refused_transaction(refused: Refused) -> Refusal {
@@ -318,5 +328,29 @@ fn exceeded(exceeded: Exceeded) -> Refusal {
             let text = "fewer keys in use within 24 hours were expected";
             Refusal::new(RefusalCode::Overloaded, text).tagged("policy.velocity_memory")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_another_with_anything_else_beside_it() {
+        let hash = |previous: &[&[u8]], bytes: &[u8]| {
+            let previous: Vec<Vec<u8>> = previous.iter().map(|bytes| bytes.to_vec()).collect();
+            transaction_hash(&[], &previous, bytes)
+        };
+        let all = [
+            hash(&[], b"abc"),
+            hash(&[b""], b"abc"),
+            hash(&[b"a"], b"bc"),
+            hash(&[b"a"], b"abc"),
+            hash(&[b"a", b"b"], b"abc"),
+            hash(&[b"b", b"a"], b"abc"),
+            hash(&[b"ab"], b"abc"),
+        ];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
+        assert_eq!(hash(&[b"a"], b"bc"), all[2]);
     }
 }

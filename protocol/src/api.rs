@@ -8,7 +8,10 @@ use chains::Chain;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
-use crate::{Index, KeyId, Label, NewKey, Purpose, UserRef, base64, policy::Role};
+use crate::{
+    Index, KeyId, Label, NewKey, Purpose, UserRef, base64, frame::MAX_FRAME, policy::Role, record::LONGEST,
+    request::MAX_BODY,
+};
 
 /// The most addresses of one request.
 pub const MAX_ADDRESSES: usize = 1000;
@@ -16,6 +19,18 @@ pub const MAX_ADDRESSES: usize = 1000;
 pub const MAX_SIGNATURES: usize = 256;
 /// The most keys of one transaction.
 pub const MAX_SIGNING_KEYS: usize = 100;
+/// The most transactions beside one PSBT: as many as it has inputs.
+pub const MAX_PREVIOUS: usize = 100;
+/// The longest body that asks for signatures, in bytes: with the records of [`MAX_SIGNING_KEYS`] keys
+/// it fits one frame.
+pub const MAX_SIGNING_BODY: usize = 736 * 1024;
+/// What is in the frame besides, at most: the rest of the request, and what holds it all together.
+pub const AROUND_BODY: usize = 8 * 1024;
+
+const _: () = assert!(
+    MAX_SIGNING_BODY + MAX_SIGNING_KEYS * LONGEST + AROUND_BODY <= MAX_FRAME && MAX_SIGNING_BODY <= MAX_BODY,
+    "what asks for signatures, with its records, must fit a frame"
+);
 /// The most keys of one request to re-seal: their records fit one frame, and their ids one entry of
 /// the log.
 pub const MAX_REWRAPPED: usize = 100;
@@ -158,6 +173,10 @@ pub struct SignatureRequest {
     pub keys: Vec<KeyId>,
     /// The unsigned transaction: see [`decode_transaction`].
     pub transaction: String,
+    /// The transactions that the inputs of a PSBT spend from, where it does not hold them itself: see
+    /// [`decode_previous`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous_transactions: Vec<String>,
 }
 
 /// Many transactions at once.
@@ -201,6 +220,20 @@ pub fn decode_transaction(chain: Chain, text: &str) -> Result<Vec<u8>, BodyError
     }
 }
 
+/// The bytes of the transactions beside a PSBT, each in lower-case hexadecimal.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn decode_previous(texts: &[String]) -> Result<Vec<Vec<u8>>, BodyError> {
+    let decode = |(index, text): (usize, &String)| {
+        HEXLOWER.decode(text.as_bytes()).map_err(|_| {
+            let expected = "lower-case hexadecimal was expected";
+            BodyError(format!("previous_transactions: {expected} as number {index}"))
+        })
+    };
+    texts.iter().enumerate().map(decode).collect()
+}
+
 /// A transaction in its family's usual text, as [`decode_transaction`] reads it.
 pub fn encode_transaction(chain: Chain, bytes: &[u8]) -> String {
     match chain {
@@ -229,6 +262,12 @@ pub fn new_keys(route: Route, body: &[u8]) -> Result<Vec<NewKey>, BodyError> {
 /// # Errors
 /// [`BodyError`]
 pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, BodyError> {
+    if body.len() > MAX_SIGNING_BODY {
+        return Err(BodyError(format!(
+            "at most {MAX_SIGNING_BODY} bytes were expected, found {}",
+            body.len()
+        )));
+    }
     let requests = match route {
         Route::SignBatch => parse::<SignaturesRequest>(body)?.signatures,
         _ => vec![parse::<SignatureRequest>(body)?],
@@ -237,6 +276,12 @@ pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, Bo
     for request in &requests {
         let most = if request.chain == Chain::Bitcoin { MAX_SIGNING_KEYS } else { 1 };
         distinct_keys(&request.keys, most)?;
+        let most = if request.chain == Chain::Bitcoin { MAX_PREVIOUS } else { 0 };
+        let found = request.previous_transactions.len();
+        if found > most {
+            let expected = format!("at most {most} on {} were expected, found {found}", request.chain);
+            return Err(BodyError(format!("previous_transactions: {expected}")));
+        }
     }
     Ok(requests)
 }
@@ -360,6 +405,48 @@ mod tests {
         for (chain, keys) in [("evm", ""), ("evm", &two), ("bitcoin", &two)] {
             assert!(signatures(Route::Sign, body(chain, keys).as_bytes()).is_err(), "{chain} {keys}");
         }
+    }
+
+    #[test]
+    fn previous_transactions_stand_beside_a_psbt_alone_and_are_hexadecimal() {
+        let body = |chain: &str, previous: &[&str]| {
+            let previous = serde_json::to_string(previous).unwrap();
+            format!(
+                r#"{{"chain":"{chain}","keys":["{KEY}"],"transaction":"","previous_transactions":{previous}}}"#
+            )
+        };
+        let read = |body: String| signatures(Route::Sign, body.as_bytes());
+        let [request] = <[_; 1]>::try_from(read(body("bitcoin", &["00", "ab"])).unwrap()).unwrap();
+        assert_eq!(decode_previous(&request.previous_transactions), Ok(vec![vec![0], vec![0xab]]));
+        assert!(read(body("bitcoin", &["00"; 100])).is_ok());
+        for (chain, previous, most) in
+            [("bitcoin", &["00"; 101][..], "at most 100"), ("evm", &["00"], "at most 0")]
+        {
+            let error = read(body(chain, previous)).unwrap_err().to_string();
+            assert!(error.starts_with("body: previous_transactions: ") && error.contains(most), "{error}");
+        }
+        for bad in ["AB", "a", "0x00", "secret"] {
+            let error = decode_previous(&["00".into(), bad.into()]).unwrap_err().to_string();
+            assert!(error.contains("previous_transactions") && error.ends_with("number 1"), "{error}");
+        }
+        // Without any, the member is not there; it is never null.
+        assert!(read(body("evm", &[])).is_ok());
+        let without = SignatureRequest { previous_transactions: Vec::new(), ..request };
+        assert!(!serde_json::to_string(&without).unwrap().contains("previous"));
+        let null = body("bitcoin", &[]).replace("[]", "null");
+        assert!(read(null).is_err());
+    }
+
+    #[test]
+    fn what_asks_for_signatures_is_bounded() {
+        let padded = |length: usize| {
+            let mut body = format!(r#"{{"chain":"evm","keys":["{KEY}"],"transaction":""}}"#).into_bytes();
+            body.resize(length, b' ');
+            signatures(Route::Sign, &body)
+        };
+        assert!(padded(MAX_SIGNING_BODY).is_ok());
+        let error = padded(MAX_SIGNING_BODY + 1).unwrap_err().to_string();
+        assert_eq!(error, "body: at most 753664 bytes were expected, found 753665");
     }
 
     #[test]

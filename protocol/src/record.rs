@@ -15,6 +15,9 @@ use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, UserRef};
 
 /// The longest record that is read.
 pub const MAX_RECORD: usize = 8192;
+/// No record that is made is longer: with the longest names, under any ARN of AWS's, with a wrapped
+/// data key as KMS makes them.
+pub const LONGEST: usize = 2848;
 /// The longest wrapped data key. KMS's are below 200 bytes.
 pub const MAX_DATA_KEY: usize = 1024;
 /// The version that this code writes and reads.

@@ -116,7 +116,12 @@ async fn explain(client: &Client, address: &Address, unsigned: &[u8]) -> Result<
 
 fn request(address: &Address, unsigned: &[u8]) -> SignatureRequest {
     let transaction = transaction::text(Chain::Evm, unsigned);
-    SignatureRequest { chain: Chain::Evm, keys: vec![address.key_id], transaction }
+    SignatureRequest {
+        chain: Chain::Evm,
+        keys: vec![address.key_id],
+        transaction,
+        previous_transactions: Vec::new(),
+    }
 }
 
 /// That the enclave refused for this reason.

@@ -1,27 +1,27 @@
 //! `cofferdam sign --batch`: many transactions under one request signature.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use protocol::{
-    api::{MAX_SIGNATURES, SignatureRequest, SignaturesRequest},
-    request::MAX_BODY,
+    KeyId,
+    api::{AROUND_BODY, MAX_SIGNATURES, MAX_SIGNING_BODY, SignatureRequest, SignaturesRequest},
+    frame::MAX_FRAME,
+    record::LONGEST,
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::Outcome;
+use super::{FRAME, answer::Outcome, check_length};
 use crate::{
     client::{Client, encode},
     error::Error,
     lines::Lines,
     output::{Paint, Screen},
-    transaction,
+    transaction::{MAX_FILE, Unsigned},
 };
 
-/// The longest line: a request with a transaction of the largest size.
-const MAX_LINE: usize = MAX_BODY;
-/// What the JSON around the requests takes.
-const FRAME: usize = 64;
+/// What the enclave is sent with a request's body fits one frame: the records of its keys.
+const MOST_WITH_RECORDS: usize = MAX_FRAME - AROUND_BODY;
 
 #[derive(Debug, Deserialize)]
 struct Batch {
@@ -70,10 +70,12 @@ fn show(number: usize, outcome: &Outcome, screen: &Screen) -> Result<(), Error> 
 
 fn read(file: &Path) -> Result<Vec<SignatureRequest>, Error> {
     let mut requests = Vec::new();
-    for line in Lines::open(file, MAX_LINE)? {
+    for line in Lines::open(file, usize::try_from(MAX_FILE).unwrap_or(usize::MAX))? {
         let line = line?;
         let request = line.json("JSON with chain, keys and transaction")?;
-        requests.push(canonical(request).map_err(|error| line.bad(error))?);
+        let request = canonical(&request).map_err(|error| line.bad(error))?;
+        check_length(&request).map_err(|error| line.bad(error))?;
+        requests.push(request);
     }
     if requests.is_empty() {
         return Err(Error::input(file.display(), "at least one line was expected"));
@@ -82,21 +84,29 @@ fn read(file: &Path) -> Result<Vec<SignatureRequest>, Error> {
 }
 
 /// The transaction in the text that the API takes. A file names no other files.
-fn canonical(request: SignatureRequest) -> Result<SignatureRequest, Error> {
-    let bytes = transaction::decode(request.chain, &request.transaction)?;
-    Ok(SignatureRequest { transaction: transaction::text(request.chain, &bytes), ..request })
+fn canonical(request: &SignatureRequest) -> Result<SignatureRequest, Error> {
+    Ok(Unsigned::of(request)?.request(&request.keys))
 }
 
-/// Requests of at most so many transactions and so many bytes.
+/// Requests of at most so many transactions and so many bytes, alone and with the records of their
+/// keys.
 fn batches(requests: Vec<SignatureRequest>) -> Result<Vec<Vec<SignatureRequest>>, Error> {
     let (mut batches, mut batch, mut size) = (Vec::new(), Vec::new(), FRAME);
+    let mut keys = BTreeSet::<KeyId>::new();
     for request in requests {
         let bytes = encode(&request)?.len().saturating_add(1);
-        if !batch.is_empty() && (batch.len() == MAX_SIGNATURES || size.saturating_add(bytes) > MAX_BODY) {
+        let with_it = size.saturating_add(bytes);
+        let new = request.keys.iter().filter(|key| !keys.contains(key)).count();
+        let records = keys.len().saturating_add(new).saturating_mul(LONGEST);
+        let full = batch.len() == MAX_SIGNATURES
+            || with_it > MAX_SIGNING_BODY
+            || with_it.saturating_add(records) > MOST_WITH_RECORDS;
+        if !batch.is_empty() && full {
             batches.push(std::mem::take(&mut batch));
-            size = FRAME;
+            (size, keys) = (FRAME, BTreeSet::new());
         }
         size = size.saturating_add(bytes);
+        keys.extend(&request.keys);
         batch.push(request);
     }
     batches.push(batch);
@@ -107,21 +117,45 @@ fn batches(requests: Vec<SignatureRequest>) -> Result<Vec<Vec<SignatureRequest>>
 mod tests {
     use super::*;
     use chains::Chain;
+    use protocol::{KeyPath, Purpose};
 
     fn request(length: usize) -> SignatureRequest {
-        SignatureRequest { chain: Chain::Evm, keys: Vec::new(), transaction: "0".repeat(length) }
+        SignatureRequest {
+            chain: Chain::Evm,
+            keys: Vec::new(),
+            transaction: "0".repeat(length),
+            previous_transactions: Vec::new(),
+        }
     }
 
     #[test]
     fn a_batch_has_as_many_transactions_and_bytes_as_a_request_may() {
         let sizes = |batches: Vec<Vec<SignatureRequest>>| -> Vec<usize> {
             assert!(batches.iter().all(|batch| {
-                encode(&SignaturesRequest { signatures: batch.clone() }).unwrap().len() <= MAX_BODY
+                encode(&SignaturesRequest { signatures: batch.clone() }).unwrap().len() <= MAX_SIGNING_BODY
             }));
             batches.iter().map(Vec::len).collect()
         };
         assert_eq!(sizes(batches(vec![request(10); 600]).unwrap()), [256, 256, 88]);
-        assert_eq!(sizes(batches(vec![request(300_000); 7]).unwrap()), [3, 3, 1]);
+        assert_eq!(sizes(batches(vec![request(250_000); 7]).unwrap()), [3, 3, 1]);
         assert_eq!(sizes(batches(vec![request(1)]).unwrap()), [1]);
+    }
+
+    #[test]
+    fn a_batch_leaves_room_for_the_records_of_its_keys() {
+        let deployment = "laptop".parse().unwrap();
+        let of_key = |index: u64| {
+            let path = KeyPath {
+                user: "alice".parse().unwrap(),
+                chain: Chain::Evm,
+                purpose: Purpose::Sweep,
+                index: index.try_into().unwrap(),
+            };
+            SignatureRequest { keys: vec![KeyId::derive(&deployment, &path)], ..request(2_500) }
+        };
+        let sizes = |batches: Vec<Vec<SignatureRequest>>| batches.iter().map(Vec::len).collect::<Vec<_>>();
+        // 256 bodies fit, but not with the records of 256 keys; those of one key do.
+        assert_eq!(sizes(batches((0..256).map(of_key).collect()).unwrap()), [190, 66]);
+        assert_eq!(sizes(batches((0..256).map(|_| of_key(0)).collect()).unwrap()), [256]);
     }
 }

@@ -5,18 +5,24 @@ mod answer;
 mod batch;
 mod explain;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chains::Chain;
 use clap::Args;
-use protocol::{KeyId, api::SignatureRequest};
+use protocol::{
+    KeyId,
+    api::{MAX_SIGNING_BODY, SignatureRequest},
+};
 
 use crate::{
-    client::{Client, ParentArgs},
+    client::{Client, ParentArgs, encode},
     error::Error,
     output::Screen,
-    transaction,
+    transaction::Unsigned,
 };
+
+/// What the JSON around the requests of a batch takes.
+const FRAME: usize = 64;
 
 pub(crate) use answer::Signed;
 pub(crate) use explain::run as explain;
@@ -35,9 +41,14 @@ pub(crate) struct SignArgs {
     /// The unsigned transaction, as `transaction inspect` takes it: text, @FILE, or -
     #[arg(value_name = "TRANSACTION", required_unless_present = "batch")]
     transaction: Option<String>,
-    /// A JSON Lines file of {"chain", "keys", "transaction"}; - is standard input. One request's
-    /// signature is for up to 256 of them. Those that are refused do not stop the others
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["chain", "keys", "transaction"])]
+    /// Bitcoin: a file with the transactions that the PSBT's inputs spend from, as `transaction inspect`
+    /// takes it
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+    /// A JSON Lines file of {"chain", "keys", "transaction"} and, on Bitcoin, {"previous_transactions"};
+    /// standard input is -. One request's signature is for up to 256 of them. Those that are refused do
+    /// not stop the others
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["chain", "keys", "transaction", "previous"])]
     batch: Option<PathBuf>,
 }
 
@@ -55,12 +66,34 @@ pub(crate) struct ExplainArgs {
     /// The unsigned transaction, as `transaction inspect` takes it: text, @FILE, or -
     #[arg(value_name = "TRANSACTION")]
     transaction: String,
+    /// Bitcoin: a file with the transactions that the PSBT's inputs spend from, as `transaction inspect`
+    /// takes it
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
 }
 
 /// The request, in the API's text.
-fn request(chain: Chain, keys: &[KeyId], argument: &str) -> Result<SignatureRequest, Error> {
-    let bytes = transaction::read(chain, argument)?;
-    Ok(SignatureRequest { chain, keys: keys.to_vec(), transaction: transaction::text(chain, &bytes) })
+fn request(
+    chain: Chain,
+    keys: &[KeyId],
+    argument: &str,
+    previous: Option<&Path>,
+) -> Result<SignatureRequest, Error> {
+    let request = Unsigned::read(chain, argument, previous)?.request(keys);
+    check_length(&request).map_err(|error| Error::input("TRANSACTION", error))?;
+    Ok(request)
+}
+
+/// Whether the API has room for a request.
+fn check_length(request: &SignatureRequest) -> Result<(), String> {
+    let length = encode(request).map_err(|error| error.to_string())?.len();
+    if length.saturating_add(FRAME) <= MAX_SIGNING_BODY {
+        return Ok(());
+    }
+    let most = MAX_SIGNING_BODY.saturating_sub(FRAME);
+    Err(format!(
+        "a request of at most {most} bytes was expected, found {length}: sweep fewer outputs at once"
+    ))
 }
 
 /// Runs `sign`.
@@ -69,7 +102,7 @@ pub(crate) async fn run(args: &SignArgs, screen: &Screen) -> Result<(), Error> {
     match (&args.batch, args.chain, &args.transaction) {
         (Some(file), ..) => batch::run(&client, file, screen).await,
         (None, Some(chain), Some(transaction)) => {
-            let request = request(chain, &args.keys, transaction)?;
+            let request = request(chain, &args.keys, transaction, args.previous.as_deref())?;
             let signed: Signed = client.post(&["signatures"], &request).await?;
             screen.show(&signed)
         }

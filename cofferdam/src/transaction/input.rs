@@ -6,8 +6,12 @@ use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::{
     error::Error,
-    input::{self, MAX_TEXT, STDIN},
+    input::{self, STDIN},
 };
+
+/// The longest file with a transaction: a PSBT of 100 inputs as wallets write it, whatever a request
+/// has room for.
+pub(crate) const MAX_FILE: u64 = 8 << 20;
 
 /// How an argument names a file.
 const FILE: char = '@';
@@ -15,13 +19,13 @@ const FILE: char = '@';
 const NAME: &str = "TRANSACTION";
 
 /// Reads the bytes of an argument: text, @FILE, or - for standard input.
-pub(crate) fn read(chain: Chain, argument: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn read(chain: Chain, argument: &str) -> Result<Vec<u8>, Error> {
     let file = match argument.strip_prefix(FILE) {
         Some(file) => file,
         None if argument == STDIN => STDIN,
         None => return decode(chain, argument),
     };
-    let bytes = input::read(file.as_ref(), MAX_TEXT)?;
+    let bytes = input::read(file.as_ref(), MAX_FILE)?;
     match str::from_utf8(&bytes) {
         Ok(text) => decode(chain, text),
         // A PSBT in a file of its own is binary, and no text.
@@ -40,7 +44,7 @@ pub(crate) fn text(chain: Chain, bytes: &[u8]) -> String {
 
 /// The API's text; otherwise hexadecimal in any spelling, or base64, where only one of the two is a
 /// transaction.
-pub(crate) fn decode(chain: Chain, text: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn decode(chain: Chain, text: &str) -> Result<Vec<u8>, Error> {
     let text = text.trim();
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     let hex = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok();
@@ -105,7 +109,7 @@ mod tests {
         assert_eq!(read(Chain::Evm, &argument).unwrap(), [0x02, 0xc0]);
         std::fs::write(&file, b"psbt\xff\x00").unwrap();
         assert_eq!(read(Chain::Bitcoin, &argument).unwrap(), b"psbt\xff\x00");
-        std::fs::write(&file, vec![b'0'; 2 << 20]).unwrap();
+        std::fs::write(&file, vec![b'0'; (8 << 20) + 1]).unwrap();
         assert!(read(Chain::Bitcoin, &argument).is_err());
         assert!(read(Chain::Bitcoin, "@/nowhere").is_err());
     }

@@ -5,10 +5,14 @@ mod details;
 mod input;
 mod owners;
 mod psbt;
+mod split;
 mod summary;
+mod unsigned;
 mod view;
 
-use chains::{BitcoinNetwork, Chain, PublicKey, Transaction};
+use std::path::PathBuf;
+
+use chains::{BitcoinNetwork, Chain, PublicKey};
 use clap::{Args, Subcommand};
 
 use crate::{
@@ -17,9 +21,10 @@ use crate::{
     output::Screen,
 };
 
-pub(crate) use input::{decode, read, text};
+pub(crate) use input::{MAX_FILE, text};
 pub(crate) use summary::Summary;
-use view::View;
+pub(crate) use unsigned::Unsigned;
+use view::{SplitView, View};
 
 /// What to do with a transaction.
 #[derive(Debug, Subcommand)]
@@ -27,6 +32,11 @@ pub(crate) enum Command {
     /// Show what the signer sees: kind, amounts, destinations, fee, and what is signed. A
     /// transaction that it would not sign under any policy is refused with its tag
     Inspect(Box<InspectArgs>),
+    /// Take the previous transactions out of a PSBT: the first line is the PSBT without them, every
+    /// other line one of them, each once and without its witness, as --previous and the API's
+    /// `previous_transactions` take them. `sign` and `explain` do it by themselves where a PSBT is too
+    /// long otherwise
+    Split(SplitArgs),
 }
 
 /// Arguments of `transaction inspect`.
@@ -46,24 +56,41 @@ pub(crate) struct InspectArgs {
     /// Bitcoin's network, which addresses are shown for: mainnet, testnet, signet or regtest
     #[arg(long, default_value = "mainnet", value_parser = network)]
     network: BitcoinNetwork,
+    /// Bitcoin: a file with the transactions that the PSBT's inputs spend from, where it does not hold
+    /// them itself, each in hexadecimal on a line of its own
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+}
+
+/// Arguments of `transaction split`.
+#[derive(Debug, Args)]
+pub(crate) struct SplitArgs {
+    /// The PSBT in base64; @FILE is a file, - is standard input
+    #[arg(value_name = "PSBT")]
+    input: String,
 }
 
 impl Command {
     pub(super) fn run(self, screen: &Screen) -> Result<(), Error> {
         match self {
             Self::Inspect(args) => inspect(&args, screen),
+            Self::Split(args) => {
+                let unsigned = Unsigned::read(Chain::Bitcoin, &args.input, None)?;
+                let split = unsigned.split().ok_or_else(|| Error::input("PSBT", "a PSBT was expected"))?;
+                screen.show(&SplitView::new(split.request(&[])))
+            }
         }
     }
 }
 
 fn inspect(args: &InspectArgs, screen: &Screen) -> Result<(), Error> {
-    let bytes = read(args.chain, &args.input)?;
+    let unsigned = Unsigned::read(args.chain, &args.input, args.previous.as_deref())?;
     let key = |hex: &Hex| {
         PublicKey::from_bytes(args.chain.curve(), &hex.0).map_err(|error| Error::input("--public-key", error))
     };
     let keys: Vec<PublicKey> = args.public_keys.iter().map(key).collect::<Result<_, _>>()?;
-    let transaction = Transaction::parse(args.chain, &bytes)?;
-    let matched = owners::matching(&transaction, &bytes, keys, args.network)?;
+    let transaction = unsigned.parse()?;
+    let matched = owners::matching(&transaction, unsigned.bytes(), keys, args.network)?;
     screen.show(&View::new(args.chain, &transaction, matched, args.network))
 }
 

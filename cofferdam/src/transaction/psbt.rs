@@ -3,7 +3,7 @@
 
 use chains::{Curve, PublicKey};
 
-const MAGIC: &[u8] = b"psbt\xff";
+pub(super) const MAGIC: &[u8] = b"psbt\xff";
 const BIP32_DERIVATION: u8 = 0x06;
 const TAP_BIP32_DERIVATION: u8 = 0x16;
 const TAP_INTERNAL_KEY: u8 = 0x17;
@@ -49,15 +49,20 @@ pub(super) fn keys(psbt: &[u8]) -> Vec<PublicKey> {
 }
 
 /// What a compact size says the length of, and what follows.
-fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = number(bytes)?;
+    rest.split_at_checked(usize::try_from(length).ok()?)
+}
+
+/// A compact size, and what follows.
+pub(super) fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (first, rest) = bytes.split_first()?;
-    let (length, rest) = match first {
+    Some(match first {
         0xff => return None,
         0xfe => rest.split_first_chunk().map(|(four, rest)| (u32::from_le_bytes(*four), rest))?,
         0xfd => rest.split_first_chunk().map(|(two, rest)| (u16::from_le_bytes(*two).into(), rest))?,
         one => (u32::from(*one), rest),
-    };
-    rest.split_at_checked(usize::try_from(length).ok()?)
+    })
 }
 
 fn key_of(bytes: &[u8]) -> Option<PublicKey> {

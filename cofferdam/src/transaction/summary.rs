@@ -54,17 +54,31 @@ impl From<chains::Summary> for Summary {
 impl Summary {
     /// The rows; `name` says who a key is.
     pub(crate) fn show(&self, sheet: &mut Sheet, chain: Chain, name: impl Fn(usize) -> String) {
-        let of = |asset: &str, units| Unit::named(chain, asset).of(units);
+        self.show_payments(sheet, chain);
+        self.show_sources(sheet, chain, name);
+        self.show_fee(sheet, chain);
+    }
+
+    /// What kind it is, and whom it pays.
+    pub(super) fn show_payments(&self, sheet: &mut Sheet, chain: Chain) {
         sheet.row("kind", &self.kind);
         sheet.row("network", &self.network);
-        for Transfer { asset, amount: units, destination } in &self.transfers {
-            sheet.row("pays", of(asset, *units));
+        for Transfer { asset, amount, destination } in &self.transfers {
+            sheet.row("pays", Unit::named(chain, asset).of(*amount));
             sheet.row("  to", destination);
         }
-        for Source { key, asset, amount: units } in &self.sources {
+    }
+
+    /// Who pays.
+    pub(super) fn show_sources(&self, sheet: &mut Sheet, chain: Chain, name: impl Fn(usize) -> String) {
+        for Source { key, asset, amount } in &self.sources {
             sheet.row("from", name(*key));
-            sheet.row("  gives", of(asset, *units));
+            sheet.row("  gives", Unit::named(chain, asset).of(*amount));
         }
-        sheet.row("fee, at most", of(NATIVE, self.fee));
+    }
+
+    /// What it costs.
+    pub(super) fn show_fee(&self, sheet: &mut Sheet, chain: Chain) {
+        sheet.row("fee, at most", Unit::named(chain, NATIVE).of(self.fee));
     }
 }

@@ -1,7 +1,10 @@
 //! What the signer sees, for people and for programs.
 
-use chains::{BitcoinNetwork, Chain, PublicKey, SigningInput, Transaction, addresses};
+use chains::{
+    Amount, BitcoinNetwork, Chain, PublicKey, SigningInput, Sweep, Transaction, addresses, bitcoin::Spent,
+};
 use data_encoding::HEXLOWER;
+use protocol::api::SignatureRequest;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use sha2::{Digest, Sha256};
 
@@ -10,7 +13,10 @@ use super::{
     owners::{KeysFrom, Match},
     summary::Summary,
 };
-use crate::output::{Sheet, Show};
+use crate::{
+    output::{Sheet, Show},
+    units::{NATIVE, Unit},
+};
 
 /// The longest message that is shown whole.
 const DIGEST: usize = 32;
@@ -23,8 +29,44 @@ pub(super) struct View {
     signing: Vec<Signing>,
     keys_from: KeysFrom,
     keys: Vec<Key>,
+    /// On Bitcoin, what each input spends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<Input>,
     #[serde(serialize_with = "pairs")]
     details: Details,
+}
+
+/// An output that is spent, under its own address.
+#[derive(Debug, Serialize)]
+struct Input {
+    /// The position of the key.
+    key: usize,
+    outpoint: String,
+    address: String,
+    amount: Amount,
+    /// Whether its transaction is there; otherwise the PSBT claims it.
+    proven: bool,
+}
+
+/// A PSBT, and the previous transactions that it does not hold: members of a request.
+#[derive(Debug, Serialize)]
+pub(super) struct SplitView {
+    transaction: String,
+    previous_transactions: Vec<String>,
+}
+
+impl SplitView {
+    pub(super) fn new(request: SignatureRequest) -> Self {
+        let SignatureRequest { transaction, previous_transactions, .. } = request;
+        Self { transaction, previous_transactions }
+    }
+}
+
+impl Show for SplitView {
+    fn show(&self, sheet: &mut Sheet) {
+        sheet.plain(&self.transaction);
+        self.previous_transactions.iter().for_each(|previous| sheet.plain(previous));
+    }
 }
 
 /// What a key signs.
@@ -61,6 +103,7 @@ impl View {
             signing: matched.signing.iter().map(Signing::of).collect(),
             keys_from: matched.from,
             keys: keys.chain(account).collect(),
+            inputs: inputs(&matched.sweep),
             details: details::of(transaction, &matched.sweep),
         }
     }
@@ -68,6 +111,31 @@ impl View {
     fn name(&self, key: usize) -> String {
         self.keys.get(key).map_or_else(|| format!("key {key}"), |key| key.address.clone())
     }
+
+    /// On Bitcoin a key has two addresses: what counts is the one of each input.
+    fn show_inputs(&self, sheet: &mut Sheet) {
+        for input in &self.inputs {
+            let claimed = if input.proven { "" } else { ", as the PSBT claims" };
+            sheet.row("from", format!("{}{claimed}", input.address));
+            sheet.row("  gives", Unit::named(self.chain, NATIVE).of(input.amount));
+            sheet.row("  output", &input.outpoint);
+        }
+        if self.inputs.iter().any(|input| !input.proven) {
+            sheet.warn(
+                "without previous transactions what is spent is a claim of the PSBT: if any of it is wrong, \
+                 no signature is valid",
+            );
+        }
+    }
+}
+
+fn inputs(sweep: &Sweep) -> Vec<Input> {
+    let Sweep::Bitcoin(sweep) = sweep else { return Vec::new() };
+    let input = |spent: Spent| {
+        let Spent { key, outpoint, address, amount, proven } = spent;
+        Input { key, outpoint, address, amount: amount.into(), proven }
+    };
+    sweep.spent().into_iter().map(input).collect()
 }
 
 impl Key {
@@ -109,12 +177,20 @@ impl Show for View {
                 sheet.warn("whose it is the transaction does not say: the signature will");
             }
         }
-        self.summary.show(sheet, self.chain, |key| self.name(key));
+        self.summary.show_payments(sheet, self.chain);
+        if self.inputs.is_empty() {
+            self.summary.show_sources(sheet, self.chain, |key| self.name(key));
+        } else {
+            self.show_inputs(sheet);
+        }
+        self.summary.show_fee(sheet, self.chain);
         for (name, value) in &self.details {
             sheet.row(&name.replace('_', " "), value);
         }
-        for signing in &self.signing {
-            sheet.row("signs", format!("{}: {}", self.name(signing.key), signing.shown()));
+        for (index, signing) in self.signing.iter().enumerate() {
+            let own = self.inputs.get(index).map(|input| input.address.clone());
+            let name = own.unwrap_or_else(|| self.name(signing.key));
+            sheet.row("signs", format!("{name}: {}", signing.shown()));
         }
     }
 }

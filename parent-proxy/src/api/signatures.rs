@@ -12,9 +12,9 @@ use axum::{
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{
     KeyId, Refusal, SignedTransaction,
-    api::{self, Route, SignatureRequest},
+    api::{self, MAX_SIGNING_BODY, Route, SignatureRequest},
     frame::MAX_FRAME,
-    request::{MAX_BODY, SignedRequest},
+    request::SignedRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -51,6 +51,12 @@ pub(super) struct TransactionRequest {
         example = "0x02f0018203e8843b9aca008502540be40082520894111111111111111111111111111111111111111187b1a2bc2ec5000080c0"
     )]
     transaction: String,
+    /// On Bitcoin, for a PSBT whose inputs have no `non_witness_utxo`: the transactions that they
+    /// spend from, each once and without its witness, in lower-case hexadecimal. Not needed where all
+    /// inputs are P2TR.
+    #[serde(default)]
+    #[schema(max_items = 100, example = json!([]))]
+    previous_transactions: Vec<String>,
 }
 
 /// Many transactions at once.
@@ -176,7 +182,7 @@ struct Asked {
 
 /// Reads a request and fetches the records of its keys.
 async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem> {
-    let request = signed::read(request, Content::Json, MAX_BODY).await?;
+    let request = signed::read(request, Content::Json, MAX_SIGNING_BODY).await?;
     let wanted =
         api::signatures(route, &request.body).map_err(|error| Problem::malformed(error.to_string()))?;
     signed::admit(app, &request)?;

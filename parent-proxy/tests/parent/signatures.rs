@@ -135,6 +135,10 @@ async fn bodies_that_ask_for_no_signature_are_refused_without_their_content() {
         ("/v1/signatures", json!({"chain": "evm", "keys": ["SECRET"], "transaction": "0x"})),
         ("/v1/signatures", json!({"chain": "SECRET", "keys": [key], "transaction": "0x"})),
         ("/v1/signatures", json!({"chain": "evm", "keys": [key], "transaction": "0x", "hash": "SECRET"})),
+        (
+            "/v1/signatures",
+            json!({"chain": "evm", "keys": [key], "transaction": "0x", "previous_transactions": ["SECRET"]}),
+        ),
         ("/v1/signatures", json!({"signatures": [evm(&key)]})),
         ("/v1/signatures/batch", evm(&key)),
         ("/v1/signatures/batch", json!({"signatures": []})),
@@ -157,7 +161,7 @@ async fn what_does_not_fit_a_frame_with_its_records_is_refused() {
         made["addresses"].as_array().unwrap().iter().map(|made| made["key_id"].clone()).collect();
     let batch: Vec<_> = keys
         .chunks(100)
-        .map(|keys| json!({"chain": "bitcoin", "keys": keys, "transaction": "AAAA".repeat(70_000)}))
+        .map(|keys| json!({"chain": "bitcoin", "keys": keys, "transaction": "AAAA".repeat(60_000)}))
         .collect();
     let batch = json!({ "signatures": batch });
     parent.post("/v1/signatures/batch", &batch).await.problem(413, "request.too_large");
@@ -167,4 +171,24 @@ async fn what_does_not_fit_a_frame_with_its_records_is_refused() {
     assert_eq!(parent.post("/v1/signatures", &body).await.status, 200);
     let body = json!({"chain": "evm", "keys": [keys[0]], "transaction": "00".repeat(500_000)});
     parent.post("/v1/signatures", &body).await.problem(413, "request.too_large");
+}
+
+#[tokio::test]
+async fn the_longest_body_fits_with_the_records_of_a_hundred_keys() {
+    let (_site, double, parent) = site().await;
+    let user = "\"".repeat(128);
+    let wanted: Vec<_> =
+        (0..100).map(|n| json!({"user": user, "chain": "bitcoin", "index": n, "label": user})).collect();
+    let made = parent.post("/v1/addresses/batch", &json!({ "addresses": wanted })).await.json();
+    let keys: Vec<_> =
+        made["addresses"].as_array().unwrap().iter().map(|made| made["key_id"].clone()).collect();
+    let asked = json!({"chain": "bitcoin", "keys": keys, "transaction": "", "previous_transactions": ["00"]});
+    let mut body = asked.to_string();
+    body.push_str(&" ".repeat(736 * 1024 - body.len()));
+    for path in ["/v1/signatures", "/v1/signatures/explain"] {
+        assert_eq!(parent.post_raw(path, body.clone()).await.status, 200);
+    }
+    body.push(' ');
+    parent.post_raw("/v1/signatures", body).await.problem(413, "request.too_large");
+    assert_eq!(double.count("sign"), 2);
 }
