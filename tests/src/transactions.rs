@@ -142,21 +142,58 @@ pub fn spent(coins: &[Coin]) -> Vec<TxOut> {
 
 /// A PSBT of version 0 that sweeps all of these to one address, for a fee.
 pub fn psbt(coins: &[Coin], to: &str, fee: u64) -> Vec<u8> {
-    let deposits: Vec<Transaction> =
-        coins.iter().enumerate().map(|(number, coin)| coin.deposit(number)).collect();
-    let total: u64 = coins.iter().map(|coin| coin.amount).sum();
+    let deposits = coins.iter().enumerate().map(|(number, coin)| (coin.deposit(number), 1));
+    psbt_of(&deposits.collect::<Vec<_>>(), to, fee).serialize()
+}
+
+/// The same of outputs of any transactions, each by its index.
+pub fn psbt_of(spent: &[(Transaction, u32)], to: &str, fee: u64) -> Psbt {
+    let output = |(previous, index): &(Transaction, u32)| previous.output[*index as usize].clone();
+    let total: u64 = spent.iter().map(|spent| output(spent).value.to_sat()).sum();
+    let outpoint = |(previous, index): &(Transaction, u32)| OutPoint::new(previous.compute_txid(), *index);
     let unsigned = Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
-        input: deposits.iter().map(|deposit| input(OutPoint::new(deposit.compute_txid(), 1))).collect(),
+        input: spent.iter().map(outpoint).map(input).collect(),
         output: vec![TxOut { value: Amount::from_sat(total - fee), script_pubkey: script(to) }],
     };
     let mut psbt = Psbt::from_unsigned_tx(unsigned).unwrap();
-    for (map, deposit) in psbt.inputs.iter_mut().zip(deposits) {
-        map.witness_utxo = Some(deposit.output[1].clone());
-        map.non_witness_utxo = Some(deposit);
+    for (map, spent) in psbt.inputs.iter_mut().zip(spent) {
+        map.witness_utxo = Some(output(spent));
+        map.non_witness_utxo = Some(spent.0.clone());
     }
-    psbt.serialize()
+    psbt
+}
+
+/// The PSBT without its previous transactions, and these: each once, without its witness, in the API's
+/// text.
+pub fn moved_out(mut psbt: Psbt) -> (Vec<u8>, Vec<String>) {
+    let mut previous = Vec::new();
+    for mut transaction in psbt.inputs.iter_mut().filter_map(|map| map.non_witness_utxo.take()) {
+        transaction.input.iter_mut().for_each(|input| input.witness.clear());
+        let text = HEXLOWER.encode(&bitcoin::consensus::serialize(&transaction));
+        if !previous.contains(&text) {
+            previous.push(text);
+        }
+    }
+    (psbt.serialize(), previous)
+}
+
+/// A transaction with a witness that pays these coins first, and then others up to so many bytes.
+pub fn payout(number: usize, coins: &[Coin], bytes: usize) -> Transaction {
+    let coin =
+        |coin: &Coin| TxOut { value: Amount::from_sat(coin.amount), script_pubkey: coin.script.clone() };
+    let other = TxOut { value: Amount::from_sat(600), script_pubkey: script(&collection(Chain::Bitcoin)) };
+    let txid = Txid::from_byte_array(Sha256::digest(format!("payout {number}")).into());
+    let mut input = input(OutPoint::new(txid, 0));
+    input.witness = Witness::from_slice(&[vec![0x30; 72], vec![2; 33]]);
+    let (version, lock_time) = (Version::TWO, LockTime::ZERO);
+    let output = coins.iter().map(coin).collect();
+    let mut transaction = Transaction { version, lock_time, input: vec![input], output };
+    while transaction.total_size() + other.size() <= bytes {
+        transaction.output.push(other.clone());
+    }
+    transaction
 }
 
 /// The script of a mainnet address.

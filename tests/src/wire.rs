@@ -110,7 +110,16 @@ impl Wire {
         records: &[Vec<u8>],
         transaction: &[u8],
     ) -> Result<SignedTransaction, Refusal> {
-        let body = signature_body(chain, records, transaction);
+        self.sign_body(deployment, &signature_body(chain, records, transaction), records).await
+    }
+
+    /// Has the one transaction of a body signed.
+    pub async fn sign_body(
+        &mut self,
+        deployment: &str,
+        body: &Value,
+        records: &[Vec<u8>],
+    ) -> Result<SignedTransaction, Refusal> {
         let request = BACKEND.request(deployment, "POST", "/v1/signatures", body.to_string().as_bytes());
         let records = records.iter().map(|record| ByteBuf::from(record.clone())).collect();
         match self.ask(Operation::Sign { request, records }).await? {
