@@ -6,10 +6,14 @@ use std::collections::BTreeSet;
 
 use attestation::cbor;
 use chains::Chain;
+use data_encoding::HEXLOWER;
 use libfuzzer_sys::fuzz_target;
 use protocol::{
     KeyId, NewKey, Purpose,
-    api::{self, MAX_ADDRESSES, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route, SignatureRequest},
+    api::{
+        self, MAX_ADDRESSES, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_BODY, MAX_SIGNING_KEYS,
+        Route, SignatureRequest,
+    },
     log::OperationName,
 };
 
@@ -36,6 +40,12 @@ fn check_signature(request: &SignatureRequest) {
     let most = if request.chain == Chain::Bitcoin { MAX_SIGNING_KEYS } else { 1 };
     assert!((1..=most).contains(&request.keys.len()));
     assert_eq!(request.keys.iter().collect::<BTreeSet<_>>().len(), request.keys.len());
+    let most = if request.chain == Chain::Bitcoin { MAX_PREVIOUS } else { 0 };
+    assert!(request.previous_transactions.len() <= most);
+    if let Ok(previous) = api::decode_previous(&request.previous_transactions) {
+        let texts: Vec<_> = previous.iter().map(|bytes| HEXLOWER.encode(bytes)).collect();
+        assert_eq!(texts, request.previous_transactions);
+    }
     match api::decode_transaction(request.chain, &request.transaction) {
         Ok(bytes) => {
             let text = api::encode_transaction(request.chain, &bytes);
@@ -64,6 +74,7 @@ fuzz_target!(|bytes: &[u8]| {
         Route::CreateAddress | Route::CreateAddresses => check_keys(route, body),
         Route::Sign | Route::SignBatch | Route::Explain => {
             if let Ok(requests) = api::signatures(route, body) {
+                assert!(body.len() <= MAX_SIGNING_BODY);
                 assert!((1..=MAX_SIGNATURES).contains(&requests.len()));
                 assert!(route == Route::SignBatch || requests.len() == 1);
                 requests.iter().for_each(check_signature);

@@ -1,5 +1,5 @@
 //! Unsigned transactions. The first byte says of which family the rest is: `e` EVM, `b` Bitcoin (a
-//! PSBT), `s` Solana, `t` Tron. What is read is in its one form; what matches a template is signed
+//! PSBT), `p` the same with previous transactions beside it, `s` Solana, `t` Tron. What is read is in its one form; what matches a template is signed
 //! by its own keys alone; and what a policy allows pays nobody but those whom it names.
 #![no_main]
 
@@ -185,6 +185,16 @@ fn check(chain: Chain, sweep: &Sweep, keys: &[&Pair], policy: &Policy) {
     let signatures: Vec<_> = inputs.iter().map(|input| sign(&input.message, input.key)).collect();
     let signed = sweep.assemble(&signatures).expect("the keys' own signatures");
     assert!(!signed.bytes.is_empty());
+    if let Sweep::Bitcoin(sweep) = sweep {
+        // What only some signatures commit to is known, not claimed.
+        let spent = sweep.spent();
+        let claimed = spent.iter().any(|spent| !spent.proven);
+        let ecdsa = inputs.iter().any(|input| matches!(input.message, ToSign::Ecdsa(_)));
+        assert!(!(claimed && ecdsa), "a claim beside a P2WPKH input");
+        assert!(spent.iter().all(|spent| spent.amount > 0));
+        let paid: BTreeSet<_> = summary.transfers.iter().map(|to| &to.destination).collect();
+        assert_eq!(paid.len(), summary.transfers.len(), "a destination twice");
+    }
     if chain != Chain::Solana {
         assert!(Transaction::parse(chain, &signed.bytes).is_err(), "a signed transaction can be signed");
     }
@@ -215,10 +225,31 @@ fn check(chain: Chain, sweep: &Sweep, keys: &[&Pair], policy: &Policy) {
     }
 }
 
+/// Previous transactions, each after its length in two bytes, and what follows a length of zero.
+fn beside(mut rest: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
+    let mut previous = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length));
+        let (transaction, after) = after.split_at(length.min(after.len()));
+        rest = after;
+        if length == 0 {
+            break;
+        }
+        previous.push(transaction.to_vec());
+    }
+    (previous, rest)
+}
+
 fuzz_target!(|bytes: &[u8]| {
+    let mut previous = Vec::new();
     let (chain, bytes) = match bytes.split_first() {
         Some((b'e', rest)) => (Chain::Evm, rest),
         Some((b'b', rest)) => (Chain::Bitcoin, rest),
+        Some((b'p', rest)) => {
+            let (found, rest) = beside(rest);
+            previous = found;
+            (Chain::Bitcoin, rest)
+        }
         Some((b's', rest)) => (Chain::Solana, rest),
         Some((b't', rest)) => (Chain::Tron, rest),
         _ => return,
@@ -228,6 +259,10 @@ fuzz_target!(|bytes: &[u8]| {
         Err(refused) => return assert!(refused.tag.starts_with("transaction.")),
     };
     assert_eq!(to_bytes(&transaction), bytes, "a second form of a transaction");
+    let transaction = match transaction.with_previous(&previous) {
+        Ok(transaction) => transaction,
+        Err(refused) => return assert!(refused.tag.starts_with("transaction.bitcoin.")),
+    };
     KNOWN.with(|known| {
         assert!(transaction.sweep(&[], NETWORK).is_err(), "a sweep of nobody's");
         for keys in sets(&transaction, known) {

@@ -115,6 +115,49 @@ transactions = {
 for chain, inputs in transactions.items():
     seed("transaction", [chain[0].encode() + data for data in inputs])
 
+
+def compact(data):
+    """A compact size below 2^16, and what follows."""
+    return (int.from_bytes(data[1:3], "little"), data[3:]) if data[0] == 0xfd else (data[0], data[1:])
+
+
+def take(data):
+    """As many bytes as their compact size says, and what follows."""
+    length, rest = compact(data)
+    return rest[:length], rest[length:]
+
+
+def moved_out(psbt, inputs):
+    """The PSBT without previous transactions, and these without their witnesses."""
+    without, previous, rest = psbt[:5], [], psbt[5:]
+    for number in range(inputs + 1):
+        while (start := rest) and (key := take(rest))[0]:
+            value, rest = take(key[1])
+            if number and key[0] == b"\0":
+                previous.append(stripped(value))
+            else:
+                without += start[: len(start) - len(rest)]
+        without, rest = without + b"\0", rest[1:]
+    return without + rest, previous
+
+
+def stripped(transaction):
+    if transaction[4:6] != b"\0\1":
+        return transaction
+    count, rest = compact(transaction[6:])
+    for _ in range(count):
+        rest = take(rest[36:])[1][4:]
+    count, rest = compact(rest)
+    for _ in range(count):
+        rest = take(rest[8:])[1]
+    return transaction[:4] + transaction[6 : len(transaction) - len(rest)] + transaction[-4:]
+
+
+sweeps = [(read(case["psbt"]), len(case["inputs"])) for name in ("embit", "bitcoinjs") for case in load(f"bitcoin/psbt-{name}.json")]
+beside = [moved_out(*sweep) for sweep in sweeps]
+framed = [b"".join(len(one).to_bytes(2, "big") + one for one in previous) for _, previous in beside]
+seed("transaction", [b"p" + previous + b"\0\0" + psbt for (psbt, _), previous in zip(beside, framed)])
+
 # Signed requests: as lines, and as the parent forwards them, which is where such a message ends.
 requests = [case["request"] for case in load("requests/refused.json")]
 for name in ("python", "node"):
@@ -138,6 +181,10 @@ texts = {
     "solana": lambda data: base64.b64encode(data).decode(),
 }
 asked = [{"chain": chain, "keys": [key], "transaction": texts[chain](data[0])} for chain, data in transactions.items()]
+asked += [
+    {**asked[0], "chain": "bitcoin", "transaction": texts["bitcoin"](psbt), "previous_transactions": [one.hex() for one in previous]}
+    for psbt, previous in beside
+]
 wallet = {"user": "desk", "chain": "evm", "purpose": "api", "index": 7, "label": "x"}
 bodies = [
     ("POST /v1/addresses", {"user": "alice", "chain": "evm"}),
