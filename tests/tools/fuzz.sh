@@ -206,9 +206,13 @@ example = (vectors / "policy/policy.json").read_bytes()
 seed("policy", [b"p" + example])
 # One that allows the target's own transaction.
 seed("policy", [b"p" + example.replace(b"0x52908400098527886E0F7030069857D2E4169EE7", b"0x" + b"1" * 40)])
-for case in load("policy/envelopes.json")["envelopes"]:
-    payload = base64.b64decode(json.loads(case["envelope"])["payload"])
-    seed("policy", [b"e" + case["envelope"].encode(), case["kind"][0].encode() + payload, b"s" + payload])
+for case in load("policy/dsse.json")["envelopes"]:
+    seed("policy", [b"e" + case["envelope"].encode()])
+    try:
+        payload = base64.b64decode(json.loads(case["envelope"])["payload"])
+    except (LookupError, TypeError, ValueError):
+        continue  # one of those that are no envelope
+    seed("policy", [case["type"][0].encode() + payload, b"s" + payload])
 
 for boot in (vectors / "log/log").iterdir():
     lines = b"".join(path.read_bytes() for path in sorted(boot.glob("*.jsonl"))).splitlines()
