@@ -49,15 +49,14 @@ pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// In which text a document is written. COSE_Sign1 begins with the same bytes in every document, with
-/// tag 18 before them or without.
+/// In which text a document is written, alone or within JSON. COSE_Sign1 begins with the same bytes in
+/// every document, with tag 18 before them or without; its own bytes are no UTF-8.
 fn spelling(bytes: &[u8]) -> Option<&'static str> {
-    let text = str::from_utf8(bytes).ok()?.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
-    let hexadecimal =
-        |start: &&str| text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
-    if text.starts_with("hEShATgi") || text.starts_with("0oREoQE4I") {
+    const BASE64: [&str; 2] = ["hEShATgi", "0oREoQE4I"];
+    let text = str::from_utf8(bytes).ok()?;
+    if BASE64.iter().any(|start| text.contains(start)) {
         Some("base64")
-    } else if ["8444a1013822", "d28444a1013822"].iter().any(hexadecimal) {
+    } else if text.to_ascii_lowercase().contains("8444a1013822") {
         Some("hexadecimal")
     } else {
         None
@@ -128,6 +127,7 @@ mod tests {
                 base64.clone(),
                 format!("{base64}\n"),
                 format!("\"{base64}\""),
+                format!("{{\"nonce\": \"00\", \"attestation\": \"{base64}\"}}"),
                 data_encoding::BASE64URL_NOPAD.encode(bytes),
                 String::from_utf8(lines.join(&b'\n')).unwrap(),
             ] {
