@@ -125,7 +125,7 @@ pub struct Machine {
 impl Machine {
     /// Boots an image. Its vsock ends in `vm.sock` of the folder; its module's documents lead to the
     /// root of attestation in the stack's folder, and are of this form.
-    fn boot(assets: &Assets, stack: &Stack, folder: &Path, eif: &Path, form: PayloadForm) -> Self {
+    pub fn boot(assets: &Assets, stack: &Stack, folder: &Path, eif: &Path, form: PayloadForm) -> Self {
         let path = |name: &str| folder.join(name);
         let (socket, vhost_socket, console) = (path("vm.sock"), path("vhost.sock"), path("console"));
         for old in [&socket, &vhost_socket] {

@@ -21,6 +21,7 @@ use cofferdam_tests::{
 use data_encoding::{BASE64, HEXLOWER};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use simulator::nsm::PayloadForm;
 
 /// Of an enclave that runs now, by this machine's clock.
 fn now() -> Freshness {
@@ -251,7 +252,7 @@ fn a_configuration_that_is_missing_or_wrong_ends_the_boot_with_a_line_that_says_
     ] {
         let eif = folder.join("bad.eif");
         assets.image(configuration.as_deref(), &eif);
-        let mut machine = Machine::boot(&assets, &stack, &folder, &eif);
+        let mut machine = Machine::boot(&assets, &stack, &folder, &eif, PayloadForm::Indefinite);
         let console = machine.says(line);
         assert!(console.contains("cannot serve"), "{console}");
         assert!(machine.ends(), "the machine is off:\n{}", machine.console());
