@@ -128,8 +128,10 @@ touch "$work/another-hangs"
 rm -f "$work/called"
 (once_started sleep 3; rm -f "$work/another-hangs" "$work/running") &
 try "an enclave beside one that hangs" 1
-grep -q "the enclave ended" "$work/out" && ! grep -q '^terminate-enclave' "$work/called" ||
-    { echo "launcher: the enclave was expected to be left alone: $(cat "$work/out")" >&2; exit 1; }
+if ! grep -q "the enclave ended" "$work/out" || grep -q '^terminate-enclave' "$work/called"; then
+    echo "launcher: the enclave was expected to be left alone: $(cat "$work/out")" >&2
+    exit 1
+fi
 wait
 touch "$work/another-hangs"
 try "debug mode beside one that hangs" 3 FLAGS=DEBUG_MODE

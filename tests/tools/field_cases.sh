@@ -44,7 +44,7 @@ if [ -n "$new" ]; then
     exit 1
 fi
 if [ -n "$closed" ]; then
-    echo "field cases: these do not fail any more; take them out of tests/open-cases.txt:" ${closed//$'\n'/ } >&2
+    echo "field cases: these do not fail any more; take them out of tests/open-cases.txt: ${closed//$'\n'/ }" >&2
     exit 1
 fi
 echo "field cases: $passed as expected, $failed are open"
