@@ -136,7 +136,7 @@ fn changed(terms: &Terms, change: u8) -> Terms {
         2 => terms.gas += 1,
         3 => terms.to = MALLORY,
         4 => terms.value += 1,
-        5 if !terms.data.is_empty() => terms.data[35] ^= 1,
+        5 if terms.data.len() > 35 => terms.data[35] ^= 1,
         6 => terms.data.push(0),
         _ => (),
     }
