@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod consensus;
+mod lies;
 mod malformed;
 mod oracle;
 mod pooled;
