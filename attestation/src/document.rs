@@ -64,7 +64,7 @@ pub enum DocumentError {
     )]
     NitroTpm,
     /// Not the hash of a document as text.
-    #[error("64 lower-case hexadecimal digits of a document's SHA-256 were expected")]
+    #[error("64 lower-case hexadecimal digits of a document's SHA-256 were expected, found other text")]
     Hash,
 }
 

@@ -59,7 +59,9 @@ pub enum CertificateError {
     #[error("a keyUsage that allows this position was expected")]
     KeyUsage,
     /// An extension that must be understood and is not.
-    #[error("no unknown critical extension and no name constraints were expected")]
+    #[error(
+        "basicConstraints and keyUsage alone as critical extensions were expected, found another, or name constraints"
+    )]
     CriticalExtension,
 }
 

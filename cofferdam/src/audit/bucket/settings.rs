@@ -20,7 +20,7 @@ const PROBE: &str = "probe/";
 fn read<T: DeserializeOwned>(text: &str, command: &str) -> Result<T, String> {
     let object = |Unambiguous(json): Unambiguous| match json {
         Value::Object(members) => serde_json::from_value(Value::Object(members)),
-        _ => Err(serde::de::Error::custom("an object was expected")),
+        _ => Err(serde::de::Error::custom("an object was expected, found another value")),
     };
     serde_json::from_str(text)
         .and_then(object)
