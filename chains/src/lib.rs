@@ -26,9 +26,12 @@ mod amount;
 pub mod bitcoin;
 mod chain;
 pub mod evm;
+mod limits;
+mod meter;
 mod public_key;
 mod recoverable;
 pub mod solana;
+mod spends;
 mod sweep;
 mod transaction;
 pub mod tron;
@@ -36,8 +39,9 @@ pub mod tron;
 pub use amount::{Amount, NotAnAmount};
 pub use bitcoin::BitcoinNetwork;
 pub use chain::{Addresses, Chain, Curve, UnknownChain, addresses};
+pub use limits::{FeeCap, Native, NotPermille, Permille, Velocity};
+pub use meter::{Anchor, Count, Meter};
 pub use public_key::{PublicKey, PublicKeyError};
-pub use sweep::{
-    Check, FeeCap, Meter, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer, Velocity,
-};
+pub use spends::{NotSpends, Outpoint, Spends};
+pub use sweep::{Check, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer};
 pub use transaction::{Rules, Sweep, Transaction};

@@ -5,7 +5,7 @@
 //! that matches the whole template for the keys that shall sign, or is refused; only the `Sweep`
 //! that comes out of the match knows what there is to sign. The chain's `Rules` then check it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::Amount;
 
@@ -54,6 +54,13 @@ impl Check {
     }
 }
 
+/// That a transaction which moves nothing, and only uses up what another one spends, takes an order: no
+/// rule allows it.
+pub(crate) fn void(kind: &str) -> Check {
+    let allowed = "a transaction that moves something, or an order that voids what it spends";
+    Check::new("policy.void", false, allowed, kind)
+}
+
 /// What leaves a key's address for another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Transfer {
@@ -79,8 +86,8 @@ pub struct Source {
 /// What the signer sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Which template matched: `evm.native`, `evm.erc20`, `bitcoin.sweep`, `solana.sol`,
-    /// `solana.spl`, `tron.trx`, `tron.trc20`.
+    /// Which template matched: `evm.native`, `evm.erc20`, `evm.cancel`, `bitcoin.sweep`,
+    /// `solana.sol`, `solana.spl`, `solana.advance`, `tron.trx`, `tron.trc20`.
     pub kind: &'static str,
     /// Which network, where the transaction says it: `evm:1`, `bitcoin:mainnet`; otherwise the
     /// family: `solana`, `tron`.
@@ -91,41 +98,6 @@ pub struct Summary {
     pub sources: Vec<Source>,
     /// The most that the network may take, in the native asset's smallest unit.
     pub fee: Amount,
-}
-
-/// How much of an asset may leave within any 24 hours. Nothing is unlimited by default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Velocity {
-    /// From one key.
-    pub per_key_per_day: Amount,
-    /// From all keys under these rules.
-    pub per_day: Amount,
-}
-
-/// How much the network may take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FeeCap {
-    /// For one transaction.
-    pub per_transaction: Amount,
-    /// For all transactions within any 24 hours.
-    pub per_day: Amount,
-}
-
-/// What a transaction adds to a running count, and the bounds of that count.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meter {
-    /// Stable name of what is counted: `evm:1/native`, `evm:1/<token>`, `evm:1/fee`, …
-    pub name: String,
-    /// The tag of the refusal when the bound is passed: `policy.evm.velocity`, `policy.evm.fee`, ….
-    pub tag: &'static str,
-    /// What each key adds, by its position among the request's.
-    pub amounts: Vec<(usize, Amount)>,
-    /// The bound for each key; a fee has none.
-    pub per_key_per_day: Option<Amount>,
-    /// The bound for all keys.
-    pub per_day: Amount,
 }
 
 /// What one key signs.

@@ -1,8 +1,8 @@
 //! One transaction of any family: the families' modules, under one roof.
 
 use crate::{
-    BitcoinNetwork, Chain, Check, Meter, PublicKey, Refused, Signed, SigningInput, Summary, bitcoin, evm,
-    solana, tron,
+    BitcoinNetwork, Chain, Check, Meter, PublicKey, Refused, Signed, SigningInput, Spends, Summary, bitcoin,
+    evm, solana, tron,
 };
 
 /// A transaction that was read strictly.
@@ -105,6 +105,23 @@ impl Sweep {
         of_each!(self, Self, sweep => sweep.summary())
     }
 
+    /// What would spend what it spends.
+    pub fn spends(&self) -> Spends {
+        of_each!(self, Self, sweep => sweep.spends())
+    }
+
+    /// Whether it moves nothing and only uses up what another transaction spends. No rule allows one;
+    /// an order of the operators can.
+    pub fn is_void(&self) -> bool {
+        match self {
+            Self::Evm(sweep) => sweep.is_void(),
+            Self::Bitcoin(sweep) => sweep.is_void(),
+            Self::Solana(sweep) => sweep.is_void(),
+            // Nothing on Tron excludes another transaction.
+            Self::Tron(_) => false,
+        }
+    }
+
     /// What each key signs.
     pub fn signing_inputs(&self) -> Vec<SigningInput> {
         of_each!(self, Self, sweep => sweep.signing_inputs())
@@ -127,6 +144,18 @@ impl Rules<'_> {
             (Self::Bitcoin(rules), Sweep::Bitcoin(sweep)) => rules.check(sweep, now),
             (Self::Solana(rules), Sweep::Solana(sweep)) => rules.check(sweep, now),
             (Self::Tron(rules), Sweep::Tron(sweep)) => rules.check(sweep, now),
+            _ => vec![Check::new("policy.chain", false, "rules of the transaction's family", "another's")],
+        }
+    }
+
+    /// The rules for a transaction that only uses up what another one spends, once an order of the
+    /// operators allows that: what bounds its fee. Anything else is denied.
+    pub fn check_void(self, sweep: &Sweep, now: u64) -> Vec<Check> {
+        match (self, sweep) {
+            _ if !sweep.is_void() => vec![Check::new("policy.void", false, "nothing moved", "a sweep")],
+            (Self::Evm(rules), Sweep::Evm(sweep)) => rules.check_void(sweep, now),
+            (Self::Bitcoin(rules), Sweep::Bitcoin(sweep)) => rules.check_void(sweep, now),
+            (Self::Solana(rules), Sweep::Solana(sweep)) => rules.check_void(sweep, now),
             _ => vec![Check::new("policy.chain", false, "rules of the transaction's family", "another's")],
         }
     }

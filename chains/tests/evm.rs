@@ -13,6 +13,7 @@ use serde_json::Value;
 use sha3::{Digest, Keccak256};
 
 const SWEEPS: &str = include_str!("../../tests/vectors/evm/eth-account.jsonl");
+const CANCELS: &str = include_str!("../../tests/vectors/evm/cancel.jsonl");
 const REFUSED: &str = include_str!("../../tests/vectors/evm/refused.jsonl");
 
 fn cases(lines: &str) -> Vec<Value> {
@@ -21,6 +22,10 @@ fn cases(lines: &str) -> Vec<Value> {
 
 fn bytes(value: &Value) -> Vec<u8> {
     HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
 }
 
 fn public(key: &SigningKey) -> PublicKey {
@@ -76,6 +81,28 @@ fn eth_accounts_sweeps_mean_the_same_and_are_signed_as_theirs() {
     }
     for short in ["r_bytes", "s_bytes"] {
         assert!(cases.iter().any(|case| case[short] == 31), "{short}");
+    }
+}
+
+#[test]
+fn what_eth_account_signs_to_use_up_a_nonce_moves_nothing() {
+    for case in cases(CANCELS) {
+        let key = signing_key(&case);
+        let sweep = read(&bytes(&case["unsigned"]), &public(&key)).unwrap();
+        let summary = sweep.summary();
+        assert!(sweep.is_void() && summary.transfers.is_empty() && summary.sources.is_empty());
+        assert_eq!(
+            (summary.kind, summary.fee.to_string()),
+            ("evm.cancel", case["fee"].as_str().unwrap().into())
+        );
+        assert_eq!(case["kind"], summary.kind);
+        assert_eq!((case["amount"].as_str(), &case["destination"]), (Some("0"), &case["sender"]));
+        let signed = sweep.assemble(&[sign(&sweep, &key)]).unwrap();
+        assert_eq!((HEXLOWER.encode(&signed.bytes), signed.id), (text(&case["signed"]), text(&case["id"])));
+        // By another key it would be a payment of nothing to somebody.
+        let other = public(&SigningKey::from_slice(&[1; 32]).unwrap());
+        let refused = read(&bytes(&case["unsigned"]), &other).unwrap_err();
+        assert_eq!((refused.tag, refused.found.as_str()), ("transaction.evm.amount", "0 wei"));
     }
 }
 
@@ -213,7 +240,7 @@ proptest! {
         typed: bool,
         token in proptest::option::of(any::<[u8; 20]>()),
         to: [u8; 20],
-        amount in number(),
+        amount in number().prop_map(|amount| amount.max(1)),
         (chain, nonce, gas) in (1_u64..=u64::MAX / 2 - 36, 0..u64::MAX, any::<u32>()),
         (price, priority) in (any::<u64>(), any::<u64>()),
     ) {

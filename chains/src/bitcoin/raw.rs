@@ -41,6 +41,12 @@ impl std::fmt::Display for OutPoint {
     }
 }
 
+impl From<OutPoint> for crate::Outpoint {
+    fn from(outpoint: OutPoint) -> Self {
+        Self::of(&txid_text(&outpoint.txid), outpoint.index)
+    }
+}
+
 /// What is paid, and the script that it is paid to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TxOut {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BitcoinNetwork, Sweep, destination::Address, sweep::Payment};
-use crate::{Amount, Check, FeeCap, Meter, Velocity};
+use crate::{Amount, Check, Count, FeeCap, Meter, Permille, Velocity, limits::at_least, sweep::void};
 
 /// At most so many destinations.
 const MOST_DESTINATIONS: usize = 100;
@@ -14,19 +14,24 @@ const MOST_DESTINATIONS: usize = 100;
 /// {
 ///   "destinations": ["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"],
 ///   "velocity": { "per_key_per_day": "100000000", "per_day": "10000000000" },
+///   "min_amount": "10000",
+///   "max_fee_permille": 50,
 ///   "fee": { "per_transaction": "50000", "per_day": "1000000" },
 ///   "fee_rate": "200",
 ///   "confirmations": 3
 /// }
 /// ```
 ///
-/// Amounts are satoshis, `fee_rate` is whole satoshis for a virtual byte. Destinations are
+/// Amounts are satoshis, `min_amount` and `max_fee_permille` are of what the outputs pay together,
+/// `fee_rate` is whole satoshis for a virtual byte. Destinations are
 /// addresses in their one spelling: 1 to 100, none twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Form", into = "Form")]
 pub struct Rules {
     destinations: Vec<Address>,
     velocity: Velocity,
+    min_amount: Amount,
+    max_fee_permille: Permille,
     fee: FeeCap,
     fee_rate: Amount,
     confirmations: u32,
@@ -38,6 +43,8 @@ pub struct Rules {
 struct Form {
     destinations: Vec<String>,
     velocity: Velocity,
+    min_amount: Amount,
+    max_fee_permille: Permille,
     fee: FeeCap,
     fee_rate: Amount,
     confirmations: u32,
@@ -72,16 +79,16 @@ impl TryFrom<Form> for Rules {
         if form.confirmations == 0 {
             return Err(NotRules::Confirmations);
         }
-        let Form { velocity, fee, fee_rate, confirmations, .. } = form;
-        Ok(Self { destinations, velocity, fee, fee_rate, confirmations })
+        let Form { velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations, .. } = form;
+        Ok(Self { destinations, velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations })
     }
 }
 
 impl From<Rules> for Form {
     fn from(rules: Rules) -> Self {
         let destinations = rules.destinations.iter().map(Address::to_string).collect();
-        let Rules { velocity, fee, fee_rate, confirmations, .. } = rules;
-        Self { destinations, velocity, fee, fee_rate, confirmations }
+        let Rules { velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations, .. } = rules;
+        Self { destinations, velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations }
     }
 }
 
@@ -97,43 +104,62 @@ impl Rules {
         self.destinations.iter().all(|address| address.is_of(network))
     }
 
-    /// Applies the rules: one check for each output, one for the fee, one for the fee rate. Bitcoin's
-    /// time plays no part; `_now` (milliseconds since 1970) is there as on every chain.
+    /// Applies the rules: `policy.bitcoin.destination` for each output, then `.min_amount`,
+    /// `.max_fee_permille`, `.fee` and `.fee_rate`. A transaction that pays its own key alone is denied
+    /// (`policy.void`). Bitcoin's time plays no part; `_now` (milliseconds since 1970) is there as on
+    /// every chain.
     pub fn check(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
+        if sweep.is_void() {
+            return vec![void("a payment to its own key")];
+        }
         let mut checks: Vec<Check> =
             sweep.payments().iter().map(|payment| self.check_destination(payment, sweep.network())).collect();
-        let fee = Amount::from(sweep.fee());
-        checks.push(Check::new(
-            "policy.bitcoin.fee",
-            fee <= self.fee.per_transaction,
-            format!("a fee of at most {} satoshis", self.fee.per_transaction),
-            fee.to_string(),
-        ));
-        checks.push(self.check_fee_rate(sweep));
+        checks.push(at_least("policy.bitcoin.min_amount", self.min_amount, sweep.paid(), "satoshis"));
+        checks.extend(self.check_fee(sweep));
         checks
     }
 
-    /// What the sweep adds to the running counts. What leaves a key counts with its share of the
-    /// fee. The fee has no bound for each key: all of it stands under the first that gives.
-    pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
-        let amounts = sweep.amounts();
-        let first = amounts.first().map_or(0, |(key, _)| *key);
-        vec![
-            Meter {
-                name: "bitcoin/native".into(),
-                tag: "policy.bitcoin.velocity",
-                amounts,
-                per_key_per_day: Some(self.velocity.per_key_per_day),
-                per_day: self.velocity.per_day,
-            },
-            Meter {
-                name: "bitcoin/fee".into(),
-                tag: "policy.bitcoin.fee",
-                amounts: vec![(first, sweep.fee().into())],
-                per_key_per_day: None,
-                per_day: self.fee.per_day,
-            },
+    /// The rules for a transaction that only uses up its inputs, which an order allows: what bounds
+    /// its fee.
+    pub fn check_void(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
+        self.check_fee(sweep).into()
+    }
+
+    fn check_fee(&self, sweep: &Sweep) -> [Check; 3] {
+        let fee = Amount::from(sweep.fee());
+        let allowed = format!("a fee of at most {} satoshis", self.fee.per_transaction);
+        let share = self.max_fee_permille;
+        [
+            share.check("policy.bitcoin.max_fee_permille", sweep.paid(), fee, "satoshis"),
+            Check::new("policy.bitcoin.fee", fee <= self.fee.per_transaction, allowed, fee.to_string()),
+            self.check_fee_rate(sweep),
         ]
+    }
+
+    /// What the sweep adds to the running counts. What leaves counts under each output that is
+    /// spent, with its share of the fee; the fee under one of them. The fee has no bound for each key:
+    /// all of it stands under the first input's.
+    pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
+        let counts = sweep.moved();
+        let key = counts.first().map_or(0, |count| count.key);
+        let fee = Meter {
+            name: "bitcoin/fee".into(),
+            tag: "policy.bitcoin.fee",
+            counts: vec![Count { key, amount: sweep.fee().into(), anchors: sweep.anchors() }],
+            per_key_per_day: None,
+            per_day: self.fee.per_day,
+        };
+        if sweep.is_void() {
+            return vec![fee];
+        }
+        let moved = Meter {
+            name: "bitcoin/native".into(),
+            tag: "policy.bitcoin.velocity",
+            counts,
+            per_key_per_day: Some(self.velocity.per_key_per_day),
+            per_day: self.velocity.per_day,
+        };
+        vec![moved, fee]
     }
 
     fn check_destination(&self, payment: &Payment, network: BitcoinNetwork) -> Check {

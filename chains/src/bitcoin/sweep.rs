@@ -9,12 +9,16 @@ use k256::{
 
 use super::{
     BitcoinNetwork,
+    address::{key_hash, output_key},
     codec::{put_bytes, put_compact_size},
     raw::{RawTransaction, TxIn, TxOut, txid_text},
     script::{Script, describe},
     sighash::{ALL, DEFAULT, Sighashes},
 };
-use crate::{Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer};
+use crate::{
+    Amount, Anchor, Count, Outpoint, PublicKey, Refused, Signed, SigningInput, Source, Spends, Summary,
+    ToSign, Transfer,
+};
 
 /// The asset of every amount here.
 const NATIVE: &str = "native";
@@ -155,8 +159,50 @@ impl Sweep {
         }
     }
 
+    /// The outputs that it uses up.
+    pub fn spends(&self) -> Spends {
+        Spends::Outpoints(
+            self.transaction.inputs.iter().map(|input| Outpoint::from(input.previous)).collect(),
+        )
+    }
+
+    /// Whether it moves nothing and only uses up its inputs: all of one key, all to that key again.
+    pub fn is_void(&self) -> bool {
+        let ([Payment { script, .. }], Some(first)) = (self.payments.as_slice(), self.spends.first()) else {
+            return false;
+        };
+        let own = match script {
+            Script::P2wpkh(hash) => *hash == key_hash(&first.public),
+            Script::P2tr(key) => output_key(&first.public).is_ok_and(|own| own == *key),
+            Script::P2pkh(_) | Script::P2sh(_) | Script::P2wsh(_) => false,
+        };
+        own && self.spends.iter().all(|spend| spend.key == first.key)
+    }
+
+    /// What the outputs pay together.
+    pub(super) fn paid(&self) -> Amount {
+        // The sum of all was checked.
+        self.payments.iter().fold(0u64, |sum, payment| sum.saturating_add(payment.amount)).into()
+    }
+
+    /// What leaves by each input, fee included: an output is spent once.
+    pub(super) fn moved(&self) -> Vec<Count> {
+        let count = |(spend, anchor): (&Spend, Anchor)| Count {
+            key: spend.key,
+            amount: spend.spent.amount.into(),
+            anchors: vec![anchor],
+        };
+        self.spends.iter().zip(self.anchors()).map(count).collect()
+    }
+
+    /// One for each input, in their order.
+    pub(super) fn anchors(&self) -> Vec<Anchor> {
+        let anchor = |input: &TxIn| Anchor::of(&format!("bitcoin/{}", input.previous));
+        self.transaction.inputs.iter().map(anchor).collect()
+    }
+
     /// What leaves each key, fee included.
-    pub(super) fn amounts(&self) -> Vec<(usize, Amount)> {
+    fn amounts(&self) -> Vec<(usize, Amount)> {
         let mut sums = std::collections::BTreeMap::<usize, u64>::new();
         for spend in &self.spends {
             let sum = sums.entry(spend.key).or_default();

@@ -7,8 +7,10 @@
 //! ```
 //!
 //! Two templates match, each on the whole transaction: a native payment (no data) and an ERC-20
-//! transfer (value 0, `transfer`'s 68 bytes). Both are of type 0 with a chain id (EIP-155) or of
-//! type 2 (EIP-1559) with an empty access list. Everything else is refused:
+//! transfer (value 0, `transfer`'s 68 bytes), each of more than nothing. Both are of type 0 with a
+//! chain id (EIP-155) or of type 2 (EIP-1559) with an empty access list. A third one, of type 2, moves
+//! nothing: value 0, no data, to the key's own account. It uses up a nonce, which an order must allow.
+//! Everything else is refused:
 //!
 //! | tag | refused |
 //! |---|---|
@@ -27,7 +29,7 @@
 //! | `transaction.evm.nonce` | a nonce beyond EIP-2681 |
 //! | `transaction.evm.gas` | a gas limit of 2^64 or more |
 //! | `transaction.evm.fee` | a price or a fee of 2^128 or more; a priority fee above the greatest fee |
-//! | `transaction.evm.amount` | a value or a token amount of 2^128 or more |
+//! | `transaction.evm.amount` | a value or a token amount of 2^128 or more; one of 0 |
 //! | `transaction.evm.call` | a call of anything but `transfer` |
 //! | `transaction.evm.transfer` | `transfer` with other than 68 bytes or zero bytes before the recipient |
 //! | `transaction.evm.value` | `transfer` with a value |
@@ -43,6 +45,6 @@ mod transaction;
 mod vectors;
 
 pub use address::{Address, NotAnAddress, account, address, parse_address};
-pub use rules::{Network, Rules, RulesError, Token};
+pub use rules::{DEFAULT_MAX_NONCE, Network, Rules, RulesError, Token};
 pub use sweep::{Asset, Sweep};
 pub use transaction::Transaction;

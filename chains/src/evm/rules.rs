@@ -6,12 +6,15 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Asset, Sweep, address::Address, transaction::MAX_CHAIN_ID};
-use crate::{Check, FeeCap, Meter, Velocity};
+use crate::{Amount, Check, Count, FeeCap, Meter, Native, Velocity, limits::at_least, sweep::void};
 
 /// How many networks there may be, and destinations and tokens of each.
 const MOST: usize = 256;
 /// The longest symbol.
 const MAX_SYMBOL: usize = 32;
+/// The highest nonce unless the rules say another: a deposit key's begin at 0, and only the enclave uses
+/// them.
+pub const DEFAULT_MAX_NONCE: u64 = 1_000;
 /// How many entries of a list a denial prints.
 const PRINTED: usize = 8;
 
@@ -32,11 +35,18 @@ pub struct Network {
     pub destinations: Vec<Address>,
     /// How much of the network's coin may leave, in wei. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub native: Option<Velocity>,
+    pub native: Option<Native>,
     /// The ERC-20 tokens that may be moved.
     pub tokens: Vec<Token>,
     /// Gas limit × greatest price, in wei.
     pub fee: FeeCap,
+    /// The most that a unit of gas may cost, in wei.
+    pub max_fee_per_gas: Amount,
+    /// The most that a unit of gas may pay above the base fee, in wei. For type 0 that is all of it.
+    pub max_priority_fee_per_gas: Amount,
+    /// The highest nonce that is signed. Absent: [`DEFAULT_MAX_NONCE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_nonce: Option<u64>,
     /// How many blocks make a deposit final.
     pub confirmations: u32,
 }
@@ -49,6 +59,8 @@ pub struct Token {
     pub contract: Address,
     /// Its name for people: 1 to 32 visible ASCII characters. Nothing depends on it.
     pub symbol: String,
+    /// The least that a transaction moves, in the token's base unit.
+    pub min_amount: Amount,
     /// How much may leave, in the token's base unit.
     pub velocity: Velocity,
 }
@@ -127,11 +139,51 @@ impl Network {
         self.tokens.iter().find(|token| token.contract == contract)
     }
 
-    fn velocity(&self, asset: Asset) -> Option<&Velocity> {
+    fn velocity(&self, asset: Asset) -> Option<Velocity> {
         match asset {
-            Asset::Native => self.native.as_ref(),
-            Asset::Token(contract) => self.token(contract).map(|token| &token.velocity),
+            Asset::Native => self.native.as_ref().map(Native::velocity),
+            Asset::Token(contract) => self.token(contract).map(|token| token.velocity),
         }
+    }
+
+    /// That enough is moved, and of coins that the fee is no greater share of it than allowed. An
+    /// asset that is not listed has neither bound.
+    fn check_amount(&self, sweep: &Sweep) -> Vec<Check> {
+        let (amount, fee) = (sweep.amount(), sweep.fee());
+        match sweep.asset() {
+            Asset::Native => self.native.as_ref().map_or_else(Vec::new, |native| {
+                native
+                    .check(("policy.evm.min_amount", "policy.evm.max_fee_permille"), amount, fee, "wei")
+                    .into()
+            }),
+            Asset::Token(contract) => self.token(contract).map_or_else(Vec::new, |token| {
+                vec![at_least("policy.evm.min_amount", token.min_amount, amount, "units")]
+            }),
+        }
+    }
+
+    /// What bounds the coins that a transaction burns, whatever it moves.
+    fn check_gas(&self, sweep: &Sweep) -> Vec<Check> {
+        let at_most = |tag, most: Amount, found: Amount| {
+            Check::new(tag, found <= most, format!("at most {most} wei"), format!("up to {found} wei"))
+        };
+        let transaction = sweep.transaction();
+        let (nonce, last) = (transaction.nonce(), self.max_nonce.unwrap_or(DEFAULT_MAX_NONCE));
+        vec![
+            at_most("policy.evm.fee", self.fee.per_transaction, sweep.fee()),
+            at_most("policy.evm.max_fee_per_gas", self.max_fee_per_gas, transaction.max_fee_per_gas()),
+            at_most(
+                "policy.evm.max_priority_fee_per_gas",
+                self.max_priority_fee_per_gas,
+                transaction.max_priority_fee_per_gas(),
+            ),
+            Check::new(
+                "policy.evm.max_nonce",
+                nonce <= last,
+                format!("a nonce of at most {last}"),
+                nonce.to_string(),
+            ),
+        ]
     }
 
     fn assets(&self) -> impl Iterator<Item = String> {
@@ -152,23 +204,19 @@ impl Rules {
         self.networks.iter().find(|network| network.chain_id == chain_id)
     }
 
-    /// Every rule that needs no memory, in this order: `policy.evm.network`, `policy.evm.asset`,
-    /// `policy.evm.destination`, `policy.evm.fee`. The first that does not hold is the denial.
-    /// A network that is not listed has no further rules. `now` is in milliseconds since 1970;
-    /// an EVM transaction has no time.
+    /// Every rule that needs no memory, in this order: `policy.evm.network`, `.asset`,
+    /// `.destination`, `.min_amount`, for coins `.max_fee_permille`, `.fee`, `.max_fee_per_gas`,
+    /// `.max_priority_fee_per_gas`, `.max_nonce`. The first that does not hold is the denial.
+    /// A network that is not listed has no further rules. A transaction that only uses up its nonce
+    /// is denied (`policy.void`). `now` is in milliseconds since 1970; an EVM transaction has no time.
     pub fn check(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
-        let chain = sweep.transaction().chain_id();
-        let network = self.network(chain);
-        let listed = Check::new(
-            "policy.evm.network",
-            network.is_some(),
-            some_of(self.networks.iter().map(|network| format!("evm:{}", network.chain_id))),
-            format!("evm:{chain}"),
-        );
+        let (listed, network) = self.listed(sweep);
         let Some(network) = network else { return vec![listed] };
-        let (asset, destination, fee) = (sweep.asset(), sweep.destination(), sweep.fee());
-        let most = network.fee.per_transaction;
-        vec![
+        if sweep.is_void() {
+            return vec![listed, void(sweep.summary().kind)];
+        }
+        let (asset, destination) = (sweep.asset(), sweep.destination());
+        let mut checks = vec![
             listed,
             Check::new(
                 "policy.evm.asset",
@@ -182,38 +230,54 @@ impl Rules {
                 some_of(network.destinations.iter().map(Address::to_string)),
                 destination.to_string(),
             ),
-            Check::new(
-                "policy.evm.fee",
-                fee <= most,
-                format!("at most {most} wei"),
-                format!("up to {fee} wei"),
-            ),
-        ]
+        ];
+        checks.extend(network.check_amount(sweep));
+        checks.extend(network.check_gas(sweep));
+        checks
     }
 
-    /// What the sweep adds to the running counts: of the asset, and of fees. What
-    /// [`Self::check`] denies for its network or its asset has no count, so check first.
+    /// The rules for a transaction that only uses up its nonce, which an order allows: its network,
+    /// and what bounds its fee.
+    pub fn check_void(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
+        let (listed, network) = self.listed(sweep);
+        let gas = network.map(|network| network.check_gas(sweep));
+        [listed].into_iter().chain(gas.into_iter().flatten()).collect()
+    }
+
+    fn listed(&self, sweep: &Sweep) -> (Check, Option<&Network>) {
+        let chain = sweep.transaction().chain_id();
+        let network = self.network(chain);
+        let allowed = some_of(self.networks.iter().map(|network| format!("evm:{}", network.chain_id)));
+        (Check::new("policy.evm.network", network.is_some(), allowed, format!("evm:{chain}")), network)
+    }
+
+    /// What the sweep adds to the running counts, under its account's nonce: of the asset, unless it
+    /// moves none, and of fees. What [`Self::check`] denies for its network or its asset has no
+    /// count, so check first.
     pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
         let chain = sweep.transaction().chain_id();
         let asset = sweep.asset();
         let Some(network) = self.network(chain) else { return Vec::new() };
+        let counts = |amount| vec![Count { key: 0, amount, anchors: vec![sweep.anchor()] }];
+        let fee = Meter {
+            name: format!("evm:{chain}/fee"),
+            tag: "policy.evm.fee",
+            counts: counts(sweep.fee()),
+            per_key_per_day: None,
+            per_day: network.fee.per_day,
+        };
+        if sweep.is_void() {
+            return vec![fee];
+        }
         let Some(velocity) = network.velocity(asset) else { return Vec::new() };
-        vec![
-            Meter {
-                name: format!("evm:{chain}/{asset}"),
-                tag: "policy.evm.velocity",
-                amounts: vec![(0, sweep.amount())],
-                per_key_per_day: Some(velocity.per_key_per_day),
-                per_day: velocity.per_day,
-            },
-            Meter {
-                name: format!("evm:{chain}/fee"),
-                tag: "policy.evm.fee",
-                amounts: vec![(0, sweep.fee())],
-                per_key_per_day: None,
-                per_day: network.fee.per_day,
-            },
-        ]
+        let moved = Meter {
+            name: format!("evm:{chain}/{asset}"),
+            tag: "policy.evm.velocity",
+            counts: counts(sweep.amount()),
+            per_key_per_day: Some(velocity.per_key_per_day),
+            per_day: velocity.per_day,
+        };
+        vec![moved, fee]
     }
 }
 

@@ -4,7 +4,7 @@ use sha3::{Digest, Keccak256};
 
 use super::{Transaction, account, address::Address};
 use crate::{
-    Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer,
+    Amount, Anchor, PublicKey, Refused, Signed, SigningInput, Source, Spends, Summary, ToSign, Transfer,
     recoverable::Signature,
 };
 
@@ -31,6 +31,7 @@ pub struct Sweep {
     amount: Amount,
     destination: Address,
     fee: Amount,
+    cancels: bool,
 }
 
 impl Sweep {
@@ -45,6 +46,8 @@ impl Sweep {
                 },
             ));
         };
+        let own = Address::new(account(&key));
+        let cancels = is_cancel(transaction, own);
         let (asset, amount, destination) = match transaction.data() {
             [] => (Asset::Native, transaction.value(), transaction.to()),
             data => {
@@ -52,6 +55,11 @@ impl Sweep {
                 (Asset::Token(transaction.to()), amount, recipient)
             }
         };
+        if amount == Amount::ZERO && !cancels {
+            let unit = if asset == Asset::Native { "wei" } else { "units" };
+            let found = format!("0 {unit}");
+            return Err(Refused::new("transaction.evm.amount", format!("more than 0 {unit}"), found));
+        }
         let price = transaction.max_fee_per_gas();
         let fee = price.get().checked_mul(transaction.gas_limit().into()).ok_or_else(|| {
             Refused::new(
@@ -61,26 +69,26 @@ impl Sweep {
             )
         })?;
         let fee = Amount::new(fee);
-        Ok(Self { transaction: transaction.clone(), key, asset, amount, destination, fee })
+        Ok(Self { transaction: transaction.clone(), key, asset, amount, destination, fee, cancels })
     }
 
     /// What the signer sees.
     pub fn summary(&self) -> Summary {
         let asset = self.asset.to_string();
-        Summary {
-            kind: match self.asset {
-                Asset::Native => "evm.native",
-                Asset::Token(_) => "evm.erc20",
-            },
-            network: format!("evm:{}", self.transaction.chain_id()),
-            transfers: vec![Transfer {
-                asset: asset.clone(),
-                amount: self.amount,
-                destination: self.destination.to_string(),
-            }],
-            sources: vec![Source { key: 0, asset, amount: self.amount }],
-            fee: self.fee,
-        }
+        let destination = self.destination.to_string();
+        let mut transfers = vec![Transfer { asset: asset.clone(), amount: self.amount, destination }];
+        let mut sources = vec![Source { key: 0, asset, amount: self.amount }];
+        let kind = match self.asset {
+            _ if self.cancels => {
+                transfers.clear();
+                sources.clear();
+                "evm.cancel"
+            }
+            Asset::Native => "evm.native",
+            Asset::Token(_) => "evm.erc20",
+        };
+        let network = format!("evm:{}", self.transaction.chain_id());
+        Summary { kind, network, transfers, sources, fee: self.fee }
     }
 
     /// The one digest: Keccak-256 of the unsigned transaction.
@@ -99,6 +107,22 @@ impl Sweep {
         let bytes = self.transaction.signed(&signature)?;
         let hash = data_encoding::HEXLOWER.encode(&Keccak256::digest(&bytes));
         Ok(Signed { bytes, id: format!("0x{hash}") })
+    }
+
+    /// The nonce that it uses up.
+    pub const fn spends(&self) -> Spends {
+        Spends::Nonce { chain_id: self.transaction.chain_id(), nonce: self.transaction.nonce() }
+    }
+
+    /// Whether it moves nothing and only uses up its nonce: `evm.cancel`.
+    pub const fn is_void(&self) -> bool {
+        self.cancels
+    }
+
+    /// Of all transactions of one account, network and nonce one can be mined.
+    pub(super) fn anchor(&self) -> Anchor {
+        let (network, nonce) = (self.transaction.chain_id(), self.transaction.nonce());
+        Anchor::of(&format!("evm:{network}/{}/{nonce}", self.sender()))
     }
 
     /// The transaction as it was parsed.
@@ -141,6 +165,13 @@ impl std::fmt::Display for Asset {
             Self::Token(contract) => contract.fmt(f),
         }
     }
+}
+
+/// The one transaction of an amount of 0: of type 2, to the key's own account, without data. It does
+/// nothing but use up a nonce.
+fn is_cancel(transaction: &Transaction, own: Address) -> bool {
+    let nothing = transaction.value() == Amount::ZERO && transaction.data().is_empty();
+    nothing && transaction.to() == own && transaction.has_dynamic_fee()
 }
 
 /// The amount and the recipient of exactly a call of `transfer`, which moves no coins.

@@ -240,6 +240,20 @@ impl Transaction {
         }
     }
 
+    /// The most that a unit of gas may pay above the block's base fee, in wei. Before EIP-1559 it was
+    /// the whole price, and for type 0 it still may be.
+    pub const fn max_priority_fee_per_gas(&self) -> Amount {
+        match self.price {
+            Price::Legacy { gas_price } => gas_price,
+            Price::DynamicFee { max_priority_fee, .. } => max_priority_fee,
+        }
+    }
+
+    /// Whether it is of type 2 (EIP-1559).
+    pub const fn has_dynamic_fee(&self) -> bool {
+        matches!(self.price, Price::DynamicFee { .. })
+    }
+
     /// The account that is paid or called.
     pub const fn to(&self) -> Address {
         self.to

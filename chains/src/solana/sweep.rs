@@ -7,7 +7,9 @@ use super::{
     Address, Transaction, fee,
     transaction::{SIGNATURE, UNSIGNED},
 };
-use crate::{Amount, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer};
+use crate::{
+    Amount, Anchor, Count, Refused, Signed, SigningInput, Source, Spends, Summary, ToSign, Transfer,
+};
 
 /// How a transaction stays valid beyond a recent blockhash: it takes the value of a nonce account,
 /// and makes it another. Whoever holds the authority can do so too, and so end a transaction that
@@ -42,6 +44,8 @@ pub struct Closing {
 /// What a sweep pays. Each payment is one instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Payment {
+    /// Nothing: all that happens is that a nonce account's value becomes another.
+    Nothing,
     Sol(Vec<Paid>),
     Token(TokenPayment),
 }
@@ -85,6 +89,7 @@ impl Sweep {
     /// among the transfers: see [`Sweep::closings`].
     pub fn summary(&self) -> Summary {
         let (kind, asset) = match &self.payment {
+            Payment::Nothing => ("solana.advance", "native".to_owned()),
             Payment::Sol(_) => ("solana.sol", "native".to_owned()),
             Payment::Token(token) => ("solana.spl", token.mint.to_string()),
         };
@@ -119,6 +124,34 @@ impl Sweep {
         self.nonce
     }
 
+    /// The nonce account's value that it uses up, or the blockhash while which it is good.
+    pub const fn spends(&self) -> Spends {
+        let value = Address::new(self.transaction.message.recent_blockhash);
+        match self.nonce {
+            Some(Nonce { account, .. }) => Spends::NonceAccount { account, value },
+            None => Spends::Blockhash(value),
+        }
+    }
+
+    /// Whether it moves nothing and only makes a nonce account's value another.
+    pub const fn is_void(&self) -> bool {
+        matches!(self.payment, Payment::Nothing)
+    }
+
+    /// What it moves of the one asset, all keys together.
+    pub(super) fn moved(&self) -> Amount {
+        let sum = self.paid().iter().fold(0u128, |sum, paid| sum.saturating_add(paid.amount.into()));
+        Amount::new(sum)
+    }
+
+    /// Each message stands for itself. The value of a nonce account would be no anchor: where it is not
+    /// the account's value but a recent blockhash, the network takes every transaction that names it,
+    /// one in each slot.
+    pub(super) fn count(&self, key: usize, amount: Amount) -> Count {
+        let message = data_encoding::HEXLOWER.encode(&self.transaction.message_bytes());
+        Count { key, amount, anchors: vec![Anchor::of(&format!("solana/{message}"))] }
+    }
+
     /// A recent blockhash, or the nonce account's value.
     pub const fn recent_blockhash(&self) -> &[u8; 32] {
         &self.transaction.message.recent_blockhash
@@ -139,7 +172,7 @@ impl Sweep {
     /// The token account that may have to be made.
     pub const fn creates(&self) -> Option<NewAccount> {
         match &self.payment {
-            Payment::Sol(_) => None,
+            Payment::Nothing | Payment::Sol(_) => None,
             Payment::Token(token) => token.creates,
         }
     }
@@ -147,7 +180,7 @@ impl Sweep {
     /// The token accounts that end.
     pub fn closings(&self) -> &[Closing] {
         match &self.payment {
-            Payment::Sol(_) => &[],
+            Payment::Nothing | Payment::Sol(_) => &[],
             Payment::Token(token) => &token.closes,
         }
     }
@@ -191,6 +224,7 @@ impl Sweep {
 
     pub(super) fn paid(&self) -> &[Paid] {
         match &self.payment {
+            Payment::Nothing => &[],
             Payment::Sol(paid) => paid,
             Payment::Token(token) => &token.paid,
         }

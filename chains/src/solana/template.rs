@@ -8,6 +8,9 @@
 //!    classic Token program to one token account;
 //! 5. for tokens, CloseAccount of accounts that step 4 paid from, each at most once.
 //!
+//! A transaction of steps 1 and 2 alone, with AdvanceNonceAccount, moves nothing: it ends what was
+//! signed with the account's value. An order must allow it.
+//!
 //! Every account is a signer and writable exactly where an instruction needs it, or where it pays
 //! the fee. Whom it pays, and who the fee payer and the nonce's authority are, is for the rules.
 
@@ -79,7 +82,11 @@ impl Sweep {
             found.take(Action::read(message, instruction, &mut roles)?)?;
         }
         same_roles(message, &roles)?;
-        let payment = found.payment.ok_or_else(|| Refused::new(ORDER, "a transfer", "none"))?;
+        let payment = match found.payment {
+            Some(payment) => payment,
+            None if found.nonce.is_some() && found.creates.is_none() => Payment::Nothing,
+            None => return Err(Refused::new(ORDER, "a transfer", "none")),
+        };
         let (unit_limit, unit_price) = (found.unit_limit, found.unit_price);
         let limit = unit_limit.unwrap_or_else(|| fee::default_unit_limit(message.instructions.len()));
         let fee = fee::most(
@@ -97,9 +104,13 @@ impl Sweep {
 
     /// That no key signs for nothing: it would lend its name to what others do.
     fn every_key_has_a_part(&self, keys: &[Address]) -> Result<(), Refused> {
+        // Where nothing is paid, advancing the nonce is a part; elsewhere it is not.
+        let advances = |key: &Address| {
+            self.is_void() && self.nonce.is_some_and(|Nonce { authority, .. }| authority == *key)
+        };
         let idle =
             |key: usize| self.places.get(key) != Some(&0) && !self.paid().iter().any(|paid| paid.key == key);
-        match keys.iter().enumerate().find(|(key, _)| idle(*key)) {
+        match keys.iter().enumerate().find(|(at, key)| idle(*at) && !advances(key)) {
             None => Ok(()),
             Some((_, key)) => {
                 Err(Refused::new(KEYS, "keys that each give something or pay the fee", key.to_string()))
@@ -172,7 +183,7 @@ impl Match<'_> {
         }
         match self.payment.get_or_insert(Payment::Sol(Vec::new())) {
             Payment::Sol(all) => all.push(paid),
-            Payment::Token(_) => return Err(mixed()),
+            Payment::Nothing | Payment::Token(_) => return Err(mixed()),
         }
         Ok(())
     }
@@ -190,7 +201,7 @@ impl Match<'_> {
         let first =
             TokenPayment { mint, decimals, destination, paid: Vec::new(), creates, closes: Vec::new() };
         match self.payment.get_or_insert(Payment::Token(first)) {
-            Payment::Sol(_) => return Err(mixed()),
+            Payment::Nothing | Payment::Sol(_) => return Err(mixed()),
             Payment::Token(token) => {
                 if (token.mint, token.decimals, token.destination) != (mint, decimals, destination) {
                     let found = format!("another of {mint} to {destination}");

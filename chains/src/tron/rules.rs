@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, Asset, Sweep};
-use crate::{Amount, Check, FeeCap, Meter, Velocity};
+use crate::{Amount, Check, Count, FeeCap, Meter, Native, Velocity, limits::at_least};
 
 /// Destinations and tokens, each.
 const MOST: usize = 256;
@@ -21,8 +21,10 @@ const NAMED: usize = 8;
 ///
 /// ```json
 /// {"destinations": ["T…"],
-///  "native": {"per_key_per_day": "1000000", "per_day": "50000000"},
-///  "tokens": [{"contract": "T…", "symbol": "USDT", "velocity": {"per_key_per_day": "1", "per_day": "9"}}],
+///  "native": {"min_amount": "22000000", "max_fee_permille": 50,
+///             "per_key_per_day": "100000000", "per_day": "5000000000"},
+///  "tokens": [{"contract": "T…", "symbol": "USDT", "min_amount": "1000000",
+///              "velocity": {"per_key_per_day": "1000000", "per_day": "9000000"}}],
 ///  "fee": {"per_transaction": "30000000", "per_day": "900000000"},
 ///  "max_expiration_seconds": 3600,
 ///  "confirmations": 19}
@@ -32,7 +34,7 @@ const NAMED: usize = 8;
 pub struct Rules {
     destinations: Vec<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    native: Option<Velocity>,
+    native: Option<Native>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<TokenRule>,
     fee: FeeCap,
@@ -48,6 +50,8 @@ pub struct TokenRule {
     pub contract: Address,
     /// What people call it: 1 to 32 visible ASCII characters. Decides nothing.
     pub symbol: String,
+    /// The least that a transaction moves, in its base unit.
+    pub min_amount: Amount,
     /// How much of it may leave, in its base unit.
     pub velocity: Velocity,
 }
@@ -84,7 +88,7 @@ pub enum RulesError {
 #[serde(deny_unknown_fields)]
 struct Unchecked {
     destinations: Vec<Address>,
-    native: Option<Velocity>,
+    native: Option<Native>,
     #[serde(default)]
     tokens: Vec<TokenRule>,
     fee: FeeCap,
@@ -145,14 +149,13 @@ impl Rules {
     }
 
     /// Every rule, applied to a sweep at `now`, in milliseconds since 1970: `policy.tron.asset`,
-    /// `.destination`, `.fee`, `.expiration`, and `.timestamp` where the transaction has one.
+    /// `.destination`, `.min_amount`, for TRX `.max_fee_permille`, `.fee`, `.expiration`, and
+    /// `.timestamp` where the transaction has one.
     pub fn check(&self, sweep: &Sweep, now: u64) -> Vec<Check> {
-        let mut checks = vec![
-            self.check_asset(sweep.asset()),
-            self.check_destination(sweep.destination()),
-            self.check_fee(sweep.fee()),
-            self.check_expiration(sweep.expiration(), now),
-        ];
+        let mut checks = vec![self.check_asset(sweep.asset()), self.check_destination(sweep.destination())];
+        checks.extend(self.check_amount(sweep));
+        checks.push(self.check_fee(sweep.fee()));
+        checks.push(self.check_expiration(sweep.expiration(), now));
         checks.extend(sweep.timestamp().map(|timestamp| {
             // No node checks it; one that is far off comes of a wrong clock or a wrong unit.
             let holds = timestamp.abs_diff(now) <= DAY_MILLISECONDS;
@@ -170,32 +173,50 @@ impl Rules {
             Asset::Trx => "tron/native".to_owned(),
             Asset::Token(contract) => format!("tron/{contract}"),
         };
-        let velocity = self.velocity(sweep.asset());
-        let bound = |of: fn(&Velocity) -> Amount| velocity.map_or(Amount::ZERO, of);
+        let nothing = Velocity { per_key_per_day: Amount::ZERO, per_day: Amount::ZERO };
+        let Velocity { per_key_per_day, per_day } = self.velocity(sweep.asset()).unwrap_or(nothing);
+        let counts = |amount| vec![Count { key: 0, amount, anchors: vec![sweep.anchor()] }];
         vec![
             Meter {
                 name,
                 tag: "policy.tron.velocity",
-                amounts: vec![(0, sweep.amount())],
-                per_key_per_day: Some(bound(|velocity| velocity.per_key_per_day)),
-                per_day: bound(|velocity| velocity.per_day),
+                counts: counts(sweep.amount()),
+                per_key_per_day: Some(per_key_per_day),
+                per_day,
             },
             Meter {
                 name: "tron/fee".to_owned(),
                 tag: "policy.tron.fee",
-                amounts: vec![(0, sweep.fee())],
+                counts: counts(sweep.fee()),
                 per_key_per_day: None,
                 per_day: self.fee.per_day,
             },
         ]
     }
 
-    fn velocity(&self, asset: Asset) -> Option<&Velocity> {
+    fn token(&self, contract: Address) -> Option<&TokenRule> {
+        self.tokens.iter().find(|token| token.contract == contract)
+    }
+
+    fn velocity(&self, asset: Asset) -> Option<Velocity> {
         match asset {
-            Asset::Trx => self.native.as_ref(),
-            Asset::Token(contract) => {
-                self.tokens.iter().find(|token| token.contract == contract).map(|token| &token.velocity)
-            }
+            Asset::Trx => self.native.as_ref().map(Native::velocity),
+            Asset::Token(contract) => self.token(contract).map(|token| token.velocity),
+        }
+    }
+
+    /// That enough is moved, and of TRX that the fee is no greater share of it than allowed. An asset
+    /// that the rules do not name has neither bound.
+    fn check_amount(&self, sweep: &Sweep) -> Vec<Check> {
+        let (amount, fee) = (sweep.amount(), sweep.fee());
+        match sweep.asset() {
+            Asset::Trx => self.native.as_ref().map_or_else(Vec::new, |native| {
+                let tags = ("policy.tron.min_amount", "policy.tron.max_fee_permille");
+                native.check(tags, amount, fee, "sun").into()
+            }),
+            Asset::Token(contract) => self.token(contract).map_or_else(Vec::new, |token| {
+                vec![at_least("policy.tron.min_amount", token.min_amount, amount, "units")]
+            }),
         }
     }
 
@@ -255,10 +276,13 @@ mod tests {
     fn rules() -> Value {
         json!({
             "destinations": [account(1), account(2)],
-            "native": {"per_key_per_day": "5", "per_day": "50"},
+            "native": {
+                "min_amount": "2", "max_fee_permille": 50, "per_key_per_day": "5", "per_day": "50",
+            },
             "tokens": [{
                 "contract": account(3),
                 "symbol": "USDT",
+                "min_amount": "3",
                 "velocity": {"per_key_per_day": "7", "per_day": "70"},
             }],
             "fee": {"per_transaction": "30000000", "per_day": "900000000"},
@@ -306,7 +330,10 @@ mod tests {
             .chain([Address::from_account([1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2])
                 .to_string()])
             .collect();
-        let token = |byte| json!({"contract": account(byte), "symbol": "A", "velocity": rules()["native"]});
+        let token = |byte| {
+            let velocity = &rules()["tokens"][0]["velocity"];
+            json!({"contract": account(byte), "symbol": "A", "min_amount": "1", "velocity": velocity})
+        };
         for (member, value, expected) in [
             ("destinations", json!([]), "1 to 256 destinations"),
             ("destinations", json!(many), "1 to 256 destinations"),

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Address, Transaction, protobuf::Writer, transaction::Contract, trc20};
 use crate::{
-    Amount, PublicKey, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer,
+    Amount, Anchor, PublicKey, Refused, Signed, SigningInput, Source, Spends, Summary, ToSign, Transfer,
     recoverable::Signature,
 };
 
@@ -151,6 +151,16 @@ impl Sweep {
     /// When its maker says that it was made: milliseconds since 1970. No node checks it.
     pub const fn timestamp(&self) -> Option<u64> {
         self.timestamp
+    }
+
+    /// Until when it is good: nothing that another transaction could use up.
+    pub const fn spends(&self) -> Spends {
+        Spends::Expiration(self.expiration)
+    }
+
+    /// The network takes each transaction once, by its id; nothing excludes another one.
+    pub(super) fn anchor(&self) -> Anchor {
+        Anchor::of(&format!("tron/{}", data_encoding::HEXLOWER.encode(&self.digest())))
     }
 
     /// What the signer sees: `tron.trx` or `tron.trc20`, one transfer, one source.

@@ -14,3 +14,4 @@ mod refused;
 mod rules;
 mod support;
 mod vectors;
+mod void;

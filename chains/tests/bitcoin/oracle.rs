@@ -172,6 +172,7 @@ fn addresses_of_all_five_forms_are_those_of_the_crate_bitcoin() {
         let rules: Rules = serde_json::from_value(serde_json::json!({
             "destinations": addresses,
             "velocity": { "per_key_per_day": "0", "per_day": "0" },
+            "min_amount": "0", "max_fee_permille": 1,
             "fee": { "per_transaction": "0", "per_day": "0" },
             "fee_rate": "0",
             "confirmations": 1,

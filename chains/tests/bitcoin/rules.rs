@@ -17,6 +17,8 @@ fn written(network: Network) -> Value {
     json!({
         "destinations": [address(2000, Form::P2wpkh, network), address(2001, Form::P2tr, network)],
         "velocity": { "per_key_per_day": "5000000", "per_day": "90000000" },
+        "min_amount": "1000000",
+        "max_fee_permille": 1,
         "fee": { "per_transaction": "1000", "per_day": "20000" },
         "fee_rate": "3",
         "confirmations": 3,
@@ -45,6 +47,8 @@ fn a_sweep_within_the_rules_passes_every_check() {
         checks.iter().map(|check| (check.tag, check.holds)).collect::<Vec<_>>(),
         [
             ("policy.bitcoin.destination", true),
+            ("policy.bitcoin.min_amount", true),
+            ("policy.bitcoin.max_fee_permille", true),
             ("policy.bitcoin.fee", true),
             ("policy.bitcoin.fee_rate", true)
         ]
@@ -62,7 +66,7 @@ fn one_output_to_another_script_is_denied_whatever_the_others_pay() {
     let checks = rules(&written(Network::Regtest)).check(&case.sweep(2).unwrap(), 0);
     assert_eq!(
         checks.iter().map(|check| check.holds).collect::<Vec<_>>(),
-        [false, true, true, true],
+        [false, true, true, true, true, true],
         "the same key's other address is another script"
     );
     let refusal = checks[0].refusal().unwrap();
@@ -118,12 +122,16 @@ fn meters_count_what_leaves_each_key_and_the_whole_fee() {
     let (_, sweep) = mixed();
     let meters = rules(&written(Network::Regtest)).meters(&sweep);
     let counted = |index: usize| {
-        let amounts = &meters[index].amounts;
-        amounts.iter().map(|(key, amount)| (*key, amount.get())).collect::<Vec<_>>()
+        let counts = &meters[index].counts;
+        counts.iter().map(|count| (count.key, count.amount.get())).collect::<Vec<_>>()
     };
     assert_eq!(meters.len(), 2);
     assert_eq!((meters[0].name.as_str(), meters[0].tag), ("bitcoin/native", "policy.bitcoin.velocity"));
-    assert_eq!(counted(0), [(0, 140_001), (1, 90_000), (2, 1_234_567)]);
+    assert_eq!(counted(0), [(0, 50_000), (1, 70_000), (0, 90_001), (2, 1_234_567), (1, 20_000)]);
+    // An output is spent once, so each has an anchor of its own; the fee is under any of them.
+    let anchors = |index: usize| meters[index].counts.iter().flat_map(|count| count.anchors.clone());
+    assert_eq!(anchors(0).collect::<Vec<_>>(), anchors(1).collect::<Vec<_>>());
+    assert_eq!(anchors(0).collect::<std::collections::BTreeSet<_>>().len(), 5);
     assert_eq!(meters[0].per_key_per_day.unwrap().get(), 5_000_000);
     assert_eq!(meters[0].per_day.get(), 90_000_000);
     assert_eq!((meters[1].name.as_str(), meters[1].tag), ("bitcoin/fee", "policy.bitcoin.fee"));
@@ -162,7 +170,9 @@ fn rules_are_written_as_they_were_read_and_nothing_else_is_read() {
         bad[field] = value.clone();
         assert!(serde_json::from_value::<Rules>(bad).is_err(), "{field}: {value}");
     }
-    for field in ["destinations", "velocity", "fee", "fee_rate", "confirmations"] {
+    for field in
+        ["destinations", "velocity", "min_amount", "max_fee_permille", "fee", "fee_rate", "confirmations"]
+    {
         let mut bad = good.clone();
         bad.as_object_mut().unwrap().remove(field);
         assert!(serde_json::from_value::<Rules>(bad).is_err(), "without {field}");

@@ -6,6 +6,7 @@
 //! A node (`node.rs`) is Parity's `rlp` to read and Bitcoin Core's libsecp256k1 to recover the sender.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod cancel;
 mod node;
 
 use std::cell::Cell;
@@ -44,9 +45,13 @@ fn rules() -> Rules {
         json!({
             "chain_id": chain_id,
             "destinations": PINNED.map(address),
-            "native": velocity,
-            "tokens": [{"contract": address(TOKEN), "symbol": "USDC", "velocity": velocity}],
+            "native": {
+                "min_amount": "1", "max_fee_permille": 1000,
+                "per_key_per_day": velocity["per_key_per_day"], "per_day": velocity["per_day"],
+            },
+            "tokens": [{"contract": address(TOKEN), "symbol": "USDC", "min_amount": "1", "velocity": velocity}],
             "fee": {"per_transaction": "1000000000000000", "per_day": "9000000000000000"},
+            "max_fee_per_gas": "1000000000000000", "max_priority_fee_per_gas": "1000000000000000",
             "confirmations": 12,
         })
     };
@@ -93,7 +98,7 @@ impl Answer {
         let [transfer] = self.summary.transfers.as_slice() else { return false };
         let counted = |name: String, amount: u128| {
             self.meters.iter().any(|meter| {
-                meter.name == name && matches!(meter.amounts.as_slice(), [(0, one)] if one.get() == amount)
+                meter.name == name && matches!(meter.counts.as_slice(), [count] if count.key == 0 && count.amount.get() == amount)
             })
         };
         LISTED.contains(&network)
@@ -119,7 +124,7 @@ fn terms() -> impl Strategy<Value = Terms> {
         Just(None),
         (to.clone(), 1_u128..4).prop_map(|(to, amount)| Some(node::transfer_call(to, amount))),
     ];
-    (to, data, 0_u64..3, 1_u128..4, 1_u128..4, 21_000_u64..21_003).prop_map(
+    (to, data, 0_u64..3, 1_000_000_u128..1_000_003, 1_u128..4, 21_000_u64..21_003).prop_map(
         |(to, data, nonce, value, price, gas)| match data {
             None => Terms { nonce, price, gas, to, value, data: Vec::new() },
             Some(data) => Terms { nonce, price, gas, to: TOKEN, value: 0, data },
@@ -214,7 +219,7 @@ fn whatever_a_node_takes_of_pooled_signatures_is_one_answer_alone() {
 fn a_signature_for_one_network_is_the_keys_on_no_other() {
     let (rules, [key, _]) = (rules(), keys());
     let ours = chains::evm::account(&key.verifying_key().into());
-    let terms = Terms { nonce: 0, price: 7, gas: 21_000, to: PINNED[0], value: 5, data: Vec::new() };
+    let terms = Terms { nonce: 0, price: 7, gas: 21_000, to: PINNED[0], value: 5_000_000, data: Vec::new() };
     for network in LISTED {
         for form in [Form::Eip155(network), Form::Eip1559(network)] {
             let answer = ask(&rules, &key, &form.unsigned(&terms)).unwrap();
@@ -233,7 +238,7 @@ fn a_signature_for_one_network_is_the_keys_on_no_other() {
 #[test]
 fn no_answer_is_for_a_network_that_is_not_listed_or_for_all() {
     let (rules, [key, _]) = (rules(), keys());
-    let terms = Terms { nonce: 0, price: 7, gas: 21_000, to: PINNED[0], value: 5, data: Vec::new() };
+    let terms = Terms { nonce: 0, price: 7, gas: 21_000, to: PINNED[0], value: 5_000_000, data: Vec::new() };
     let unlisted = NETWORKS.into_iter().filter(|network| !LISTED.contains(network));
     let forms = unlisted.flat_map(|network| [Form::Eip155(network), Form::Eip1559(network)]);
     for form in forms.chain([Form::Unprotected, Form::Eip2930(1)]) {

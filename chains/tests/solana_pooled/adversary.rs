@@ -14,7 +14,7 @@ fn paid() -> impl Strategy<Value = Paid> {
 }
 
 fn sol() -> impl Strategy<Value = Payment> {
-    vec((who(), paid(), 1_u64..4), 1..4).prop_map(Payment::Sol)
+    vec((who(), paid(), 1_000_001_u64..1_000_004), 1..4).prop_map(Payment::Sol)
 }
 
 /// A token's, with a new account that the fee payer pays for, or somebody who gives, or nobody; and with

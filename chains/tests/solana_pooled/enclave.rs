@@ -37,7 +37,7 @@ impl Enclave {
         let tokens: Vec<_> = (0..3)
             .map(|number| {
                 json!({"mint": mint(number).to_string(), "symbol": format!("T{number}"), "decimals": DECIMALS,
-                    "velocity": velocity})
+                    "min_amount": "1", "velocity": velocity})
             })
             .collect();
         // Each pins a deposit key as a fee payer: its own, or one of the other rule set.
@@ -45,8 +45,12 @@ impl Enclave {
         let rules = |own: Paid, payer: usize| {
             serde_json::from_value(json!({
                 "destinations": [own.address().to_string(), Paid::Both.address().to_string()],
-                "native": velocity,
+                "native": {
+                    "min_amount": "1", "max_fee_permille": 1000,
+                    "per_key_per_day": velocity["per_key_per_day"], "per_day": velocity["per_day"],
+                },
                 "tokens": tokens,
+                "close_accounts": true,
                 "fee_payers": ["self", Who::Payer.address().to_string(), Who::Ours(payer).address().to_string()],
                 "nonce_authorities": nonces,
                 "fee": {"per_transaction": "5000000", "per_day": "900000000"},
@@ -73,7 +77,7 @@ impl Enclave {
             return None;
         }
         let counted = rules.meters(&sweep).into_iter().map(|meter| {
-            let amounts = meter.amounts.iter().map(|(place, amount)| (keys[*place], amount.get()));
+            let amounts = meter.counts.iter().map(|count| (keys[count.key], count.amount.get()));
             (meter.name, amounts.collect())
         });
         let counted = counted.collect();

@@ -7,6 +7,7 @@
 //! `solana-transaction`, which validators use, decides what is a transaction and whether it is signed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod advance;
 mod adversary;
 mod enclave;
 mod plan;
@@ -169,9 +170,11 @@ fn within(moved: &HashMap<(String, usize), u128>, answers: &[Answer]) -> Result<
     Ok(())
 }
 
-/// A plan that any one rule set would allow, were it asked of its own keys.
+/// A plan that any one rule set would allow, were it asked of its own keys. Each gives so many million
+/// lamports.
 fn simple(payer: Who, paid: &[(Who, u64)]) -> Plan {
-    let payment = Payment::Sol(paid.iter().map(|(from, amount)| (*from, Paid::Both, *amount)).collect());
+    let millions = |(from, amount): &(Who, u64)| (*from, Paid::Both, amount * 1_000_000);
+    let payment = Payment::Sol(paid.iter().map(millions).collect());
     Plan { version: 2, payer, blockhash: 1, nonce: None, price: None, payment }
 }
 

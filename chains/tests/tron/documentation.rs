@@ -21,6 +21,6 @@ fn the_page_lists_the_tags_of_the_source() {
     let files = fs::read_dir(root.join("src/tron")).unwrap();
     let source: BTreeSet<String> =
         files.flat_map(|file| tags(&fs::read_to_string(file.unwrap().path()).unwrap(), '"')).collect();
-    assert_eq!(source.len(), 28);
+    assert_eq!(source.len(), 30);
     assert_eq!(tags(&page, '`'), source);
 }

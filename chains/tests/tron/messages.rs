@@ -148,7 +148,7 @@ pub(crate) fn transfer() -> TransferContract {
     TransferContract {
         owner_address: owner().to_bytes().to_vec(),
         to_address: destination().to_bytes().to_vec(),
-        amount: 1_000_000,
+        amount: 2_000_000,
     }
 }
 
@@ -166,7 +166,7 @@ pub(crate) fn call() -> TriggerSmartContract {
     }
 }
 
-/// 1 TRX to the destination.
+/// 2 TRX to the destination.
 pub(crate) fn trx() -> Raw {
     raw(contract(1, "TransferContract", &transfer()))
 }

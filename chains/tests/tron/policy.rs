@@ -12,10 +12,14 @@ use crate::messages::{NOW, Raw, destination, key, token, trc20, trx};
 fn rules() -> Value {
     json!({
         "destinations": ["TUjx6w55Nx9G4GjjRNEB4e7w5BUH3WmJTZ", destination().to_string()],
-        "native": {"per_key_per_day": "2000000", "per_day": "90000000"},
+        "native": {
+            "min_amount": "2000000", "max_fee_permille": 550,
+            "per_key_per_day": "3000000", "per_day": "90000000",
+        },
         "tokens": [{
             "contract": token().to_string(),
             "symbol": "USDT",
+            "min_amount": "5000000",
             "velocity": {"per_key_per_day": "6000000", "per_day": "70000000"},
         }],
         "fee": {"per_transaction": "31000000", "per_day": "900000000"},
@@ -50,11 +54,14 @@ fn a_sweep_to_a_pinned_address_within_the_caps_holds() {
     for raw in [trx(), trc20()] {
         let checks = read(rules()).check(&sweep(&raw), NOW);
         let tags: Vec<_> = checks.iter().map(|check| check.tag).collect();
-        let all = ["asset", "destination", "fee", "expiration", "timestamp"];
-        assert_eq!(tags, all.map(|tag| format!("policy.tron.{tag}")));
+        let share = (raw.fee_limit == 0).then_some("max_fee_permille");
+        let all = ["asset", "destination", "min_amount"].into_iter().chain(share);
+        let all = all.chain(["fee", "expiration", "timestamp"]).map(|tag| format!("policy.tron.{tag}"));
+        assert_eq!(tags, all.collect::<Vec<_>>());
         assert!(checks.iter().all(|check| check.holds), "{checks:?}");
         let without = Raw { timestamp: 0, ..raw };
-        assert_eq!(read(rules()).check(&sweep(&without), NOW).len(), 4, "no timestamp, no check of it");
+        let left = read(rules()).check(&sweep(&without), NOW).len();
+        assert_eq!(left + 1, checks.len(), "no timestamp, no check of it");
     }
 }
 
@@ -81,7 +88,8 @@ fn assets_that_are_not_named_are_denied_and_have_a_bound_of_zero() {
         json!([{
             "contract": "TUjx6w55Nx9G4GjjRNEB4e7w5BUH3WmJTZ",
             "symbol": "USDT",
-            "velocity": rules()["native"],
+            "min_amount": "1",
+            "velocity": rules()["tokens"][0]["velocity"],
         }]),
     );
     let mut other_token = other_token;
@@ -150,23 +158,51 @@ fn a_timestamp_of_another_day_or_unit_is_denied() {
 
 #[test]
 fn a_sweep_counts_its_asset_and_its_fee() {
-    let velocity = |name: &str, amount, per_key, per_day| Meter {
-        name: name.into(),
-        tag: "policy.tron.velocity",
-        amounts: vec![(0, Amount::new(amount))],
-        per_key_per_day: Some(Amount::new(per_key)),
-        per_day: Amount::new(per_day),
+    let counted = |meter: &Meter| {
+        let [count] = meter.counts.as_slice() else { panic!("{meter:?}") };
+        assert_eq!(count.key, 0);
+        (meter.name.clone(), meter.tag, count.amount.get())
     };
-    let fee = |amount| Meter {
-        name: "tron/fee".into(),
-        tag: "policy.tron.fee",
-        amounts: vec![(0, Amount::new(amount))],
-        per_key_per_day: None,
-        per_day: Amount::new(900_000_000),
+    let amount = |of: u128| Amount::new(of);
+    for (raw, name, moved, fee, bounds) in [
+        (trx(), "tron/native", 2_000_000, 1_100_000, (3_000_000, 90_000_000)),
+        (trc20(), "tron/TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", 5_000_000, 30_345_000, (6_000_000, 70_000_000)),
+    ] {
+        let meters = read(rules()).meters(&sweep(&raw));
+        assert_eq!(counted(&meters[0]), (name.to_owned(), "policy.tron.velocity", moved));
+        assert_eq!(counted(&meters[1]), ("tron/fee".to_owned(), "policy.tron.fee", fee));
+        assert_eq!(meters[0].per_key_per_day, Some(amount(bounds.0)));
+        assert_eq!((meters[0].per_day, meters[1].per_day), (amount(bounds.1), amount(900_000_000)));
+        assert_eq!((meters[1].per_key_per_day, meters.len()), (None, 2));
+        assert_eq!(meters[0].counts[0].anchors, meters[1].counts[0].anchors, "its id");
+        let later = Raw { expiration: raw.expiration + 1, ..raw };
+        let other = read(rules()).meters(&sweep(&later));
+        assert_ne!(other[0].counts[0].anchors, meters[0].counts[0].anchors, "both can be mined");
+        let expiration = later.expiration.cast_unsigned();
+        assert_eq!(sweep(&later).spends(), chains::Spends::Expiration(expiration));
+    }
+}
+
+#[test]
+fn less_than_the_least_and_a_fee_of_more_than_its_share_are_denied() {
+    let change = |asset: &str, member: &str, value: Value| {
+        let mut rules = rules();
+        match asset {
+            "native" => rules["native"][member] = value,
+            _ => rules["tokens"][0][member] = value,
+        }
+        rules
     };
-    let native = velocity("tron/native", 1_000_000, 2_000_000, 90_000_000);
-    assert_eq!(read(rules()).meters(&sweep(&trx())), [native, fee(1_100_000)]);
-    let name = "tron/TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t";
-    let usdt = velocity(name, 5_000_000, 6_000_000, 70_000_000);
-    assert_eq!(read(rules()).meters(&sweep(&trc20())), [usdt, fee(30_345_000)]);
+    // 1.1 TRX of 2 are 550 thousandths.
+    assert_eq!(denied(change("native", "max_fee_permille", json!(550)), &trx(), NOW), [""; 0]);
+    assert_eq!(denied(change("native", "max_fee_permille", json!(549)), &trx(), NOW), ["max_fee_permille"]);
+    assert_eq!(denied(change("native", "min_amount", json!("2000001")), &trx(), NOW), ["min_amount"]);
+    assert_eq!(denied(change("token", "min_amount", json!("5000001")), &trc20(), NOW), ["min_amount"]);
+    for (asset, member) in [("native", "min_amount"), ("native", "max_fee_permille"), ("token", "min_amount")]
+    {
+        assert!(serde_json::from_value::<Rules>(change(asset, member, Value::Null)).is_err(), "{member}");
+    }
+    for share in [0, 1001] {
+        assert!(serde_json::from_value::<Rules>(change("native", "max_fee_permille", json!(share))).is_err());
+    }
 }

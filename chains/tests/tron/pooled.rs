@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use chains::{
-    Check, Meter, Summary, ToSign,
+    Check, Count, Meter, Summary, ToSign,
     tron::{Address, Rules, Transaction},
 };
 use proptest::{
@@ -30,8 +30,11 @@ fn rules() -> Rules {
     let velocity = json!({"per_key_per_day": u128::MAX.to_string(), "per_day": u128::MAX.to_string()});
     serde_json::from_value(json!({
         "destinations": [destination()],
-        "native": velocity,
-        "tokens": [{"contract": token(), "symbol": "USDT", "velocity": velocity}],
+        "native": {
+            "min_amount": "1", "max_fee_permille": 1000,
+            "per_key_per_day": velocity["per_key_per_day"], "per_day": velocity["per_day"],
+        },
+        "tokens": [{"contract": token(), "symbol": "USDT", "min_amount": "1", "velocity": velocity}],
         "fee": {"per_transaction": "31000000", "per_day": "900000000"},
         "max_expiration_seconds": 86_400,
         "confirmations": 19,
@@ -72,7 +75,7 @@ impl Answer {
         let [transfer] = self.summary.transfers.as_slice() else { return false };
         let count = |name: String| {
             let meter = self.meters.iter().find(|meter| meter.name == name)?;
-            let [(0, amount)] = meter.amounts.as_slice() else { return None };
+            let [Count { key: 0, amount, .. }] = meter.counts.as_slice() else { return None };
             Some(amount.get())
         };
         let fee = node::most_fee(taken);

@@ -225,7 +225,9 @@ proptest! {
         prop_assert!(serde_json::from_str::<Rules>(&text).is_err());
         let rules = serde_json::json!({
             "destinations": [destination()],
-            "native": {"per_key_per_day": "1", "per_day": "1"},
+            "native": {
+                "min_amount": "1", "max_fee_permille": 1, "per_key_per_day": "1", "per_day": "1",
+            },
             "fee": {"per_transaction": "2000000", "per_day": "2000000"},
             "max_expiration_seconds": 86_400,
             "confirmations": 1,

@@ -1,9 +1,10 @@
-"""Writes eth-account.jsonl and refused.jsonl: transactions as eth-account signs them.
+"""Writes eth-account.jsonl, cancel.jsonl and refused.jsonl: transactions as eth-account signs them.
 
     pip install eth-account==0.14.0 eth-abi==6.0.0 eth-utils==6.0.0 rlp==5.0.0
     python3 eth_account_vectors.py
 
 eth-account.jsonl: sweeps, each with what it means, the digest, the signed bytes and their hash.
+cancel.jsonl: what uses up a nonce and moves nothing, with the same members.
 refused.jsonl: what must not be signed, each with the tag of its refusal.
 The keys are SHA-256 of a counter, and every number comes from a seed: the same files every time.
 """
@@ -116,7 +117,7 @@ def sweeps():
             yield sweep(f"erc20 on {chain}, type {kind}", chain % 64,
                         native(kind, chain, 7, 30 * 10**9, 65000, token, 0, transfer(to, 25 * 10**6)),
                         token, to, 25 * 10**6)
-        for edge, name in [(0, "0"), (1, "1"), (127, "127"), (128, "128"), (2**64, "2^64"), (2**128 - 1, "2^128 - 1")]:
+        for edge, name in [(1, "1"), (2, "2"), (127, "127"), (128, "128"), (2**64, "2^64"), (2**128 - 1, "2^128 - 1")]:
             yield sweep(f"native, {name} wei, type {kind}", 1, native(kind, 1, 1, 1, 21000, to, edge))
             yield sweep(f"erc20, {name} units, type {kind}", 1,
                         native(kind, 1, 1, 1, 60000, token, 0, transfer(to, edge)), token, to, edge)
@@ -138,7 +139,7 @@ def sweeps():
     for counter in range(120):
         kind = SEED.choice([0, 2])
         chain = max(1, number(62))
-        price, gas, nonce, amount = number(64), number(32), number(63), number(128)
+        price, gas, nonce, amount = number(64), number(32), number(63), max(1, number(128))
         to = to_checksum_address(SEED.randbytes(20))
         if SEED.choice([True, False]):
             yield sweep(f"random {counter}", counter, native(kind, chain, nonce, price, gas, to, amount))
@@ -146,6 +147,14 @@ def sweeps():
             token = to_checksum_address(SEED.randbytes(20))
             call = native(kind, chain, nonce, price, gas, token, 0, transfer(to, amount))
             yield sweep(f"random {counter}", counter, call, token, to, amount)
+
+
+def cancels():
+    """Of type 2, to the key's own account, without coins and without data."""
+    for counter, (chain, nonce) in enumerate([(1, 0), (1, 7), (137, 1000), (8453, 2**32), (GREATEST_CHAIN, 2**64 - 2)]):
+        own = Account.from_key(secret(counter)).address
+        case = sweep(f"nonce {nonce} on {chain}", counter, native(2, chain, nonce, 60 * 10**9, 21000, own, 0))
+        yield {**case, "kind": "evm.cancel"}
 
 
 def refused():
@@ -186,10 +195,17 @@ def refused():
                    call(good[:4] + b"\x01" + good[5:]))
         yield case(f"transfer with dirty padding at its end, type {kind}", "transaction.evm.transfer",
                    call(good[:15] + b"\x01" + good[16:]))
+        # Only type 2 uses up a nonce and moves nothing.
+        if kind == 0:
+            own = Account.from_key(b"\x01" * 32).address
+            yield case("nothing to itself, type 0", "transaction.evm.amount",
+                       unsigned_bytes(native(0, 1, 0, 10**9, 21000, own, 0)), "0 wei")
         yield case(f"transfer with coins, type {kind}", "transaction.evm.value", call(good, 1))
         yield case(f"transfer of 2^128, type {kind}", "transaction.evm.amount", call(transfer(to, 2**128)))
         yield case(f"transfer of 2^256 - 1, type {kind}", "transaction.evm.amount", call(transfer(to, 2**256 - 1)))
+        yield case(f"transfer of nothing, type {kind}", "transaction.evm.amount", call(transfer(to, 0)), "0 units")
         change = lambda **fields: unsigned_bytes({**plain, **fields})
+        yield case(f"nothing to somebody, type {kind}", "transaction.evm.amount", change(value=0), "0 wei")
         price = "gasPrice" if kind == 0 else "maxFeePerGas"
         yield case(f"2^128 wei, type {kind}", "transaction.evm.amount", change(value=2**128))
         yield case(f"2^256 - 1 wei, type {kind}", "transaction.evm.amount", change(value=2**256 - 1))
@@ -319,4 +335,5 @@ def write(name, cases):
 
 
 write("eth-account.jsonl", sweeps())
+write("cancel.jsonl", cancels())
 write("refused.jsonl", refused())

@@ -285,7 +285,6 @@ def refused_shapes():
     lamports = struct.pack("<IQ", 2, 1)
     yield "no instruction", one, K0, [], order, "none"
     yield "a compute budget alone", one, K0, [limit(1)], order, "none"
-    yield "a nonce advanced alone", one, K0, [advance(K0)], order, "none"
     yield "an account made and not paid", one, K0, [create(K0)], order, "none"
     yield "AdvanceNonceAccount second", one, K0, [limit(1), advance(K0), sol(K0, 1)], order, "AdvanceNonceAccount"
     yield "AdvanceNonceAccount twice", one, K0, [advance(K0), advance(K0), sol(K0, 1)], order, "AdvanceNonceAccount"

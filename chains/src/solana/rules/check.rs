@@ -3,15 +3,19 @@
 use super::{FeePayer, Rules, Token};
 use crate::{
     Amount, Check, Meter, Velocity,
+    limits::at_least,
     solana::{
         Address, Sweep,
         sweep::{Payment, TokenPayment},
     },
+    sweep::void,
 };
 
 const ASSET: &str = "policy.solana.asset";
 const DECIMALS: &str = "policy.solana.decimals";
 const DESTINATION: &str = "policy.solana.destination";
+const MIN_AMOUNT: &str = "policy.solana.min_amount";
+const MAX_FEE_PERMILLE: &str = "policy.solana.max_fee_permille";
 const CREATE: &str = "policy.solana.create";
 const CLOSE: &str = "policy.solana.close";
 const FEE_PAYER: &str = "policy.solana.fee_payer";
@@ -25,14 +29,29 @@ impl Rules {
     /// says a time, so `_now` (milliseconds since 1970) decides nothing: a blockhash is good for some 150
     /// blocks, a nonce's value until it is advanced.
     ///
-    /// Tags: `policy.solana.…`: `asset`, `decimals`, `destination`, `create`, `close`, `fee_payer`,
-    /// `nonce_authority`, `compute`, `fee`.
+    /// Tags: `policy.solana.…`: `asset`, `min_amount`, `max_fee_permille`, `decimals`, `destination`,
+    /// `create`, `close`, `fee_payer`, `nonce_authority`, `compute`, `fee`. A transaction that only
+    /// advances a nonce account is denied (`policy.void`).
     pub fn check(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
         let mut checks = Vec::new();
         match &sweep.payment {
+            Payment::Nothing => return vec![void("solana.advance")],
             Payment::Sol(_) => self.check_sol(sweep, &mut checks),
-            Payment::Token(token) => self.check_token(token, &mut checks),
+            Payment::Token(token) => self.check_token(sweep, token, &mut checks),
         }
+        self.check_fee(sweep, &mut checks);
+        checks
+    }
+
+    /// The rules for a transaction that only advances a nonce account, which an order allows: who
+    /// pays the fee, whose nonce it is, and what bounds the fee.
+    pub fn check_void(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
+        let mut checks = Vec::new();
+        self.check_fee(sweep, &mut checks);
+        checks
+    }
+
+    fn check_fee(&self, sweep: &Sweep, checks: &mut Vec<Check>) {
         checks.push(self.fee_payer(sweep));
         if let Some(nonce) = sweep.nonce {
             let known = &self.given.nonce_authorities;
@@ -52,34 +71,36 @@ impl Rules {
         checks.push(Check::new(COMPUTE, limit <= most, allowed, format!("{limit}")));
         let (fee, most) = (sweep.fee, self.given.fee.per_transaction);
         checks.push(Check::new(FEE, fee <= most, format!("at most {most} lamports"), format!("{fee}")));
-        checks
     }
 
     /// What `sweep` adds to the running counts: `solana/native` or `solana/<mint>`, and
     /// `solana/fee`. The fee counts for the fee payer's key, or for the first key of the request
-    /// where the fee payer is none of them.
+    /// where the fee payer is none of them. Each message counts for itself.
     ///
     /// Lamports of closed accounts are not counted: the transaction does not say how many they are.
     /// They are the rent of an account whose tokens the transaction moves, at most 2,039,280 lamports
     /// unless somebody sent more to it, and go to a pinned destination.
     pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
         let asset = match &sweep.payment {
-            Payment::Sol(_) => self.given.native.as_ref().map(|velocity| ("native".to_owned(), velocity)),
+            Payment::Nothing => None,
+            Payment::Sol(_) => {
+                self.given.native.as_ref().map(|native| ("native".to_owned(), native.velocity()))
+            }
             Payment::Token(paid) => {
-                self.token(&paid.mint).map(|(token, _)| (paid.mint.to_string(), &token.velocity))
+                self.token(&paid.mint).map(|(token, _)| (paid.mint.to_string(), token.velocity))
             }
         };
         let asset = asset.map(|(name, Velocity { per_key_per_day, per_day })| Meter {
             name: format!("solana/{name}"),
             tag: VELOCITY,
-            amounts: sweep.sources(),
-            per_key_per_day: Some(*per_key_per_day),
-            per_day: *per_day,
+            counts: sweep.sources().into_iter().map(|(key, amount)| sweep.count(key, amount)).collect(),
+            per_key_per_day: Some(per_key_per_day),
+            per_day,
         });
         let fee = Meter {
             name: "solana/fee".to_owned(),
             tag: FEE,
-            amounts: vec![(sweep.fee_payer_key().unwrap_or_default(), sweep.fee)],
+            counts: vec![sweep.count(sweep.fee_payer_key().unwrap_or_default(), sweep.fee)],
             per_key_per_day: None,
             per_day: self.given.fee.per_day,
         };
@@ -89,6 +110,9 @@ impl Rules {
     fn check_sol(&self, sweep: &Sweep, checks: &mut Vec<Check>) {
         let listed = self.given.native.is_some();
         checks.push(Check::new(ASSET, listed, if listed { "native" } else { "no SOL" }, "native"));
+        if let Some(native) = &self.given.native {
+            checks.extend(native.check((MIN_AMOUNT, MAX_FEE_PERMILLE), sweep.moved(), sweep.fee, "lamports"));
+        }
         self.pinned(DESTINATION, sweep.paid().iter().map(|paid| paid.destination), checks);
     }
 
@@ -104,12 +128,13 @@ impl Rules {
         }
     }
 
-    fn check_token(&self, paid: &TokenPayment, checks: &mut Vec<Check>) {
+    fn check_token(&self, sweep: &Sweep, paid: &TokenPayment, checks: &mut Vec<Check>) {
         let owners = &self.given.destinations;
         let mint = paid.mint.to_string();
         let (accounts, decimals) = match self.token(&paid.mint) {
             Some((token, accounts)) => {
                 checks.push(Check::new(ASSET, true, &*token.symbol, mint));
+                checks.push(at_least(MIN_AMOUNT, token.min_amount, sweep.moved(), "base units"));
                 (accounts, Some(token.decimals))
             }
             None => {
@@ -133,12 +158,20 @@ impl Rules {
             };
             checks.push(Check::new(CREATE, holds, allowed, format!("{} for {}", new.account, new.owner)));
         }
+        if !self.given.close_accounts
+            && let Some(closing) = paid.closes.first()
+        {
+            let allowed = "token accounts that stay: close_accounts is not set";
+            checks.push(Check::new(CLOSE, false, allowed, format!("the end of {}", closing.account)));
+        }
         self.pinned(CLOSE, paid.closes.iter().map(|closing| closing.destination), checks);
     }
 
     fn fee_payer(&self, sweep: &Sweep) -> Check {
         let found = sweep.fee_payer;
-        let gives = sweep.fee_payer_key().is_some_and(|key| sweep.paid().iter().any(|paid| paid.key == key));
+        let gives = sweep
+            .fee_payer_key()
+            .is_some_and(|key| sweep.is_void() || sweep.paid().iter().any(|paid| paid.key == key));
         let holds = self.given.fee_payers.iter().any(|allowed| match allowed {
             FeePayer::Swept => gives,
             FeePayer::Pinned(address) => *address == found,

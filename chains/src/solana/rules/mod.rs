@@ -13,7 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, associated_token_account, derived::is_point, fee::MAX_UNIT_LIMIT, programs};
-use crate::{Amount, FeeCap, Velocity};
+use crate::{Amount, FeeCap, Native, Velocity};
 
 /// So many owners may be paid; each costs a derivation for each token.
 const MAX_DESTINATIONS: usize = 16;
@@ -30,8 +30,9 @@ const MAX_LISTED: usize = 4;
 /// {
 ///   "destinations": ["<owner>"],
 ///   "off_curve": ["<owner>"],
-///   "native": {"per_key_per_day": "…", "per_day": "…"},
-///   "tokens": [{"mint": "<mint>", "symbol": "USDC", "decimals": 6, "velocity": {…}}],
+///   "native": {"min_amount": "…", "max_fee_permille": 50, "per_key_per_day": "…", "per_day": "…"},
+///   "tokens": [{"mint": "<mint>", "symbol": "USDC", "decimals": 6, "min_amount": "…", "velocity": {…}}],
+///   "close_accounts": true,
 ///   "fee_payers": ["self", "<address>"],
 ///   "nonce_authorities": ["<address>"],
 ///   "fee": {"per_transaction": "<lamports>", "per_day": "<lamports>"},
@@ -42,7 +43,8 @@ const MAX_LISTED: usize = 4;
 /// ```
 ///
 /// `native` may be absent: then no SOL leaves. `off_curve`, `tokens` and `nonce_authorities` may be
-/// absent: then they are empty.
+/// absent: then they are empty. `close_accounts` may be absent: then no token account is closed, since
+/// what is paid to a closed one later is lost.
 ///
 /// An address off the curve has no private key: a program holds it, such as a multisig's vault, or
 /// it is a token account, and tokens sent to the token account of a token account are lost. So a
@@ -73,9 +75,11 @@ struct Given {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     off_curve: Vec<Address>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    native: Option<Velocity>,
+    native: Option<Native>,
     #[serde(default)]
     tokens: Vec<Token>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    close_accounts: bool,
     fee_payers: Vec<FeePayer>,
     #[serde(default)]
     nonce_authorities: Vec<Address>,
@@ -95,6 +99,8 @@ pub struct Token {
     pub symbol: String,
     /// The mint's decimals; TransferChecked says them again, and the program compares.
     pub decimals: u8,
+    /// The least that a transaction moves, in base units.
+    pub min_amount: Amount,
     /// How much may leave, in base units.
     pub velocity: Velocity,
 }
