@@ -71,8 +71,8 @@ impl Native {
 }
 
 impl Permille {
-    /// The most: a fee as large as the amount.
-    pub const WHOLE: Self = Self(1000);
+    /// A twentieth.
+    pub const TWENTIETH: Self = Self(50);
 
     /// The thousandths.
     pub const fn get(self) -> u16 {

@@ -160,8 +160,8 @@ impl Rules<'_> {
         }
     }
 
-    /// What the transaction adds to running counts. Nothing where the families differ, which
-    /// [`Self::check`] refuses.
+    /// What the transaction adds to running counts. Nothing where it moves nothing, which an order
+    /// allows once; nothing where the families differ, which [`Self::check`] refuses.
     pub fn meters(self, sweep: &Sweep) -> Vec<Meter> {
         match (self, sweep) {
             (Self::Evm(rules), Sweep::Evm(sweep)) => rules.meters(sweep),

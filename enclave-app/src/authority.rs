@@ -5,7 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use attestation::DocumentHash;
-use chains::{BitcoinNetwork, Chain, Rules};
+use chains::{BitcoinNetwork, Chain, Rules, Spends};
 use protocol::{
     Deployment, KeyId, KeyPath, OrderId, PolicyRef, Refusal, RefusalCode, State,
     dsse::{self, Envelope},
@@ -219,7 +219,7 @@ impl Standing {
             let refusal = Refusal::new(RefusalCode::Frozen, text);
             Err(Refusal { order: order.copied(), ..refusal })
         };
-        let lifted = |order: &OrderId| self.policy.as_ref().is_some_and(|policy| policy.lifts(order));
+        let lifted = |order: &OrderId| self.lifts(order);
         if let Some(order) = self.orders.frozen(path, key, lifted) {
             return frozen(Some(order));
         }
@@ -237,15 +237,28 @@ impl Standing {
         }
     }
 
+    /// Whether operators ordered that something of a key's be made void.
+    pub(crate) fn has_void(&self, key: &KeyId) -> bool {
+        self.orders.has_void(key, |order| self.lifts(order))
+    }
+
+    /// The order by which a key may sign a transaction that moves nothing and spends this.
+    pub(crate) fn void(&self, key: &KeyId, spends: &Spends) -> Option<OrderId> {
+        self.orders.void(key, spends, |order| self.lifts(order)).copied()
+    }
+
+    fn lifts(&self, order: &OrderId) -> bool {
+        self.policy.as_ref().is_some_and(|policy| policy.lifts(order))
+    }
+
     /// Whether deposits on a chain are to be credited.
     fn credits(&self, chain: Chain, now: u64) -> bool {
-        let lifted = |order: &OrderId| self.policy.as_ref().is_some_and(|policy| policy.lifts(order));
         self.policy(now).is_ok_and(|policy| policy.credits(chain))
-            && self.orders.crediting_paused(chain, lifted).is_none()
+            && self.orders.crediting_paused(chain, |order| self.lifts(order)).is_none()
     }
 
     /// The orders that the policy does not lift.
     fn in_force(&self) -> impl Iterator<Item = OrderId> {
-        self.orders.ids().filter(|order| !self.policy.as_ref().is_some_and(|policy| policy.lifts(order)))
+        self.orders.ids().filter(|order| !self.lifts(order))
     }
 }

@@ -91,7 +91,7 @@ impl Event {
 
     /// More about it.
     pub(crate) fn detail(mut self, detail: &serde_json::Value) -> Self {
-        self.entry.detail = Some(Detail::of(detail));
+        self.entry.detail = Some(Detail::of(&self.entry.operation, detail));
         self
     }
 }

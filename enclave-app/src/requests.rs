@@ -158,9 +158,9 @@ impl Service {
         let event = Event::done(operation(caller.route)).by(Some(&caller.client), Some(caller.request));
         let event = event.detail(&describe(order));
         let event = match order.restriction() {
-            Restriction::FreezeKey { key_id } | Restriction::RetireKey { key_id, .. } => {
-                event.keys(&[*key_id])
-            }
+            Restriction::FreezeKey { key_id }
+            | Restriction::RetireKey { key_id, .. }
+            | Restriction::Void { key_id, .. } => event.keys(&[*key_id]),
             _ => event,
         };
         self.journal.write(event.policy(policy), trail);

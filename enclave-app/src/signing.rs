@@ -4,16 +4,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chains::{Amount, Check, PublicKey, Refused, Summary, Sweep, Transaction, Transfer};
+use chains::{Amount, Check, PublicKey, Refused, Spends, Summary, Sweep, Transaction, Transfer};
 use protocol::{
-    KeyId, Refusal, RefusalCode, SignedTransaction,
+    KeyId, OrderId, Refusal, RefusalCode, SignedTransaction,
     api::{self, BodyError, SignatureRequest},
     log::OperationName,
     policy::RuleSet,
 };
 use serde_bytes::ByteBuf;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::{
     authority::{Authority, Standing},
@@ -52,7 +51,10 @@ struct Findings {
     summary: Option<Summary>,
     checks: Vec<Check>,
     near_limit: Vec<String>,
-    transaction: Option<[u8; 32]>,
+    /// What would spend the same.
+    spends: Option<Spends>,
+    /// The order that allows a transaction which moves nothing.
+    void: Option<OrderId>,
 }
 
 /// Everything that is left to do is to sign.
@@ -130,6 +132,7 @@ impl Signing {
         let now = self.clock.now();
         let policy = standing.policy(now)?;
         let request = &task.request;
+        let mut frozen = None;
         for key in &task.keys {
             let path = key.path();
             if !caller.may(policy, api::signing_role(path.purpose)) {
@@ -141,7 +144,12 @@ impl Signing {
                 let text = "a key of the transaction's chain was expected";
                 return Err(Refusal::new(RefusalCode::Denied, text).tagged("key.chain"));
             }
-            standing.usable(&path, &key.key_id())?;
+            if let Err(refusal) = standing.usable(&path, &key.key_id()) {
+                if !standing.has_void(&key.key_id()) {
+                    return Err(refusal);
+                }
+                frozen = frozen.or(Some(refusal));
+            }
         }
         let rules = one_rule_set(task.keys.iter().map(|key| policy.rules_for(&key.path(), &key.key_id())))?;
         findings.rules = Some(rules.name().to_owned());
@@ -155,24 +163,30 @@ impl Signing {
         let (keys, public_keys): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let sweep = transaction.sweep(&public_keys, self.config.bitcoin()).map_err(refused_transaction)?;
         findings.summary = Some(sweep.summary());
+        findings.spends = Some(sweep.spends());
+        findings.void = void(standing, &task.keys, &sweep);
+        if let Some(refusal) = frozen.filter(|_| findings.void.is_none()) {
+            return Err(refusal);
+        }
         let rules_of_chain = rules.of(request.chain).ok_or_else(|| {
             let text = "rules of the policy for the chain were expected, there are none";
             Refusal::new(RefusalCode::Denied, text).tagged("policy.chain")
         })?;
-        findings.checks = rules_of_chain.check(&sweep, now);
+        findings.checks = match findings.void {
+            Some(_) => rules_of_chain.check_void(&sweep, now),
+            None => rules_of_chain.check(&sweep, now),
+        };
         if findings.checks.is_empty() {
             return Err(internal("rules without a check"));
         }
         if let Some(denied) = findings.checks.iter().find_map(Check::refusal) {
             return Err(Refusal::new(RefusalCode::Denied, denied.to_string()).tagged(denied.tag));
         }
-        let hash = transaction_hash(&request.keys, &previous, &bytes);
-        findings.transaction = Some(hash);
         let meters = rules_of_chain.meters(&sweep);
         let counted = if count {
-            self.velocity.count(rules.name(), hash, &request.keys, &meters, now)
+            self.velocity.count(rules.name(), &public_keys, &meters, now)
         } else {
-            self.velocity.check(rules.name(), hash, &request.keys, &meters, now)
+            self.velocity.check(rules.name(), &public_keys, &meters, now)
         };
         findings.near_limit = counted.map_err(exceeded)?;
         Ok(Cleared { sweep, keys })
@@ -209,6 +223,10 @@ impl Findings {
             "transfers": shown, "more_transfers": transfers.len().saturating_sub(shown.len()),
         });
         if let Some(fields) = detail.as_object_mut() {
+            fields.insert("spends".into(), json!(self.spends));
+            if let Some(order) = self.void {
+                fields.insert("void".into(), json!(order.to_string()));
+            }
             match result {
                 Ok(signed) => {
                     fields.insert("id".into(), json!(signed.id));
@@ -257,8 +275,9 @@ impl Findings {
         });
         json!({
             "allowed": result.is_ok(), "denial": denial, "policy": policy, "rules": self.rules,
-            "summary": self.summary, "checks": self.checks, "near_limit": self.near_limit,
-            "signing": inputs,
+            "summary": self.summary, "spends": self.spends, "checks": self.checks,
+            "near_limit": self.near_limit, "signing": inputs,
+            "void": self.void.map(|order| order.to_string()),
         })
     }
 }
@@ -278,6 +297,16 @@ fn totals(transfers: &[Transfer]) -> Vec<Transfer> {
     totals.into_iter().map(transfer).collect()
 }
 
+/// The order by which a transaction that moves nothing is signed; it must be one for each of its keys.
+fn void(standing: &Standing, keys: &[Sealed], sweep: &Sweep) -> Option<OrderId> {
+    if !sweep.is_void() {
+        return None;
+    }
+    let spends = sweep.spends();
+    let orders: Option<Vec<OrderId>> = keys.iter().map(|key| standing.void(&key.key_id(), &spends)).collect();
+    orders?.into_iter().next()
+}
+
 /// The rule set of every key, which must be one and the same.
 fn one_rule_set<'p>(mut sets: impl Iterator<Item = Option<&'p RuleSet>>) -> Result<&'p RuleSet, Refusal> {
     let none = || {
@@ -294,22 +323,6 @@ fn one_rule_set<'p>(mut sets: impl Iterator<Item = Option<&'p RuleSet>>) -> Resu
     Ok(first)
 }
 
-/// What makes a transaction the same: its keys, its bytes and all that came beside them.
-fn transaction_hash(keys: &[KeyId], previous: &[Vec<u8>], bytes: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update((keys.len() as u64).to_be_bytes());
-    for key in keys {
-        hash.update(key.as_bytes());
-    }
-    hash.update((previous.len() as u64).to_be_bytes());
-    for previous in previous {
-        hash.update((previous.len() as u64).to_be_bytes());
-        hash.update(previous);
-    }
-    hash.update(bytes);
-    hash.finalize().into()
-}
-
 fn unreadable(error: BodyError) -> Refusal {
     Refusal::new(RefusalCode::TransactionRefused, error.to_string()).tagged("transaction.encoding")
 }
@@ -318,39 +331,7 @@ fn refused_transaction(refused: Refused) -> Refusal {
     Refusal::new(RefusalCode::TransactionRefused, refused.to_string()).tagged(refused.tag)
 }
 
-fn exceeded(exceeded: Exceeded) -> Refusal {
-    match exceeded {
-        Exceeded::Bound { tag, found, allowed } => {
-            let text = format!("{tag}: at most {allowed} was expected, found {found}");
-            Refusal::new(RefusalCode::Denied, text).tagged(tag)
-        }
-        Exceeded::Full => {
-            let text = "fewer keys in use within 24 hours were expected";
-            Refusal::new(RefusalCode::Overloaded, text).tagged("policy.velocity_memory")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_transaction_is_another_with_anything_else_beside_it() {
-        let hash = |previous: &[&[u8]], bytes: &[u8]| {
-            let previous: Vec<Vec<u8>> = previous.iter().map(|bytes| bytes.to_vec()).collect();
-            transaction_hash(&[], &previous, bytes)
-        };
-        let all = [
-            hash(&[], b"abc"),
-            hash(&[b""], b"abc"),
-            hash(&[b"a"], b"bc"),
-            hash(&[b"a"], b"abc"),
-            hash(&[b"a", b"b"], b"abc"),
-            hash(&[b"b", b"a"], b"abc"),
-            hash(&[b"ab"], b"abc"),
-        ];
-        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
-        assert_eq!(hash(&[b"a"], b"bc"), all[2]);
-    }
+fn exceeded(Exceeded { tag, found, allowed }: Exceeded) -> Refusal {
+    let text = format!("{tag}: at most {allowed} was expected, found {found}");
+    Refusal::new(RefusalCode::Denied, text).tagged(tag)
 }

@@ -128,6 +128,13 @@ fn check_order(payload: &[u8]) {
             assert_eq!(set.crediting_paused(chain, |_| true), None);
             return;
         }
+        Restriction::Void { key_id, spends } => {
+            assert!(spends.can_be_voided() && spends.covers(&spends));
+            assert_eq!(set.void(&key_id, &spends, |_| false), Some(&order.id()));
+            assert_eq!(set.void(&key_id, &spends, |_| true), None);
+            assert!(set.has_void(&key_id, |_| false) && set.frozen(&path, &id, |_| false).is_none());
+            return;
+        }
         Restriction::RetireKey { key_id, replacement } => {
             assert_eq!(set.retired(&key_id, |_| false), Some((&order.id(), replacement.as_ref())));
             if let Some(replacement) = replacement {

@@ -105,7 +105,7 @@ fn policy(coin: &Value, tron: &[String]) -> Policy {
     let mut tokens = Vec::new();
     let mut pinned: BTreeSet<String> = tron.iter().cloned().collect();
     if let (Ok(owner), Ok(mint)) = (address(owner), address(mint)) {
-        tokens.push(json!({"mint": mint, "symbol": "USDC", "decimals": 6, "velocity": velocity}));
+        tokens.push(json!({"mint": mint, "symbol": "USDC", "decimals": 6, "min_amount": "1", "velocity": velocity}));
         pinned.extend(solana::associated_token_account(&owner, &mint).map(|account| account.to_string()));
     }
     pinned.extend([paid.clone(), owner.to_owned(), coin.as_str().expect("an address").to_owned()]);
@@ -213,7 +213,12 @@ fn check(chain: Chain, sweep: &Sweep, keys: &[&Pair], policy: &Policy) {
     let checks = rules.check(sweep, NOW);
     assert!(!checks.is_empty());
     let meters = rules.meters(sweep);
-    assert!(meters.iter().flat_map(|meter| &meter.amounts).all(|(key, _)| *key < keys.len()));
+    assert!(meters.iter().flat_map(|meter| &meter.counts).all(|count| count.key < keys.len()));
+    assert!(meters.iter().flat_map(|meter| &meter.counts).all(|count| !count.anchors.is_empty()));
+    if sweep.is_void() {
+        assert!(meters.is_empty() && checks.iter().any(|check| check.tag == "policy.void" && !check.holds));
+        assert!(sweep.spends().can_be_voided() && !rules.check_void(sweep, NOW).is_empty());
+    }
     if checks.iter().all(|check| check.holds) {
         assert!(summary.fee.get() <= MOST, "over the cap");
         for transfer in &summary.transfers {

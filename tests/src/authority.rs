@@ -139,28 +139,38 @@ pub fn policy(deployment: &str, version: u64) -> Value {
     let moment = |seconds| Timestamp::from_seconds(seconds).unwrap().to_string();
     let velocity =
         json!({ "per_key_per_day": "1000000000000000000000", "per_day": "100000000000000000000000" });
+    // The least that can be moved, and a fee as large as that: tests move little.
+    let native = json!({
+        "min_amount": "1", "max_fee_permille": 1000,
+        "per_key_per_day": velocity["per_key_per_day"], "per_day": velocity["per_day"],
+    });
     let fee = |transaction: &str, day: &str| json!({ "per_transaction": transaction, "per_day": day });
     let chains = |name: &str, purpose: &str| {
         json!({
             "name": name, "purpose": purpose,
             "evm": { "networks": [{
-                "chain_id": 1, "destinations": [collection(Chain::Evm)], "native": velocity,
-                "tokens": [{ "contract": ERC20, "symbol": "USDT", "velocity": velocity }],
+                "chain_id": 1, "destinations": [collection(Chain::Evm)], "native": native,
+                "tokens": [{ "contract": ERC20, "symbol": "USDT", "min_amount": "1", "velocity": velocity }],
                 "fee": fee("100000000000000000", "10000000000000000000000"), "confirmations": 12,
+                "max_fee_per_gas": "1000000000000", "max_priority_fee_per_gas": "1000000000000",
+                "max_nonce": u64::MAX,
             }]},
             "bitcoin": {
                 "destinations": [collection(Chain::Bitcoin)], "velocity": velocity,
+                "min_amount": "1", "max_fee_permille": 1000,
                 "fee": fee("1000000", "100000000"), "fee_rate": "500", "confirmations": 3,
             },
             "solana": {
-                "destinations": [collection(Chain::Solana)], "native": velocity,
-                "tokens": [{ "mint": SPL, "symbol": "USDC", "decimals": 6, "velocity": velocity }],
+                "destinations": [collection(Chain::Solana)], "native": native, "close_accounts": true,
+                "tokens": [{
+                    "mint": SPL, "symbol": "USDC", "decimals": 6, "min_amount": "1", "velocity": velocity,
+                }],
                 "fee_payers": ["self"], "nonce_authorities": [], "fee": fee("10000000", "10000000000"),
                 "max_unit_price": "1000000", "max_unit_limit": 1_400_000, "confirmations": 32,
             },
             "tron": {
-                "destinations": [collection(Chain::Tron)], "native": velocity,
-                "tokens": [{ "contract": TRC20, "symbol": "USDT", "velocity": velocity }],
+                "destinations": [collection(Chain::Tron)], "native": native,
+                "tokens": [{ "contract": TRC20, "symbol": "USDT", "min_amount": "1", "velocity": velocity }],
                 "fee": fee("200000000", "2000000000000"), "max_expiration_seconds": 3600,
                 "confirmations": 19,
             },

@@ -54,6 +54,10 @@ fn taken(envelope: &[u8]) -> Result<bool, TestCaseError> {
     let Ok(ours) = EnvelopedData::parse(envelope) else { return Ok(false) };
     let ours = (ours.encrypted_key().to_vec(), ours.iv().to_vec(), ours.encrypted_content().to_vec());
     let theirs = as_cms_reads(envelope);
+    // BER allows a length in a longer form than it needs; `der` takes it in some places, and not in others.
+    if theirs.as_ref().is_err_and(|error| matches!(error.kind(), der::ErrorKind::Length { .. })) {
+        return Ok(false);
+    }
     prop_assert_eq!(theirs.as_ref(), Ok(&ours), "{}", data_encoding::HEXLOWER.encode(envelope));
     Ok(true)
 }

@@ -140,26 +140,27 @@ impl Rules {
     /// spent, with its share of the fee; the fee under one of them. The fee has no bound for each key:
     /// all of it stands under the first input's.
     pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
+        if sweep.is_void() {
+            return Vec::new();
+        }
         let counts = sweep.moved();
         let key = counts.first().map_or(0, |count| count.key);
-        let fee = Meter {
-            name: "bitcoin/fee".into(),
-            tag: "policy.bitcoin.fee",
-            counts: vec![Count { key, amount: sweep.fee().into(), anchors: sweep.anchors() }],
-            per_key_per_day: None,
-            per_day: self.fee.per_day,
-        };
-        if sweep.is_void() {
-            return vec![fee];
-        }
-        let moved = Meter {
-            name: "bitcoin/native".into(),
-            tag: "policy.bitcoin.velocity",
-            counts,
-            per_key_per_day: Some(self.velocity.per_key_per_day),
-            per_day: self.velocity.per_day,
-        };
-        vec![moved, fee]
+        vec![
+            Meter {
+                name: "bitcoin/native".into(),
+                tag: "policy.bitcoin.velocity",
+                counts,
+                per_key_per_day: Some(self.velocity.per_key_per_day),
+                per_day: self.velocity.per_day,
+            },
+            Meter {
+                name: "bitcoin/fee".into(),
+                tag: "policy.bitcoin.fee",
+                counts: vec![Count { key, amount: sweep.fee().into(), anchors: sweep.anchors() }],
+                per_key_per_day: None,
+                per_day: self.fee.per_day,
+            },
+        ]
     }
 
     fn check_destination(&self, payment: &Payment, network: BitcoinNetwork) -> Check {

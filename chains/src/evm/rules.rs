@@ -251,33 +251,32 @@ impl Rules {
         (Check::new("policy.evm.network", network.is_some(), allowed, format!("evm:{chain}")), network)
     }
 
-    /// What the sweep adds to the running counts, under its account's nonce: of the asset, unless it
-    /// moves none, and of fees. What [`Self::check`] denies for its network or its asset has no
-    /// count, so check first.
+    /// What the sweep adds to the running counts, under its account's nonce: of the asset, and of fees.
+    /// What [`Self::check`] denies for its network or its asset has no count, so check first.
     pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
         let chain = sweep.transaction().chain_id();
         let asset = sweep.asset();
         let Some(network) = self.network(chain) else { return Vec::new() };
+        let Some(velocity) = network.velocity(asset).filter(|_| !sweep.is_void()) else {
+            return Vec::new();
+        };
         let counts = |amount| vec![Count { key: 0, amount, anchors: vec![sweep.anchor()] }];
-        let fee = Meter {
-            name: format!("evm:{chain}/fee"),
-            tag: "policy.evm.fee",
-            counts: counts(sweep.fee()),
-            per_key_per_day: None,
-            per_day: network.fee.per_day,
-        };
-        if sweep.is_void() {
-            return vec![fee];
-        }
-        let Some(velocity) = network.velocity(asset) else { return Vec::new() };
-        let moved = Meter {
-            name: format!("evm:{chain}/{asset}"),
-            tag: "policy.evm.velocity",
-            counts: counts(sweep.amount()),
-            per_key_per_day: Some(velocity.per_key_per_day),
-            per_day: velocity.per_day,
-        };
-        vec![moved, fee]
+        vec![
+            Meter {
+                name: format!("evm:{chain}/{asset}"),
+                tag: "policy.evm.velocity",
+                counts: counts(sweep.amount()),
+                per_key_per_day: Some(velocity.per_key_per_day),
+                per_day: velocity.per_day,
+            },
+            Meter {
+                name: format!("evm:{chain}/fee"),
+                tag: "policy.evm.fee",
+                counts: counts(sweep.fee()),
+                per_key_per_day: None,
+                per_day: network.fee.per_day,
+            },
+        ]
     }
 }
 

@@ -80,7 +80,7 @@ fn no_rule_allows_it_and_an_order_leaves_all_that_bounds_its_fee() {
 }
 
 #[test]
-fn what_it_uses_up_is_what_it_ends_and_only_its_fee_counts() {
+fn what_it_uses_up_is_what_it_ends_and_it_counts_nowhere() {
     let (void, swept) = (void(), case(collection()).sweep(0).unwrap());
     assert_eq!(void.spends(), swept.spends());
     let Spends::Outpoints(outpoints) = void.spends() else { panic!("outpoints") };
@@ -88,10 +88,7 @@ fn what_it_uses_up_is_what_it_ends_and_only_its_fee_counts() {
     let mut expected: Vec<String> = void.spent().into_iter().map(|spent| spent.outpoint).collect();
     expected.sort();
     assert_eq!(outpoints, expected);
-    let (ends, ended) = (rules().meters(&void), rules().meters(&swept));
-    let [fee] = ends.as_slice() else { panic!("{ends:?}") };
-    assert_eq!((fee.name.as_str(), fee.counts[0].amount.get()), ("bitcoin/fee", 1000));
-    assert_eq!(fee.counts[0].anchors, ended[1].counts[0].anchors);
+    assert_eq!((rules().meters(&void).len(), rules().meters(&swept).len()), (0, 2));
 }
 
 #[test]

@@ -131,16 +131,20 @@ impl Folder {
 
     fn rules(&self, name: &str, purpose: &str) -> Result<Value, Error> {
         let velocity = |key: &str, day: &str| json!({"per_key_per_day": key, "per_day": day});
+        // A fee may be as large as the amount: what is tried on a laptop is small.
+        let native = |least: &str, key: &str, day: &str| json!({"min_amount": least, "max_fee_permille": 1000, "per_key_per_day": key, "per_day": day});
         let fee = |one: &str, day: &str| json!({"per_transaction": one, "per_day": day});
         let evm = self.collection(Chain::Evm)?;
         let networks = EVM_TOKENS.map(|(chain_id, token)| {
             json!({
                 "chain_id": chain_id, "destinations": [&evm], "confirmations": 12,
-                "native": velocity("1000000000000000000000", "100000000000000000000000"),
+                "native": native("1", "1000000000000000000000", "100000000000000000000000"),
                 "tokens": [{
-                    "contract": token, "symbol": "USDC", "velocity": velocity("1000000000000", "100000000000000"),
+                    "contract": token, "symbol": "USDC", "min_amount": "1",
+                    "velocity": velocity("1000000000000", "100000000000000"),
                 }],
                 "fee": fee("100000000000000000", "10000000000000000000"),
+                "max_fee_per_gas": "500000000000", "max_priority_fee_per_gas": "500000000000",
             })
         });
         let wallets = self.collection_wallets()?;
@@ -152,12 +156,14 @@ impl Folder {
             "evm": {"networks": networks},
             "bitcoin": {
                 "destinations": bitcoin, "velocity": velocity("10000000000", "1000000000000"),
+                "min_amount": "1000", "max_fee_permille": 1000,
                 "fee": fee("1000000", "100000000"), "fee_rate": "500", "confirmations": 3,
             },
             "solana": {
-                "destinations": [&solana], "native": velocity("1000000000000", "100000000000000"),
+                "destinations": [&solana], "native": native("1", "1000000000000", "100000000000000"),
+                "close_accounts": true,
                 "tokens": [{
-                    "mint": SOLANA_USDC, "symbol": "USDC", "decimals": 6,
+                    "mint": SOLANA_USDC, "symbol": "USDC", "decimals": 6, "min_amount": "1",
                     "velocity": velocity("1000000000000", "100000000000000"),
                 }],
                 "fee_payers": ["self", &solana], "fee": fee("10000000", "10000000000"),
@@ -165,9 +171,9 @@ impl Folder {
             },
             "tron": {
                 "destinations": [self.collection(Chain::Tron)?],
-                "native": velocity("1000000000000", "100000000000000"),
+                "native": native("1", "1000000000000", "100000000000000"),
                 "tokens": [{
-                    "contract": TRON_USDT, "symbol": "USDT",
+                    "contract": TRON_USDT, "symbol": "USDT", "min_amount": "1",
                     "velocity": velocity("1000000000000", "100000000000000"),
                 }],
                 "fee": fee("100000000", "100000000000"), "max_expiration_seconds": 86_400, "confirmations": 19,

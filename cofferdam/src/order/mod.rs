@@ -1,4 +1,4 @@
-//! `cofferdam order`: operators' orders that restrict at once. Built here, signed here, read by people
+//! `cofferdam order`: operators' orders that count at once. Built here, signed here, read by people
 //! before they sign; submitted by a client with the role for it. Specified in `docs/policy.md`.
 
 mod give;
@@ -21,6 +21,8 @@ pub(crate) enum Command {
     PauseCrediting(Box<give::GiveArgs<restriction::PauseArgs>>),
     /// Retire a key, and name the key that replaces it
     Retire(Box<give::GiveArgs<restriction::RetireArgs>>),
+    /// Let a key sign a transaction that moves nothing, so that one it signed before can never be mined
+    Void(Box<give::GiveArgs<restriction::VoidArgs>>),
     /// Add a signature to an order
     Sign(sign::SignArgs),
     /// Show what an order says, and with operators named, whether they signed it
@@ -35,6 +37,7 @@ impl Command {
             Self::Freeze(args) => give::run(&args, screen).await,
             Self::PauseCrediting(args) => give::run(&args, screen).await,
             Self::Retire(args) => give::run(&args, screen).await,
+            Self::Void(args) => give::run(&args, screen).await,
             Self::Sign(args) => sign::run(&args, screen),
             Self::Show(args) => show::run(&args, screen),
             Self::List(args) => list::run(&args, screen).await,

@@ -1,6 +1,6 @@
-//! What an order restricts, as the command line names it.
+//! What an order does, as the command line names it.
 
-use chains::Chain;
+use chains::{Chain, Outpoint, Spends, solana};
 use clap::{ArgGroup, Args};
 use protocol::{
     Index, KeyId, KeyPath, Label, Purpose, UserRef,
@@ -64,6 +64,30 @@ pub(crate) struct RetireArgs {
     label: Option<Label>,
 }
 
+/// What `order void` is told: what the log's entry of the signature says under `spends`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("spent").required(true).args(["nonce", "outpoints", "nonce_account"]))]
+pub(crate) struct VoidArgs {
+    /// The key that signed
+    #[arg(long)]
+    key_id: KeyId,
+    /// EVM: the chain id
+    #[arg(long, requires = "nonce")]
+    chain_id: Option<u64>,
+    /// EVM: the nonce
+    #[arg(long, requires = "chain_id")]
+    nonce: Option<u64>,
+    /// Bitcoin: an outpoint of this key's, txid and index: …:0. May be given several times
+    #[arg(long = "outpoint", value_name = "TXID:INDEX")]
+    outpoints: Vec<Outpoint>,
+    /// Solana: the nonce account
+    #[arg(long, requires = "nonce_value")]
+    nonce_account: Option<solana::Address>,
+    /// Solana: the value that the transaction has for its blockhash
+    #[arg(long, requires = "nonce_account")]
+    nonce_value: Option<solana::Address>,
+}
+
 impl Restricts for FreezeArgs {
     fn restriction(&self) -> Result<Restriction, Error> {
         let Self { all, chain, user, key_id } = self;
@@ -96,6 +120,19 @@ impl Restricts for RetireArgs {
             (Some(_), ..) => return Err(Error::input("--chain and --index", "both were expected")),
         };
         Ok(Restriction::RetireKey { key_id: *key_id, replacement })
+    }
+}
+
+impl Restricts for VoidArgs {
+    fn restriction(&self) -> Result<Restriction, Error> {
+        let Self { key_id, chain_id, nonce, outpoints, nonce_account, nonce_value } = self;
+        let spends = match (*chain_id, *nonce, *nonce_account, *nonce_value) {
+            (Some(chain_id), Some(nonce), None, None) => Spends::Nonce { chain_id, nonce },
+            (None, None, Some(account), Some(value)) => Spends::NonceAccount { account, value },
+            _ => Spends::outpoints(outpoints.iter().cloned())
+                .map_err(|error| Error::input("--outpoint", error))?,
+        };
+        Ok(Restriction::Void { key_id: *key_id, spends })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use chains::Spends;
 use clap::Args;
 use protocol::{
     dsse::ORDER_TYPE,
@@ -39,6 +40,8 @@ pub(super) struct Shown {
     key_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replacement: Option<Next>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spends: Option<Spends>,
     reason: String,
     issued_at: String,
 }
@@ -101,6 +104,7 @@ impl Shown {
             user: None,
             key_id: None,
             replacement: None,
+            spends: None,
             reason: order.reason().to_string(),
             issued_at: order.issued_at().to_string(),
         };
@@ -115,6 +119,10 @@ impl Shown {
             Restriction::RetireKey { key_id, replacement } => {
                 shown.key_id = Some(key_id.to_string());
                 shown.replacement = replacement.as_ref().map(Next::of);
+            }
+            Restriction::Void { key_id, spends } => {
+                shown.key_id = Some(key_id.to_string());
+                shown.spends = Some(spends.clone());
             }
         }
         shown
@@ -132,6 +140,7 @@ impl Shown {
                 Some(chain) => format!("credit no deposits on {chain}"),
                 None => "credit no deposits".to_owned(),
             },
+            "void" => format!("let {} sign what moves nothing, to void what it signed", named(&self.key_id)),
             _ => format!("retire {}", named(&self.key_id)),
         };
         format!("{what}, for {}", self.deployment)
@@ -159,6 +168,19 @@ impl Shown {
             if let Some(label) = label {
                 sheet.row("", label);
             }
+        }
+        match &self.spends {
+            Some(Spends::Nonce { chain_id, nonce }) => {
+                sheet.row("uses up", format!("nonce {nonce} on evm:{chain_id}"));
+            }
+            Some(Spends::Outpoints(outpoints)) => {
+                outpoints.iter().for_each(|outpoint| sheet.row("uses up", outpoint.to_string()));
+            }
+            Some(Spends::NonceAccount { account, value }) => {
+                sheet.row("uses up", format!("the value {value} of the nonce account {account}"));
+            }
+            // No order names these.
+            Some(Spends::Blockhash(_) | Spends::Expiration(_)) | None => {}
         }
         self.reasons(sheet);
     }

@@ -163,7 +163,7 @@ mod tests {
             let seen = [relaxed, tightened, changed].map(Vec::len);
             let expected = match place.rsplit('/').next().unwrap() {
                 "v" | "version" => [0, 0, 0],
-                "confirmations" => [0, 1, 0],
+                "confirmations" | "min_amount" => [0, 1, 0],
                 // Beside it, the text of every bound is another.
                 "decimals" => [0, 0, 3],
                 // Another network altogether.

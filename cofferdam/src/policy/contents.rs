@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chains::{Amount, Chain, FeeCap, Velocity};
+use chains::{Amount, Chain, FeeCap, Native, Permille, Velocity};
 use protocol::{Deployment, KeyId, Label, OrderId, Purpose, UserRef, policy::Client, timestamp::Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -70,16 +70,28 @@ pub(super) struct Rules {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) off_curve: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) native: Option<Velocity>,
+    pub(super) native: Option<Native>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) velocity: Option<Velocity>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) min_amount: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_fee_permille: Option<Permille>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokens: Option<Vec<Token>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) close_accounts: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) fee_payers: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) nonce_authorities: Option<Vec<String>>,
     pub(super) fee: FeeCap,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_fee_per_gas: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_priority_fee_per_gas: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_nonce: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) fee_rate: Option<Amount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +112,19 @@ pub(super) struct Token {
     pub(super) symbol: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) decimals: Option<u8>,
+    pub(super) min_amount: Amount,
     pub(super) velocity: Velocity,
+}
+
+impl Rules {
+    /// The bounds of the network's own coin, wherever its chain has them.
+    pub(super) fn coin(&self) -> Option<Native> {
+        self.native.or_else(|| {
+            let Velocity { per_key_per_day, per_day } = self.velocity?;
+            let (min_amount, max_fee_permille) = (self.min_amount?, self.max_fee_permille?);
+            Some(Native { min_amount, max_fee_permille, per_key_per_day, per_day })
+        })
+    }
 }
 
 impl RuleSet {

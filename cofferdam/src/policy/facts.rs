@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chains::{Amount, Chain, Velocity};
+use chains::{Amount, Chain, Velocity, evm::DEFAULT_MAX_NONCE};
 use protocol::operators::OperatorKey;
 
 use super::contents::{Contents, RuleSet, Rules, Token};
@@ -75,12 +75,15 @@ fn network_rules(at: &str, chain: Chain, rules: &Rules, put: &mut impl FnMut(Str
     for destination in &rules.destinations {
         put(format!("{at}: pays {destination}"), Meaning::Allows);
     }
-    if let Some(velocity) = rules.native.as_ref().or(rules.velocity.as_ref()) {
-        bounds(&format!("{at}: native"), velocity, &unit, put);
+    if let Some(coin) = rules.coin() {
+        let at = format!("{at}: native");
+        bounds(&at, coin.min_amount, &coin.velocity(), &unit, put);
+        let share = coin.max_fee_permille.get();
+        put(format!("{at}, share of the fee"), Meaning::AtMost(share.into(), format!("{share} ‰")));
     }
-    for Token { contract, symbol, decimals, velocity } in rules.tokens.iter().flatten() {
+    for Token { contract, symbol, decimals, min_amount, velocity } in rules.tokens.iter().flatten() {
         let at = format!("{at}: token {contract}");
-        bounds(&at, velocity, &Unit::token(symbol, *decimals), put);
+        bounds(&at, *min_amount, velocity, &Unit::token(symbol, *decimals), put);
         put(format!("{at}, symbol"), Meaning::Says(symbol.clone()));
         if let Some(decimals) = decimals {
             put(format!("{at}, decimals"), Meaning::Says(decimals.to_string()));
@@ -88,6 +91,19 @@ fn network_rules(at: &str, chain: Chain, rules: &Rules, put: &mut impl FnMut(Str
     }
     put(format!("{at}: fee, of one transaction"), at_most(rules.fee.per_transaction));
     put(format!("{at}: fee, of all within 24 hours"), at_most(rules.fee.per_day));
+    if rules.close_accounts == Some(true) {
+        put(format!("{at}: closes token accounts"), Meaning::Allows);
+    }
+    if let Some(price) = rules.max_fee_per_gas {
+        put(format!("{at}: price of a unit of gas"), at_most(price));
+    }
+    if let Some(price) = rules.max_priority_fee_per_gas {
+        put(format!("{at}: price of a unit of gas, above the base fee"), at_most(price));
+    }
+    if chain == Chain::Evm {
+        let last = rules.max_nonce.unwrap_or(DEFAULT_MAX_NONCE);
+        put(format!("{at}: nonce"), Meaning::AtMost(last.into(), last.to_string()));
+    }
     if let Some(rate) = rules.fee_rate {
         let text = format!("{rate} satoshis for a virtual byte");
         put(format!("{at}: fee rate"), Meaning::AtMost(rate.get(), text));
@@ -112,7 +128,14 @@ fn network_rules(at: &str, chain: Chain, rules: &Rules, put: &mut impl FnMut(Str
     put(format!("{at}: confirmations"), Meaning::AtLeast(least, text));
 }
 
-fn bounds(at: &str, velocity: &Velocity, unit: &Unit, put: &mut impl FnMut(String, Meaning)) {
+fn bounds(
+    at: &str,
+    min_amount: Amount,
+    velocity: &Velocity,
+    unit: &Unit,
+    put: &mut impl FnMut(String, Meaning),
+) {
+    put(format!("{at}, of one transaction"), Meaning::AtLeast(min_amount.get(), unit.of(min_amount)));
     let at_most = |amount: Amount| Meaning::AtMost(amount.get(), unit.of(amount));
     put(format!("{at}, of one key within 24 hours"), at_most(velocity.per_key_per_day));
     put(format!("{at}, of all within 24 hours"), at_most(velocity.per_day));

@@ -1,12 +1,13 @@
 //! `cofferdam policy new`: a policy to begin with. What is written denies everything: even where
-//! destinations are named, every limit is zero until an operator sets it.
+//! destinations are named, every limit of 24 hours and every fee is zero until an operator sets it. What
+//! needs no memory is set to what a sweep takes: least amounts, shares of fees, prices, nonces.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
 
-use chains::{Amount, Chain, FeeCap, Velocity};
+use chains::{Amount, Chain, FeeCap, Native, Permille, Velocity, evm::DEFAULT_MAX_NONCE};
 use clap::Args;
 use protocol::{
     Deployment, Purpose,
@@ -60,6 +61,11 @@ struct Destination {
     address: String,
 }
 
+/// The network takes at most a twentieth.
+const FEE_SHARE: Permille = Permille::TWENTIETH;
+/// 100 gwei for a unit of gas, 2 of them above the base fee.
+const MAX_FEE_PER_GAS: Amount = Amount::new(100_000_000_000);
+const MAX_PRIORITY_FEE_PER_GAS: Amount = Amount::new(2_000_000_000);
 /// The network of a destination on Solana that a program holds.
 const OFF_CURVE: &str = "solana-off-curve";
 
@@ -152,18 +158,35 @@ fn rules(destinations: &[Destination]) -> Result<Vec<RuleSet>, Error> {
 
 /// Rules of a network by which nothing leaves.
 fn nothing(chain: Chain, chain_id: Option<u64>) -> Rules {
-    let velocity = || Some(Velocity { per_key_per_day: Amount::ZERO, per_day: Amount::ZERO });
+    let velocity = Velocity { per_key_per_day: Amount::ZERO, per_day: Amount::ZERO };
+    // About what costs a twentieth of itself to move: 0.001 of an EVM coin, 20,000 satoshis, 0.0001 SOL,
+    // 22 TRX.
+    let min_amount = Amount::new(match chain {
+        Chain::Evm => 1_000_000_000_000_000,
+        Chain::Bitcoin => 20_000,
+        Chain::Solana => 100_000,
+        Chain::Tron => 22_000_000,
+    });
+    let Velocity { per_key_per_day, per_day } = velocity;
+    let native = Native { min_amount, max_fee_permille: FEE_SHARE, per_key_per_day, per_day };
+    let evm = chain == Chain::Evm;
     let (bitcoin, solana, tron) = (chain == Chain::Bitcoin, chain == Chain::Solana, chain == Chain::Tron);
     Rules {
         chain_id,
         destinations: Vec::new(),
         off_curve: None,
-        native: if bitcoin { None } else { velocity() },
-        velocity: if bitcoin { velocity() } else { None },
+        native: (!bitcoin).then_some(native),
+        velocity: bitcoin.then_some(velocity),
+        min_amount: bitcoin.then_some(min_amount),
+        max_fee_permille: bitcoin.then_some(FEE_SHARE),
         tokens: (!bitcoin).then(Vec::new),
+        close_accounts: None,
         fee_payers: solana.then(|| vec!["self".to_owned()]),
         nonce_authorities: solana.then(Vec::new),
         fee: FeeCap { per_transaction: Amount::ZERO, per_day: Amount::ZERO },
+        max_fee_per_gas: evm.then_some(MAX_FEE_PER_GAS),
+        max_priority_fee_per_gas: evm.then_some(MAX_PRIORITY_FEE_PER_GAS),
+        max_nonce: evm.then_some(DEFAULT_MAX_NONCE),
         fee_rate: bitcoin.then_some(Amount::ZERO),
         max_unit_price: solana.then_some(Amount::ZERO),
         max_unit_limit: solana.then_some(200_000),

@@ -1,6 +1,7 @@
 //! A policy for people: one fact to a line, always in the same order, so that two of them can be put
 //! side by side.
 
+use chains::evm::DEFAULT_MAX_NONCE;
 use protocol::operators::OperatorKey;
 
 use super::contents::{Contents, Frozen, RuleSet, Rules, Token};
@@ -62,15 +63,29 @@ fn network(unit: &Unit, rules: &Rules, sheet: &mut Sheet) {
             format!("{destination}{}", if off_curve { " (off the curve: a program holds it)" } else { "" }),
         );
     }
-    match rules.native.as_ref().or(rules.velocity.as_ref()) {
-        Some(velocity) => row("native, 24 h", unit.velocity(velocity)),
+    match rules.coin() {
+        Some(coin) => {
+            row("native, 24 h", unit.velocity(&coin.velocity()));
+            row("  at least", unit.of(coin.min_amount));
+            row("  fee, share", format!("at most {} ‰ of the amount", coin.max_fee_permille.get()));
+        }
         None => row("native", "none".into()),
     }
-    for Token { contract, symbol, decimals, velocity } in rules.tokens.iter().flatten() {
+    for Token { contract, symbol, decimals, min_amount, velocity } in rules.tokens.iter().flatten() {
+        let unit = Unit::token(symbol, *decimals);
         row("token", format!("{symbol} {contract}"));
-        row("  24 h", Unit::token(symbol, *decimals).velocity(velocity));
+        row("  24 h", unit.velocity(velocity));
+        row("  at least", unit.of(*min_amount));
     }
     row("fee", unit.fee(&rules.fee));
+    if let (Some(price), Some(tip)) = (rules.max_fee_per_gas, rules.max_priority_fee_per_gas) {
+        let last = rules.max_nonce.unwrap_or(DEFAULT_MAX_NONCE);
+        row("gas", format!("at most {price} wei a unit, {tip} of it above the base fee"));
+        row("nonce", format!("at most {last}"));
+    }
+    if rules.close_accounts == Some(true) {
+        row("closes", "token accounts that are swept".into());
+    }
     if let Some(rate) = rules.fee_rate {
         row("fee rate", format!("{rate} satoshis for a virtual byte"));
     }

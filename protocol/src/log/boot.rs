@@ -44,9 +44,12 @@ impl BootFacts {
         let previous = self.previous.map(
             |head| json!({"boot": head.boot.to_string(), "seq": head.seq, "hash": head.hash.to_string()}),
         );
-        Detail::of(&json!({
-            "config": HEXLOWER.encode(&self.config), "pcr0": self.pcr0.to_string(), "previous": previous,
-        }))
+        Detail::of(
+            &OperationName::BOOT,
+            &json!({
+                "config": HEXLOWER.encode(&self.config), "pcr0": self.pcr0.to_string(), "previous": previous,
+            }),
+        )
     }
 
     /// What this entry says as a boot's first; nothing when it is another operation or its detail

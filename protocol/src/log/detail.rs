@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{ContentHash, MAX_DETAIL, MAX_DETAIL_DEPTH, write};
+use super::{ContentHash, MAX_DETAIL_DEPTH, OperationName, write};
 
 const MAX_KEY: usize = 64;
 
@@ -25,11 +25,11 @@ pub enum DetailError {
     #[error("detail: at most {MAX_DETAIL_DEPTH} levels were expected")]
     Depth,
     /// Too long.
-    #[error("detail: at most {MAX_DETAIL} bytes of JSON were expected")]
-    Length,
+    #[error("detail: at most {0} bytes of JSON were expected")]
+    Length(usize),
 }
 
-/// A JSON object of at most [`MAX_DETAIL`] bytes and [`MAX_DETAIL_DEPTH`] levels.
+/// A JSON object of at most [`MAX_DETAIL_DEPTH`] levels and [`OperationName::most_detail`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail(BTreeMap<String, Item>);
 
@@ -44,15 +44,15 @@ enum Item {
 }
 
 impl Detail {
-    /// From JSON that fits.
+    /// From JSON that fits so many bytes.
     ///
     /// # Errors
     /// [`DetailError`]
-    pub fn from_json(value: &Value) -> Result<Self, DetailError> {
+    pub fn from_json(value: &Value, most: usize) -> Result<Self, DetailError> {
         match Item::read(value, 1)? {
             Item::Fields(fields) => {
                 let detail = Self(fields);
-                if detail.to_json().len() <= MAX_DETAIL { Ok(detail) } else { Err(DetailError::Length) }
+                if detail.to_json().len() <= most { Ok(detail) } else { Err(DetailError::Length(most)) }
             }
             _ => Err(DetailError::NotAnObject),
         }
@@ -60,8 +60,8 @@ impl Detail {
 
     /// From any JSON, without a failure, so that what happened is always logged: what does not fit
     /// becomes `{"omitted": why, "sha256": the hash of the JSON}`.
-    pub fn of(value: &Value) -> Self {
-        Self::from_json(value).unwrap_or_else(|error| {
+    pub fn of(operation: &OperationName, value: &Value) -> Self {
+        Self::from_json(value, operation.most_detail()).unwrap_or_else(|error| {
             let hash = ContentHash::of(value.to_string().as_bytes());
             let fields = [("omitted", error.to_string()), ("sha256", hash.to_string())];
             Self(fields.map(|(key, text)| (key.to_owned(), Item::Text(text))).into())
@@ -172,13 +172,14 @@ fn separate(out: &mut String, at: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::{MAX_DETAIL, MAX_SIGN_DETAIL};
     use serde_json::json;
 
     #[test]
     fn an_object_has_one_spelling_whatever_the_order_of_its_keys() {
         let value: Value =
             serde_json::from_str(r#"{ "b":[1,true,null,"x\n"], "a":{"Z":0,"A":"é"} }"#).unwrap();
-        let detail = Detail::from_json(&value).unwrap();
+        let detail = Detail::from_json(&value, MAX_DETAIL).unwrap();
         assert_eq!(detail.to_json(), r#"{"a":{"A":"é","Z":0},"b":[1,true,null,"x\n"]}"#);
         assert_eq!(detail.to_value(), value);
     }
@@ -194,14 +195,19 @@ mod tests {
             (json!({"a b": 1}), DetailError::Key),
             (json!({"a": {"b": {"c": {"d": {}}}}}), DetailError::Depth),
             (json!({"a": [[[[]]]]}), DetailError::Depth),
-            (json!({"a": "x".repeat(MAX_DETAIL)}), DetailError::Length),
-            (json!({"a": "\u{1}".repeat(MAX_DETAIL / 6)}), DetailError::Length),
+            (json!({"a": "x".repeat(MAX_DETAIL)}), DetailError::Length(MAX_DETAIL)),
+            (json!({"a": "\u{1}".repeat(MAX_DETAIL / 6)}), DetailError::Length(MAX_DETAIL)),
         ] {
-            assert_eq!(Detail::from_json(&value), Err(error.clone()), "{value}");
-            let told = Detail::of(&value).to_value();
+            assert_eq!(Detail::from_json(&value, MAX_DETAIL), Err(error.clone()), "{value}");
+            let told = Detail::of(&OperationName::KEY_CHECK, &value).to_value();
             assert_eq!(told["omitted"], error.to_string());
             assert_eq!(told["sha256"].as_str().unwrap().len(), 64);
         }
-        assert!(Detail::from_json(&json!({"a": {"b": {"c": {"d": u64::MAX}}}})).is_ok());
+        assert!(Detail::from_json(&json!({"a": {"b": {"c": {"d": u64::MAX}}}}), MAX_DETAIL).is_ok());
+        // What was signed has more room than anything else.
+        let long = json!({"a": "x".repeat(MAX_DETAIL)});
+        assert_eq!(Detail::of(&OperationName::TRANSACTION_SIGN, &long).to_value(), long);
+        let longer = json!({"a": "x".repeat(MAX_SIGN_DETAIL)});
+        assert!(Detail::of(&OperationName::TRANSACTION_SIGN, &longer).to_value()["omitted"].is_string());
     }
 }

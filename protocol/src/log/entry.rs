@@ -149,7 +149,7 @@ impl Entry {
     /// [`Malformed`]
     pub fn parse(line: &[u8]) -> Result<Self, Malformed> {
         if line.len() > MAX_LINE {
-            return Err(Malformed("a line of at most 16384 bytes"));
+            return Err(Malformed("a line of at most 32768 bytes"));
         }
         let wire: Wire = serde_json::from_slice(line).map_err(|_| Malformed("an entry of version 1"))?;
         let outcome = match (wire.decision, wire.tag) {
@@ -157,7 +157,8 @@ impl Entry {
             (Decision::Deny, tag) if tag != ReasonTag::OK => Outcome::deny(tag),
             _ => return Err(Malformed("the tag ok for what was allowed, and only for that")),
         };
-        let detail = wire.detail.as_ref().map(Detail::from_json).transpose();
+        let most = wire.operation.most_detail();
+        let detail = wire.detail.as_ref().map(|detail| Detail::from_json(detail, most)).transpose();
         let entry = Self {
             boot: wire.boot,
             seq: wire.seq,

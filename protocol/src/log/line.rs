@@ -21,7 +21,7 @@ impl LogLine {
     /// [`Malformed`]
     pub fn parse(line: &[u8]) -> Result<Self, Malformed> {
         if line.len() > MAX_LINE {
-            return Err(Malformed("a line of at most 16384 bytes"));
+            return Err(Malformed("a line of at most 32768 bytes"));
         }
         match line.strip_prefix(CHECKPOINT.0) {
             Some(rest) => {

@@ -33,11 +33,13 @@ pub use verifier::Verifier;
 /// The version of entries and checkpoints that this code writes and reads.
 pub const VERSION: u8 = 1;
 /// The longest line, without its newline. The largest entry that can be made is shorter.
-pub const MAX_LINE: usize = 16_384;
+pub const MAX_LINE: usize = 32_768;
 /// The most key ids of one entry.
 pub const MAX_ENTRY_KEYS: usize = 100;
 /// The most bytes of an entry's `detail`, as JSON.
 pub const MAX_DETAIL: usize = 4096;
+/// The same of `transaction.sign`: what a transaction of 100 inputs and 100 keys spends is never left out.
+pub const MAX_SIGN_DETAIL: usize = 20_480;
 /// How deep `detail` may nest: itself is 1.
 pub const MAX_DETAIL_DEPTH: usize = 4;
 /// How many entries later than the one that it covers a checkpoint may come.

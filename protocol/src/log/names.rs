@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::{MAX_DETAIL, MAX_SIGN_DETAIL};
+
 /// Text that is not such a name. Never says what it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogNameError {
@@ -128,6 +130,13 @@ operations! {
     TRANSACTION_EXPLAIN = "transaction.explain",
     /// A request whose client could not be authenticated.
     REQUEST = "request",
+}
+
+impl OperationName {
+    /// The most bytes of `detail` in an entry of this operation.
+    pub fn most_detail(&self) -> usize {
+        if *self == Self::TRANSACTION_SIGN { MAX_SIGN_DETAIL } else { MAX_DETAIL }
+    }
 }
 
 impl ReasonTag {

@@ -48,7 +48,10 @@ fn event(n: u64) -> NewEntry {
         policy: Some(PolicyRef { version: 3, sha256: serde_bytes::ByteArray::new([5; 32]) }),
         request: Some(ContentHash::of(&n.to_be_bytes())),
         result: n.is_multiple_of(2).then(|| ContentHash::of(b"result")),
-        detail: Some(Detail::of(&json!({"found": format!("{n}"), "allowed": ["1", "2"]}))),
+        detail: Some(Detail::of(
+            &OperationName::KEY_CHECK,
+            &json!({"found": format!("{n}"), "allowed": ["1", "2"]}),
+        )),
         ..NewEntry::new(OperationName::TRANSACTION_SIGN, outcome)
     }
 }
@@ -327,13 +330,13 @@ fn only_one_spelling_is_an_entry() {
 fn the_largest_entry_that_can_be_made_is_read() {
     let id: KeyId = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq".parse().unwrap();
     let mut event = event(0);
-    event.operation = "x".repeat(64).parse().unwrap();
+    event.operation = OperationName::TRANSACTION_SIGN;
     event.outcome = Outcome::deny("x".repeat(64).parse().unwrap());
     event.client = Some("x".repeat(64).parse().unwrap());
     event.keys = Keys::try_from(vec![id; MAX_ENTRY_KEYS]).unwrap();
     event.policy = Some(PolicyRef { version: u64::MAX, sha256: serde_bytes::ByteArray::new([5; 32]) });
-    let text = "\u{1}".repeat((MAX_DETAIL - 8) / 6);
-    event.detail = Some(Detail::from_json(&json!({"a": text})).unwrap());
+    let text = "\u{1}".repeat((MAX_SIGN_DETAIL - 8) / 6);
+    event.detail = Some(Detail::from_json(&json!({"a": text}), MAX_SIGN_DETAIL).unwrap());
     let entry = Entry { boot: boot(), seq: u64::MAX, time: u64::MAX, event, prev: EntryHash::START };
     let line = entry.to_line();
     assert!(line.len() > MAX_LINE / 2 && line.len() <= MAX_LINE, "{}", line.len());
@@ -382,7 +385,7 @@ proptest! {
             client: client.map(|client| client.parse().unwrap()),
             policy: version.map(|version| PolicyRef { version, sha256: serde_bytes::ByteArray::new(prev) }),
             result: result.map(ContentHash::new),
-            detail: Some(Detail::of(&json!({"text": text, "list": [number, null, denied]}))),
+            detail: Some(Detail::of(&OperationName::KEY_CHECK, &json!({"text": text, "list": [number, null, denied]}))),
             ..NewEntry::new(operation.parse().unwrap(), outcome)
         };
         let entry = Entry { boot: boot(), seq, time, event, prev: EntryHash::new(prev) };

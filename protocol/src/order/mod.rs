@@ -1,10 +1,11 @@
-//! Orders: operators' word that restricts at once. An order freezes, pauses or retires; none of
-//! them allows anything. Specified in `docs/policy.md`.
+//! Orders: operators' word that counts at once. An order freezes, pauses or retires; one alone allows
+//! something, a transaction that moves nothing and makes one worthless that was signed. Specified in
+//! `docs/policy.md`.
 
 mod id;
 mod set;
 
-use chains::Chain;
+use chains::{Chain, Spends};
 use serde::{Deserialize, Serialize};
 
 pub use id::OrderId;
@@ -13,7 +14,7 @@ pub use set::{MAX_ORDERS, OrderSet, TooManyOrders};
 use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, UserRef, timestamp::Timestamp};
 
 /// The longest order's payload, in bytes.
-pub const MAX_ORDER: usize = 8 * 1024;
+pub const MAX_ORDER: usize = 16 * 1024;
 
 /// Why a payload is no order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +37,7 @@ impl OrderError {
     }
 }
 
-/// What an order restricts.
+/// What an order does: it restricts, but for [`Restriction::Void`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restriction {
     /// Nothing is signed.
@@ -69,6 +70,14 @@ pub enum Restriction {
         /// What replaces it.
         replacement: Option<Replacement>,
     },
+    /// A transaction that moves nothing and spends no more than this may be signed, frozen or not: so
+    /// that what was signed before can never be mined.
+    Void {
+        /// With which key.
+        key_id: KeyId,
+        /// What it may use up, as the log names it for the transaction that it ends.
+        spends: Spends,
+    },
 }
 
 /// The key that replaces a retired one: the next index of the same user, chain and purpose.
@@ -90,6 +99,7 @@ impl Restriction {
             Self::FreezeKey { .. } => "freeze_key",
             Self::PauseCrediting { .. } => "pause_crediting",
             Self::RetireKey { .. } => "retire_key",
+            Self::Void { .. } => "void",
         }
     }
 }
@@ -119,6 +129,8 @@ struct Wire {
     key_id: Option<KeyId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replacement: Option<WireReplacement>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spends: Option<Spends>,
     reason: Label,
     issued_at: Timestamp,
 }
@@ -146,7 +158,8 @@ impl Order {
         let wire: Wire = serde_json::from_slice(payload).map_err(|error| {
             OrderError::Malformed(format!("line {} column {}", error.line(), error.column()))
         })?;
-        let Wire { v, deployment, r#type, chain, user, key_id, replacement, reason, issued_at } = wire;
+        let Wire { v, deployment, r#type, chain, user, key_id, replacement, spends, reason, issued_at } =
+            wire;
         let wrong = |what: &str| OrderError::Malformed(what.into());
         if v != 1 {
             return Err(wrong("v: 1"));
@@ -155,13 +168,21 @@ impl Order {
             let WireReplacement { user, chain, purpose, index, label } = replacement;
             Replacement { path: KeyPath { user, chain, purpose, index }, label }
         });
-        let restriction = match (r#type.as_str(), chain, user, key_id, replacement) {
-            ("freeze_all", None, None, None, None) => Restriction::FreezeAll,
-            ("freeze_chain", Some(chain), None, None, None) => Restriction::FreezeChain { chain },
-            ("freeze_user", None, Some(user), None, None) => Restriction::FreezeUser { user },
-            ("freeze_key", None, None, Some(key_id), None) => Restriction::FreezeKey { key_id },
-            ("pause_crediting", chain, None, None, None) => Restriction::PauseCrediting { chain },
-            ("retire_key", None, None, Some(key_id), replacement) => {
+        let restriction = match (r#type.as_str(), chain, user, key_id, replacement, spends) {
+            ("freeze_all", None, None, None, None, None) => Restriction::FreezeAll,
+            ("freeze_chain", Some(chain), None, None, None, None) => Restriction::FreezeChain { chain },
+            ("freeze_user", None, Some(user), None, None, None) => Restriction::FreezeUser { user },
+            ("freeze_key", None, None, Some(key_id), None, None) => Restriction::FreezeKey { key_id },
+            ("pause_crediting", chain, None, None, None, None) => Restriction::PauseCrediting { chain },
+            ("void", None, None, Some(key_id), None, Some(spends)) => {
+                if !spends.can_be_voided() {
+                    return Err(wrong(
+                        "spends: a nonce, outpoints or a nonce account: nothing else can be used up",
+                    ));
+                }
+                Restriction::Void { key_id, spends }
+            }
+            ("retire_key", None, None, Some(key_id), replacement, None) => {
                 if let Some(replacement) = &replacement
                     && !is_next(&deployment, &key_id, replacement)
                 {
@@ -189,6 +210,7 @@ impl Order {
             user: None,
             key_id: None,
             replacement: None,
+            spends: None,
             reason: reason.clone(),
             issued_at,
         };
@@ -198,6 +220,10 @@ impl Order {
             Restriction::FreezeUser { user } => wire.user = Some(user),
             Restriction::FreezeKey { key_id } => wire.key_id = Some(key_id),
             Restriction::PauseCrediting { chain } => wire.chain = chain,
+            Restriction::Void { key_id, spends } => {
+                wire.key_id = Some(key_id);
+                wire.spends = Some(spends);
+            }
             Restriction::RetireKey { key_id, replacement } => {
                 wire.key_id = Some(key_id);
                 wire.replacement = replacement.map(|Replacement { path, label }| {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chains::Chain;
+use chains::{Chain, Spends};
 
 use super::{Order, OrderId, Replacement, Restriction};
 use crate::{KeyId, KeyPath, UserRef};
@@ -33,6 +33,7 @@ pub struct OrderSet {
     keys: HashMap<KeyId, BTreeSet<OrderId>>,
     paused: BTreeMap<Option<Chain>, BTreeSet<OrderId>>,
     retired: HashMap<KeyId, BTreeMap<OrderId, Option<Replacement>>>,
+    voids: HashMap<KeyId, BTreeMap<OrderId, Spends>>,
 }
 
 impl OrderSet {
@@ -59,6 +60,9 @@ impl OrderSet {
             Restriction::PauseCrediting { chain } => self.paused.entry(chain).or_default().insert(id),
             Restriction::RetireKey { key_id, replacement } => {
                 self.retired.entry(key_id).or_default().insert(id, replacement).is_none()
+            }
+            Restriction::Void { key_id, spends } => {
+                self.voids.entry(key_id).or_default().insert(id, spends).is_none()
             }
         };
         Ok(true)
@@ -88,6 +92,22 @@ impl OrderSet {
     ) -> Option<(&OrderId, Option<&Replacement>)> {
         let orders = self.retired.get(key_id)?;
         orders.iter().find(|(id, _)| !lifted(id)).map(|(id, replacement)| (id, replacement.as_ref()))
+    }
+
+    /// Whether an order says of a key that something of its is to be made void.
+    pub fn has_void(&self, key_id: &KeyId, lifted: impl Fn(&OrderId) -> bool) -> bool {
+        self.voids.get(key_id).is_some_and(|orders| orders.keys().any(|id| !lifted(id)))
+    }
+
+    /// An order by which a key may sign a transaction that moves nothing and spends this.
+    pub fn void(
+        &self,
+        key_id: &KeyId,
+        spends: &Spends,
+        lifted: impl Fn(&OrderId) -> bool,
+    ) -> Option<&OrderId> {
+        let orders = self.voids.get(key_id)?;
+        orders.iter().find(|(id, named)| !lifted(id) && named.covers(spends)).map(|(id, _)| id)
     }
 
     /// An order by which deposits on a chain are not to be credited.

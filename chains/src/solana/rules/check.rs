@@ -82,7 +82,7 @@ impl Rules {
     /// unless somebody sent more to it, and go to a pinned destination.
     pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
         let asset = match &sweep.payment {
-            Payment::Nothing => None,
+            Payment::Nothing => return Vec::new(),
             Payment::Sol(_) => {
                 self.given.native.as_ref().map(|native| ("native".to_owned(), native.velocity()))
             }

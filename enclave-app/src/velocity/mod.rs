@@ -1,0 +1,285 @@
+//! How much has left within 24 hours, by meter and by key. Counted before anything is signed, so
+//! that no answer that is lost leaves a count behind.
+//!
+//! What a transaction adds stands under an anchor, of whose transactions the network takes one: a sum is
+//! over anchors, and of each the greatest amount counts. So a transaction that replaces another counts
+//! once with it, and the sum is never below what can be mined. Where the memory is full, nothing is
+//! refused: the oldest anchors and keys are forgotten by name, and their amounts stay. What is counted
+//! again for that, or together with others, is counted as more than it is and never as less.
+//!
+//! Counts are this boot's alone.
+
+mod window;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, PoisonError},
+};
+
+use chains::{Amount, Anchor, Count, Meter, PublicKey};
+use lru::LruCache;
+
+use window::{Window, is_counted, slot};
+
+/// From how much of a bound on it is said to be near: 80 %.
+const NEAR: (u128, u128) = (4, 5);
+/// Among how many sums the amounts of keys are kept whose names are forgotten, for each meter.
+const CROWDS: u64 = 4096;
+
+/// A bound that would be passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    /// The meter's tag.
+    pub(crate) tag: &'static str,
+    /// What it would come to.
+    pub(crate) found: String,
+    /// The bound.
+    pub(crate) allowed: Amount,
+}
+
+/// All running counts.
+pub(crate) struct Velocity {
+    counts: Mutex<Counts>,
+    /// The most anchors, and the most keys.
+    most: usize,
+}
+
+/// A meter under a rule set, for as long as it counts anything.
+type MeterId = u64;
+/// A public key's bytes.
+type Key = Vec<u8>;
+
+struct Counts {
+    meters: HashMap<String, Total>,
+    last: MeterId,
+    /// The sum of each key, those that were not counted for longest first.
+    keys: LruCache<(MeterId, Key), Window>,
+    /// What was counted under each anchor, likewise.
+    anchors: LruCache<(MeterId, Anchor), Counted>,
+    /// Which keys share a sum once they are forgotten: nobody outside can tell.
+    crowds: RandomState,
+}
+
+/// The sum of all keys.
+struct Total {
+    id: MeterId,
+    all: Window,
+    /// Sums of keys that are forgotten.
+    crowds: HashMap<u64, Window>,
+}
+
+/// The greatest amount of an anchor's transactions, and the slot in which the last of them was counted.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    slot: u64,
+    amount: u128,
+}
+
+/// What a transaction would change: the meter's name, and under which anchor how much.
+struct Change<'m> {
+    meter: &'m Meter,
+    name: String,
+    anchors: Vec<(Anchor, usize, u128)>,
+}
+
+impl Velocity {
+    /// Remembers at most so many anchors and keys, of all rule sets together.
+    pub(crate) fn new(most: usize) -> Self {
+        let counts = Counts {
+            meters: HashMap::new(),
+            last: 0,
+            keys: LruCache::unbounded(),
+            anchors: LruCache::unbounded(),
+            crowds: RandomState::new(),
+        };
+        Self { counts: Mutex::new(counts), most: (most / 2).max(1) }
+    }
+
+    /// Whether the meters have room for a transaction, without counting it. Answers those that are near
+    /// their bounds.
+    pub(crate) fn check(
+        &self,
+        rules: &str,
+        keys: &[PublicKey],
+        meters: &[Meter],
+        now: u64,
+    ) -> Result<Vec<String>, Exceeded> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.changes(rules, keys, meters, slot(now)).map(|(_, near)| near)
+    }
+
+    /// Counts a transaction, or nothing of it.
+    pub(crate) fn count(
+        &self,
+        rules: &str,
+        keys: &[PublicKey],
+        meters: &[Meter],
+        now: u64,
+    ) -> Result<Vec<String>, Exceeded> {
+        let slot = slot(now);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (changes, near) = counts.changes(rules, keys, meters, slot)?;
+        for change in changes {
+            counts.apply(change, keys, slot);
+        }
+        counts.forget(self.most);
+        Ok(near)
+    }
+
+    /// Forgets what is too old to count.
+    pub(crate) fn expire(&self, now: u64) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).expire(slot(now));
+    }
+}
+
+impl Counts {
+    /// What a transaction would change, if no bound is passed.
+    fn changes<'m>(
+        &self,
+        rules: &str,
+        keys: &[PublicKey],
+        meters: &'m [Meter],
+        slot: u64,
+    ) -> Result<(Vec<Change<'m>>, Vec<String>), Exceeded> {
+        let (mut changes, mut near) = (Vec::new(), Vec::new());
+        for meter in meters {
+            let name = format!("{rules}/{}", meter.name);
+            let total = self.meters.get(&name);
+            let anchors = self.anchored(total, meter, slot);
+            let mut more: u128 = 0;
+            let mut of_keys: BTreeMap<usize, u128> = BTreeMap::new();
+            for (anchor, key, amount) in &anchors {
+                let known = self.known(total, anchor, slot).map_or(0, |counted| counted.amount);
+                let added = amount.saturating_sub(known);
+                more = more.saturating_add(added);
+                let of_key = of_keys.entry(*key).or_default();
+                *of_key = of_key.saturating_add(added);
+            }
+            if let Some(bound) = meter.per_key_per_day {
+                for (key, added) in of_keys {
+                    let sum = keys.get(key).map_or(0, |key| self.sum_of(total, key, slot));
+                    within(meter.tag, &format!("{} of one key", meter.name), sum, added, bound, &mut near)?;
+                }
+            }
+            let sum = total.map_or(0, |total| total.all.sum(slot));
+            within(meter.tag, &meter.name, sum, more, meter.per_day, &mut near)?;
+            changes.push(Change { meter, name, anchors });
+        }
+        Ok((changes, near))
+    }
+
+    /// Each amount of a meter with the anchor that it is to stand under: the one with the greatest count
+    /// where there are some, else the smallest. Amounts under one anchor are one.
+    fn anchored(&self, total: Option<&Total>, meter: &Meter, slot: u64) -> Vec<(Anchor, usize, u128)> {
+        let mut anchored: BTreeMap<Anchor, (usize, u128)> = BTreeMap::new();
+        for Count { key, amount, anchors } in &meter.counts {
+            let known = anchors
+                .iter()
+                .filter_map(|anchor| self.known(total, anchor, slot).map(|counted| (counted.amount, anchor)));
+            let anchor = known.max().map(|(_, anchor)| anchor).or_else(|| anchors.iter().min());
+            if let Some(anchor) = anchor {
+                let (_, sum) = anchored.entry(*anchor).or_insert((*key, 0));
+                *sum = sum.saturating_add(amount.get());
+            }
+        }
+        anchored.into_iter().map(|(anchor, (key, amount))| (anchor, key, amount)).collect()
+    }
+
+    /// What still counts of an anchor.
+    fn known(&self, total: Option<&Total>, anchor: &Anchor, slot: u64) -> Option<Counted> {
+        let counted = self.anchors.peek(&(total?.id, *anchor)).copied();
+        counted.filter(|counted| is_counted(counted.slot, slot))
+    }
+
+    /// What one key's transactions come to, those of the crowd included that it may be a part of.
+    fn sum_of(&self, total: Option<&Total>, key: &PublicKey, slot: u64) -> u128 {
+        let Some(total) = total else { return 0 };
+        let key = key.to_bytes();
+        let crowd = total.crowds.get(&self.crowd(&key)).map_or(0, |crowd| crowd.sum(slot));
+        let own = self.keys.peek(&(total.id, key)).map_or(0, |own| own.sum(slot));
+        own.saturating_add(crowd)
+    }
+
+    fn crowd(&self, key: &Key) -> u64 {
+        self.crowds.hash_one(key) % CROWDS
+    }
+
+    /// Counts what a transaction changes. What replaces something counts from now on in its place.
+    fn apply(&mut self, Change { meter, name, anchors }: Change<'_>, keys: &[PublicKey], slot: u64) {
+        let next = self.last.saturating_add(1);
+        let total = self.meters.entry(name).or_insert_with(|| {
+            self.last = next;
+            Total { id: next, all: Window::default(), crowds: HashMap::new() }
+        });
+        for (anchor, key, amount) in anchors {
+            let before = self.anchors.get(&(total.id, anchor)).copied();
+            let before = before.filter(|counted| is_counted(counted.slot, slot));
+            let amount = amount.max(before.map_or(0, |before| before.amount));
+            let replace = |window: &mut Window| {
+                if let Some(Counted { slot, amount }) = before {
+                    window.take(slot, amount);
+                }
+                window.add(slot, amount);
+            };
+            replace(&mut total.all);
+            if meter.per_key_per_day.is_some()
+                && let Some(key) = keys.get(key)
+            {
+                replace(self.keys.get_or_insert_mut((total.id, key.to_bytes()), Window::default));
+            }
+            self.anchors.put((total.id, anchor), Counted { slot, amount });
+        }
+    }
+
+    /// Forgets names beyond what is remembered, the oldest first; amounts stay.
+    fn forget(&mut self, most: usize) {
+        while self.anchors.len() > most {
+            self.anchors.pop_lru();
+        }
+        while self.keys.len() > most {
+            let Some(((meter, key), window)) = self.keys.pop_lru() else { break };
+            let crowd = self.crowd(&key);
+            if let Some(total) = self.meters.values_mut().find(|total| total.id == meter) {
+                total.crowds.entry(crowd).or_default().join(&window);
+            }
+        }
+    }
+
+    fn expire(&mut self, slot: u64) {
+        while self.anchors.peek_lru().is_some_and(|(_, counted)| !is_counted(counted.slot, slot)) {
+            self.anchors.pop_lru();
+        }
+        while self.keys.peek_lru().is_some_and(|(_, window)| window.is_over(slot)) {
+            self.keys.pop_lru();
+        }
+        self.meters.retain(|_, total| {
+            total.crowds.retain(|_, crowd| !crowd.is_over(slot));
+            !total.all.is_over(slot)
+        });
+    }
+}
+
+/// What adds nothing is within every bound: it replaces what was allowed.
+fn within(
+    tag: &'static str,
+    meter: &str,
+    sum: u128,
+    added: u128,
+    bound: Amount,
+    near: &mut Vec<String>,
+) -> Result<(), Exceeded> {
+    let sum = sum.saturating_add(added);
+    if sum > bound.get() && added > 0 {
+        let found = format!("{sum} of {meter} within 24 hours");
+        return Err(Exceeded { tag, found, allowed: bound });
+    }
+    let is_near = sum.saturating_mul(NEAR.1) >= bound.get().saturating_mul(NEAR.0);
+    if is_near && !near.iter().any(|named| named == meter) {
+        near.push(meter.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
