@@ -17,19 +17,32 @@ use crate::{
     scene::DepositKey,
 };
 
+/// How many of the smallest unit an amount of 1 is in [`sweep`]: enough for the network's fee to be a
+/// share of it.
+pub const fn unit(chain: Chain) -> u64 {
+    match chain {
+        Chain::Evm => 100_000_000,
+        Chain::Bitcoin => 1,
+        Chain::Solana => 10_000,
+        Chain::Tron => 2_000_000,
+    }
+}
+
 /// A native sweep of a key to the chain's collection wallet, as the policy of all tests allows it:
-/// `amount` in the smallest unit. Another amount is another transaction.
+/// `amount` in [`unit`]s. Another amount is another transaction, which replaces none: on EVM it is the
+/// nonce as well.
 pub fn sweep(key: &DepositKey, amount: u64) -> Vec<u8> {
     sweep_to(key, amount, &collection(key.chain))
 }
 
 /// The same to any address.
 pub fn sweep_to(key: &DepositKey, amount: u64, to: &str) -> Vec<u8> {
+    let units = amount * unit(key.chain);
     match key.chain {
-        Chain::Evm => Evm { value: amount.into(), ..Evm::native(to) }.legacy(),
+        Chain::Evm => Evm { value: units.into(), nonce: amount, ..Evm::native(to) }.legacy(),
         Chain::Bitcoin => psbt(&[Coin::of(key, amount + 1000)], to, 1000),
-        Chain::Solana => solana_transfer(&key.address, to, amount),
-        Chain::Tron => tron_transfer(&key.address, to, amount),
+        Chain::Solana => solana_transfer(&key.address, to, units),
+        Chain::Tron => tron_transfer(&key.address, to, units),
     }
 }
 
@@ -46,13 +59,13 @@ pub struct Evm {
 }
 
 impl Evm {
-    /// 1 wei on network 1, for 21,000 gas at 1 gwei.
+    /// One [`unit`] on network 1, for 21,000 gas at 1,000 wei.
     pub fn native(to: &str) -> Self {
-        let (value, data) = (1, Vec::new());
-        Self { chain_id: 1, nonce: 0, gas: 21_000, max_fee: 1_000_000_000, to: account(to), value, data }
+        let (value, data) = (unit(Chain::Evm).into(), Vec::new());
+        Self { chain_id: 1, nonce: 0, gas: 21_000, max_fee: 1_000, to: account(to), value, data }
     }
 
-    /// A transfer of a token on network 1, for 100,000 gas at 1 gwei.
+    /// A transfer of a token on network 1, for 100,000 gas at 1,000 wei.
     pub fn token(contract: &str, to: &str, amount: u128) -> Self {
         let data = [&[0xa9, 0x05, 0x9c, 0xbb][..], &[0; 12], &account(to), &[0; 16], &amount.to_be_bytes()];
         Self { gas: 100_000, value: 0, data: data.concat(), ..Self::native(contract) }
@@ -229,6 +242,40 @@ pub fn solana_transfers(from: &str, transfers: &[(&str, u64)]) -> Vec<u8> {
     [&[1][..], &[0; 64], &message].concat()
 }
 
+/// Makes the value of a nonce account another, by the key as its authority, and nothing else.
+pub fn solana_advance(key: &str, nonce: [u8; 32], value: [u8; 32]) -> Vec<u8> {
+    solana_with_nonce(key, nonce, value, None)
+}
+
+/// A transfer that is good until the nonce account, whose authority the key is, has another value.
+pub fn solana_nonce_transfer(
+    key: &str,
+    nonce: [u8; 32],
+    value: [u8; 32],
+    to: &str,
+    lamports: u64,
+) -> Vec<u8> {
+    solana_with_nonce(key, nonce, value, Some((to, lamports)))
+}
+
+fn solana_with_nonce(key: &str, nonce: [u8; 32], value: [u8; 32], paid: Option<(&str, u64)>) -> Vec<u8> {
+    let account = |text: &str| *chains::solana::Address::from_str(text).unwrap().as_bytes();
+    let blockhashes = account("SysvarRecentB1ockHashes11111111111111111111");
+    let mut accounts = [account(key), nonce].concat();
+    accounts.extend(paid.iter().flat_map(|(to, _)| account(to)));
+    let count = u8::try_from(accounts.len() / 32).unwrap();
+    accounts.extend([blockhashes, [0; 32]].concat());
+    // The System program: AdvanceNonceAccount with account, sysvar, authority; Transfer.
+    let mut instructions = vec![count + 1, 3, 1, count, 0, 4, 4, 0, 0, 0];
+    if let Some((_, lamports)) = paid {
+        instructions.extend([count + 1, 2, 0, 2, 12, 2, 0, 0, 0]);
+        instructions.extend(lamports.to_le_bytes());
+    }
+    let number = 1 + u8::from(paid.is_some());
+    let message = [&[1, 0, 2, count + 2][..], &accounts, &value, &[number], &instructions].concat();
+    [&[1][..], &[0; 64], &message].concat()
+}
+
 /// `raw_data` that transfers TRX and expires in ten minutes.
 pub fn tron_transfer(from: &str, to: &str, sun: u64) -> Vec<u8> {
     let account = |text: &str| chains::tron::Address::from_str(text).unwrap().to_bytes();
@@ -238,6 +285,33 @@ pub fn tron_transfer(from: &str, to: &str, sun: u64) -> Vec<u8> {
     let contract = [number(1, 1), field(2, &any)].concat();
     let head = [field(1, &[0x12, 0x34]), field(4, &[1, 2, 3, 4, 5, 6, 7, 8]), number(8, now + 600_000)];
     [head.concat(), field(11, &contract), number(14, now)].concat()
+}
+
+/// `raw_data` that calls `transfer` of a token, for at most so much energy, and expires in ten minutes.
+pub fn tron_token(from: &str, contract: &str, to: &str, amount: u64, fee_limit: u64) -> Vec<u8> {
+    let account = |text: &str| chains::tron::Address::from_str(text).unwrap().to_bytes();
+    let now = authority::now() * 1000;
+    let to = &account(to)[1..];
+    let call = [&[0xa9, 0x05, 0x9c, 0xbb][..], &[0; 12], to, &[0; 24], &amount.to_be_bytes()].concat();
+    let trigger = [field(1, &account(from)), field(2, &account(contract)), field(4, &call)].concat();
+    let any = [field(1, b"type.googleapis.com/protocol.TriggerSmartContract"), field(2, &trigger)].concat();
+    let contract = [number(1, 31), field(2, &any)].concat();
+    let head = [field(1, &[0x12, 0x34]), field(4, &[1, 2, 3, 4, 5, 6, 7, 8]), number(8, now + 600_000)];
+    let tail = [number(14, now), [vec![0x90, 0x01], varint(fee_limit)].concat()];
+    [head.concat(), field(11, &contract), tail.concat()].concat()
+}
+
+/// A transfer at the dearest: with a price and a limit for compute units.
+pub fn solana_priced(from: &str, to: &str, lamports: u64, limit: u32, price: u64) -> Vec<u8> {
+    let account = |text: &str| *chains::solana::Address::from_str(text).unwrap().as_bytes();
+    let compute = account("ComputeBudget111111111111111111111111111111");
+    let accounts = [account(from), account(to), [0; 32], compute].concat();
+    let limit = [&[3, 0, 5, 2][..], &limit.to_le_bytes()].concat();
+    let price = [&[3, 0, 9, 3][..], &price.to_le_bytes()].concat();
+    let transfer = [&[2, 2, 0, 1, 12, 2, 0, 0, 0][..], &lamports.to_le_bytes()].concat();
+    let blockhash = Sha256::digest("a block");
+    let message = [&[1, 0, 2, 4][..], &accounts, &blockhash, &[3], &limit, &price, &transfer].concat();
+    [&[1][..], &[0; 64], &message].concat()
 }
 
 /// Protocol Buffers: a number.

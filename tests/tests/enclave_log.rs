@@ -200,9 +200,13 @@ async fn an_entry_says_who_asked_what_with_which_key_under_which_policy_and_what
     assert_eq!(event.policy, described(&mut scene.wire).await.policy);
     let detail = event.detail.unwrap().to_value();
     let wallet = authority::collection(Chain::Evm);
-    assert_eq!(detail["transfers"], json!([{ "asset": "native", "amount": "9", "destination": wallet }]));
+    assert_eq!(
+        detail["transfers"],
+        json!([{ "asset": "native", "amount": "900000000", "destination": wallet }])
+    );
     assert_eq!((&detail["id"], &detail["rules"]), (&json!(signed.id), &json!("deposits")));
     assert_eq!((&detail["kind"], &detail["network"]), (&json!("evm.native"), &json!("evm:1")));
+    assert_eq!(detail["spends"], json!({ "chain_id": 1, "nonce": 9 }));
     let refused = scene.sign(&key, &sweep_to(&key, 9, &key.address)).await.unwrap_err();
     let event = scene.entries().pop().unwrap().event;
     assert_eq!((event.result, event.outcome.tag().as_str()), (None, refused.tag()));

@@ -71,7 +71,17 @@ fn every_command_of_the_runbook_works() {
         chain_id: network["chain_id"].as_u64().unwrap(),
         ..Evm::native(network["destinations"][0].as_str().unwrap())
     };
-    let transaction = format!("0x{}", data_encoding::HEXLOWER.encode(&sweep.typed()));
+    let text = |transaction: &Evm| format!("0x{}", data_encoding::HEXLOWER.encode(&transaction.typed()));
+    let transaction = text(&sweep);
+    let own = Evm::native(made["address"].as_str().unwrap());
+    let cancel = text(&Evm { to: own.to, value: 0, max_fee: sweep.max_fee * 2, ..sweep.clone() });
+    // It is out before anybody knows that something is wrong.
+    let out = Command::new(program("cofferdam"))
+        .args(["sign", "--chain", "evm", "--key-id", made["key_id"].as_str().unwrap(), &transaction])
+        .envs(dev.environment())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
     let mut environment = dev.environment();
     environment.extend([
         ("OPERATOR", dev.text("/operator")),
@@ -83,8 +93,9 @@ fn every_command_of_the_runbook_works() {
         ("ACCOUNT", "mallory"),
         ("KEY", made["key_id"].as_str().unwrap()),
         ("TRANSACTION", &transaction),
+        ("CANCEL", &cancel),
     ]);
-    let out = guide::run("incident.md", 10, &environment);
+    let out = guide::run("incident.md", 11, &environment);
     for said in ["order_", "order.frozen", "0x02"] {
         assert!(out.contains(said), "{said}\n{out}");
     }

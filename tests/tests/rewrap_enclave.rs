@@ -88,8 +88,8 @@ async fn the_same_keys_are_sealed_under_the_first_kms_key_and_sign_the_same() {
         assert_eq!(detail, json!({"kms_key": kms_key, "state": "rewrapped"}));
         let again = DepositKey { record: record(outcome), ..key.clone() };
         let (by_old, by_new) = (
-            scene.sign(key, &sweep(key, 500)).await.unwrap(),
-            scene.sign(&again, &sweep(key, 500)).await.unwrap(),
+            scene.sign(key, &sweep(key, 5_000)).await.unwrap(),
+            scene.sign(&again, &sweep(key, 5_000)).await.unwrap(),
         );
         assert_eq!(by_old, by_new);
     }
@@ -106,8 +106,8 @@ async fn the_same_keys_are_sealed_under_the_first_kms_key_and_sign_the_same() {
     let mut scene = scene.reboot().await;
     scene.put_policy(1, |_| {}).await;
     for (key, record) in made.iter().zip(new) {
-        scene.serves(&DepositKey { record, ..key.clone() }, 700).await;
-        assert_eq!(scene.sign(key, &sweep(key, 700)).await.unwrap_err().code, RefusalCode::KmsDenied);
+        scene.serves(&DepositKey { record, ..key.clone() }, 7_000).await;
+        assert_eq!(scene.sign(key, &sweep(key, 7_000)).await.unwrap_err().code, RefusalCode::KmsDenied);
     }
 }
 

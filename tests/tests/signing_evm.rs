@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 const NETWORK: u64 = 31_337;
 const ETHER: u128 = 1_000_000_000_000_000_000;
 const GWEI: u128 = 1_000_000_000;
+/// More than a sweep of it costs.
+const PAID: u128 = 1_000_000_000_000_000;
 
 /// The policy of all tests, on the local network, with its token.
 fn on_network(policy: &mut Value, token: &str) {
@@ -52,8 +54,8 @@ async fn native_and_token_sweeps_of_both_types_are_mined_and_balances_are_right(
     for kind in [0, 2] {
         let mut tokens = described(kind, nonce, 100_000, &token, 0);
         tokens["transfer"] = json!([wallet, "400"]);
-        let native = described(kind, nonce + 1, 21_000, &wallet, 7);
-        for (described, template, value) in [(tokens, "evm.erc20", 0), (native, "evm.native", 7)] {
+        let native = described(kind, nonce + 1, 21_000, &wallet, PAID);
+        for (described, template, value) in [(tokens, "evm.erc20", 0), (native, "evm.native", PAID)] {
             let unsigned = node.unsigned(&described);
             let explained = scene.explain(&key, &unsigned).await;
             let signed = scene.sign(&key, &unsigned).await.unwrap();
@@ -75,7 +77,7 @@ async fn native_and_token_sweeps_of_both_types_are_mined_and_balances_are_right(
         }
     }
     assert_eq!(node.balance(&key.address), left);
-    assert_eq!(node.balance(&wallet), 14);
+    assert_eq!(node.balance(&wallet), 2 * PAID);
     assert_eq!((node.tokens(&key.address, &token), node.tokens(&wallet, &token)), (200, 800));
 
     // Everything that is left, for the exact fee of a legacy transfer.
@@ -83,7 +85,7 @@ async fn native_and_token_sweeps_of_both_types_are_mined_and_balances_are_right(
     let unsigned = node.unsigned(&described(0, nonce, 21_000, &wallet, left - fee));
     let signed = scene.sign(&key, &unsigned).await.unwrap();
     assert_eq!(node.broadcast(&signed.transaction)["status"], 1);
-    assert_eq!((node.balance(&key.address), node.balance(&wallet)), (0, 14 + left - fee));
+    assert_eq!((node.balance(&key.address), node.balance(&wallet)), (0, 2 * PAID + left - fee));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +96,7 @@ async fn what_ethers_writes_is_signed_only_within_the_policy() {
     scene.put_policy(2, |policy| on_network(policy, authority::ERC20)).await;
     let wallet = collection(Chain::Evm);
     let thief = "0x00000000000000000000000000000000deadbeef";
-    let good = described(2, 0, 21_000, &wallet, 1);
+    let good = described(2, 0, 21_000, &wallet, ETHER);
     let with = |name: &str, value: Value| {
         let mut changed = good.clone();
         changed[name] = value;
@@ -139,7 +141,7 @@ fn the_tests_own_writer_writes_what_ethers_writes() {
         let to = format!("0x{}", data_encoding::HEXLOWER.encode(&ours.to));
         let mut described = json!({
             "type": 0, "chainId": 1, "nonce": ours.nonce, "gasLimit": ours.gas, "to": to,
-            "value": ours.value.to_string(), "gasPrice": GWEI.to_string(),
+            "value": ours.value.to_string(), "gasPrice": ours.max_fee.to_string(),
         });
         if !ours.data.is_empty() {
             described["transfer"] = json!([wallet, (1u128 << 70).to_string()]);
@@ -147,7 +149,7 @@ fn the_tests_own_writer_writes_what_ethers_writes() {
         assert_eq!(node.unsigned(&described), ours.legacy());
         described.as_object_mut().unwrap().remove("gasPrice");
         described["type"] = json!(2);
-        described["maxFeePerGas"] = json!(GWEI.to_string());
+        described["maxFeePerGas"] = json!(ours.max_fee.to_string());
         described["maxPriorityFeePerGas"] = json!("1");
         assert_eq!(node.unsigned(&described), ours.typed());
     }

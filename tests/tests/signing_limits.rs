@@ -5,8 +5,8 @@
 use chains::Chain;
 use cofferdam_tests::{
     authority::{ERC20, collection},
-    scene::{DepositKey, Scene, api_key, tag},
-    transactions::{Coin, Evm, psbt, solana_transfers, sweep},
+    scene::{DepositKey, Scene, tag},
+    transactions::{Coin, Evm, psbt, solana_transfers, sweep, unit},
     wire::new_key,
 };
 use protocol::RefusalCode;
@@ -14,6 +14,16 @@ use serde_json::{Value, json};
 
 fn velocity(per_key: u64, all: u64) -> Value {
     json!({ "per_key_per_day": per_key.to_string(), "per_day": all.to_string() })
+}
+
+/// The bounds of a chain's own coin, in the units of [`sweep`].
+fn coin(chain: Chain, per_key: u64, all: u64) -> Value {
+    let mut bounds = velocity(per_key * unit(chain), all * unit(chain));
+    if chain != Chain::Bitcoin {
+        bounds["min_amount"] = json!("1");
+        bounds["max_fee_permille"] = json!(1000);
+    }
+    bounds
 }
 
 /// Where a rule set says how much of the native asset may leave, and in fees.
@@ -48,7 +58,7 @@ async fn a_key_and_all_keys_together_have_bounds_on_every_chain() {
         let mut scene = Scene::new().await;
         let [alice, bob] = two_keys(&mut scene, chain).await;
         let bounds =
-            |policy: &mut Value| *native(&mut policy["rules"][0], chain) = velocity(100_000, 150_000);
+            |policy: &mut Value| *native(&mut policy["rules"][0], chain) = coin(chain, 100_000, 150_000);
         scene.put_policy(2, bounds).await;
         let denied = format!("policy.{chain}.velocity");
         let first = counting(&alice, 60_000);
@@ -61,7 +71,9 @@ async fn a_key_and_all_keys_together_have_bounds_on_every_chain() {
         let over = counting(&alice, 40_001);
         let refused = scene.sign(&alice, &over).await.unwrap_err();
         assert_eq!((refused.code, refused.tag()), (RefusalCode::Denied, denied.as_str()));
-        assert!(refused.message.contains("100001") && refused.message.contains("100000"), "{refused}");
+        for units in [100_000, 100_001] {
+            assert!(refused.message.contains(&(units * unit(chain)).to_string()), "{refused}");
+        }
         assert_eq!(scene.last_entry(), ("transaction.sign".into(), Some("backend".into()), denied.clone()));
         let explained = scene.explain(&alice, &over).await;
         assert_eq!((&explained["allowed"], &explained["denial"]["tag"]), (&json!(false), &json!(denied)));
@@ -79,7 +91,7 @@ async fn a_key_and_all_keys_together_have_bounds_on_every_chain() {
         scene.put_policy(3, bounds).await;
         assert_eq!(tag(scene.sign(&alice, &counting(&alice, 2_003)).await), denied);
         scene
-            .put_policy(4, |policy| *native(&mut policy["rules"][0], chain) = velocity(110_000, 200_000))
+            .put_policy(4, |policy| *native(&mut policy["rules"][0], chain) = coin(chain, 110_000, 200_000))
             .await;
         scene.sign(&alice, &counting(&alice, 10_000)).await.unwrap();
         assert_eq!(tag(scene.sign(&alice, &counting(&alice, 2_004)).await), denied);
@@ -121,7 +133,7 @@ async fn assets_networks_and_rule_sets_are_counted_apart() {
         .put_policy(2, |policy| {
             for rules in [0, 1] {
                 let networks = &mut policy["rules"][rules]["evm"]["networks"];
-                networks[0]["native"] = velocity(10, 10);
+                networks[0]["native"] = coin(Chain::Evm, 10, 10);
                 networks[0]["tokens"][0]["velocity"] = velocity(20, 20);
                 let mut other = networks[0].clone();
                 other["chain_id"] = json!(137);
@@ -129,17 +141,19 @@ async fn assets_networks_and_rule_sets_are_counted_apart() {
             }
         })
         .await;
-    let native =
-        |chain_id: u64, nonce: u64, value: u128| Evm { chain_id, nonce, value, ..Evm::native(&to) }.typed();
+    let native = |chain_id: u64, nonce: u64, units: u64| {
+        let value = u128::from(units * unit(Chain::Evm));
+        Evm { chain_id, nonce, value, ..Evm::native(&to) }.typed()
+    };
     let token = |chain_id: u64, nonce: u64, amount: u128| {
         Evm { chain_id, nonce, ..Evm::token(ERC20, &to, amount) }.typed()
     };
     for key in [&alice, &wallet] {
-        for (chain_id, nonce) in [(1, 0), (137, 0)] {
-            scene.sign(key, &native(chain_id, nonce, 10)).await.unwrap();
-            scene.sign(key, &token(chain_id, nonce, 20)).await.unwrap();
-            assert_eq!(tag(scene.sign(key, &native(chain_id, 1, 1)).await), "policy.evm.velocity");
-            assert_eq!(tag(scene.sign(key, &token(chain_id, 1, 1)).await), "policy.evm.velocity");
+        for chain_id in [1, 137] {
+            scene.sign(key, &native(chain_id, 0, 10)).await.unwrap();
+            scene.sign(key, &token(chain_id, 1, 20)).await.unwrap();
+            assert_eq!(tag(scene.sign(key, &native(chain_id, 2, 1)).await), "policy.evm.velocity");
+            assert_eq!(tag(scene.sign(key, &token(chain_id, 2, 1)).await), "policy.evm.velocity");
         }
     }
     // Nothing is left for another key of the same rules.
@@ -153,8 +167,8 @@ async fn a_batch_counts_item_by_item_and_many_keys_of_one_transaction_each_count
     let [alice, bob] = two_keys(&mut scene, Chain::Solana).await;
     scene
         .put_policy(2, |policy| {
-            policy["rules"][0]["solana"]["native"] = velocity(100, 1000);
-            policy["rules"][0]["bitcoin"]["velocity"] = velocity(100_000, 1_000_000);
+            policy["rules"][0]["solana"]["native"] = coin(Chain::Solana, 100, 1000);
+            policy["rules"][0]["bitcoin"]["velocity"] = coin(Chain::Bitcoin, 100_000, 1_000_000);
         })
         .await;
     let items: Vec<_> =
@@ -190,7 +204,7 @@ async fn a_batch_counts_item_by_item_and_many_keys_of_one_transaction_each_count
 async fn counts_are_one_boots_and_a_restart_begins_anew() {
     let mut scene = Scene::new().await;
     let key = scene.key("alice", Chain::Tron).await;
-    let bounds = |policy: &mut Value| policy["rules"][0]["tron"]["native"] = velocity(100, 100);
+    let bounds = |policy: &mut Value| policy["rules"][0]["tron"]["native"] = coin(Chain::Tron, 100, 100);
     scene.put_policy(2, bounds).await;
     scene.sign(&key, &sweep(&key, 100)).await.unwrap();
     assert_eq!(tag(scene.sign(&key, &sweep(&key, 1)).await), "policy.tron.velocity");
@@ -201,20 +215,66 @@ async fn counts_are_one_boots_and_a_restart_begins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_room_to_count_nothing_more_is_signed() {
-    let mut scene = Scene::with(|config| config.limits = "velocity_counts = 6".into()).await;
-    let keys = scene.keys(&[api_key(Chain::Evm, 0), api_key(Chain::Evm, 1)]).await;
-    let deposit = scene.key("alice", Chain::Evm).await;
-    // A quarter of the room is for the transactions under one rule set: two.
-    scene.serves(&keys[0], 1).await;
-    scene.serves(&keys[0], 2).await;
+async fn a_full_memory_refuses_nothing_and_no_bound_is_passed_for_it() {
+    let mut scene = Scene::with(|config| config.limits = "velocity_counts = 2".into()).await;
+    let keys = scene.keys(&(0..8).map(|n| new_key("alice", Chain::Solana, n)).collect::<Vec<_>>()).await;
+    scene.put_policy(2, |policy| policy["rules"][0]["solana"]["native"] = coin(Chain::Solana, 10, 40)).await;
+    // One anchor and one key are remembered; the amounts of all stay.
     for key in &keys {
-        let refused = scene.sign(key, &sweep(key, 3)).await.unwrap_err();
-        assert_eq!((refused.code, refused.tag()), (RefusalCode::Overloaded, "policy.velocity_memory"));
+        scene.sign(key, &sweep(key, 5)).await.unwrap();
     }
-    // What was counted needs no room, and what is under other rules has its own.
-    scene.serves(&keys[0], 1).await;
-    scene.serves(&deposit, 3).await;
+    for key in &keys {
+        assert_eq!(tag(scene.sign(key, &sweep(key, 6)).await), "policy.solana.velocity");
+    }
+    // What is forgotten by name counts anew: more, and never less.
+    assert_eq!(tag(scene.sign(&keys[0], &sweep(&keys[0], 5)).await), "policy.solana.velocity");
+}
+
+/// A bump of a sweep that used most of the key's bound replaces it: the greatest counts, once, in
+/// amounts and in fees.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_counts_once_with_what_it_replaces() {
+    let mut scene = Scene::new().await;
+    let [alice, _] = two_keys(&mut scene, Chain::Evm).await;
+    let to = collection(Chain::Evm);
+    let bounds = |policy: &mut Value| {
+        let network = &mut policy["rules"][0]["evm"]["networks"][0];
+        network["native"] = coin(Chain::Evm, 100, 150);
+        // Three times the fee of the first.
+        network["fee"] = json!({ "per_transaction": "90000000", "per_day": "63000000" });
+    };
+    scene.put_policy(2, bounds).await;
+    let bump = |nonce: u64, units: u64, times: u128| {
+        let value = u128::from(units * unit(Chain::Evm));
+        Evm { nonce, value, max_fee: times * 1_000, ..Evm::native(&to) }.typed()
+    };
+    scene.sign(&alice, &bump(0, 60, 1)).await.unwrap();
+    scene.sign(&alice, &bump(0, 60, 2)).await.unwrap();
+    // All that is left of it after a dearer fee, as a wallet sweeps.
+    scene.sign(&alice, &bump(0, 59, 3)).await.unwrap();
+    assert_eq!(tag(scene.sign(&alice, &bump(0, 60, 4)).await), "policy.evm.fee", "more than a day's");
+    assert_eq!(tag(scene.sign(&alice, &bump(0, 101, 3)).await), "policy.evm.velocity");
+    assert_eq!(tag(scene.sign(&alice, &bump(1, 60, 1)).await), "policy.evm.velocity", "another nonce");
+    assert_eq!(tag(scene.sign(&alice, &bump(1, 30, 1)).await), "policy.evm.fee");
+
+    // On Bitcoin whatever spends one of the outputs again: each output counts once.
+    let [alice, _] = two_keys(&mut scene, Chain::Bitcoin).await;
+    scene
+        .put_policy(3, |policy| {
+            policy["rules"][0]["bitcoin"]["velocity"] = coin(Chain::Bitcoin, 100_000, 100_000)
+        })
+        .await;
+    let (first, second) = (Coin::of(&alice, 60_000), Coin::taproot(&alice, 40_000));
+    let to = collection(Chain::Bitcoin);
+    let records = [alice.record.clone()];
+    let mut sign = async |coins: &[Coin], fee: u64| {
+        scene.wire.sign("laptop", Chain::Bitcoin, &records, &psbt(coins, &to, fee)).await
+    };
+    sign(std::slice::from_ref(&first), 1000).await.unwrap();
+    sign(std::slice::from_ref(&first), 2000).await.unwrap();
+    sign(&[first, second], 3000).await.unwrap();
+    let other = Coin::of(&alice, 1_500);
+    assert_eq!(tag(sign(&[other], 500).await), "policy.bitcoin.velocity");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +288,7 @@ async fn a_batch_whose_answer_would_fit_no_frame_is_signed_as_far_as_it_fits() {
         .map(|key| key.address)
         .collect();
     scene.put_policy(2, |policy| policy["rules"][0]["solana"]["destinations"] = json!(wallets)).await;
-    let transfers = |n: u64| -> Vec<_> { wallets.iter().map(|to| (to.as_str(), n + 1)).collect() };
+    let transfers = |n: u64| -> Vec<_> { wallets.iter().map(|to| (to.as_str(), 1_000 + n)).collect() };
     let batch: Vec<_> = (0..256).map(|n| (&key, solana_transfers(&key.address, &transfers(n)))).collect();
     let results = scene.sign_batch(&batch).await;
     let signed = results.iter().take_while(|result| result.is_ok()).count();

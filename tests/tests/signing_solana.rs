@@ -164,14 +164,14 @@ async fn what_solders_builds_is_signed_only_within_the_policy() {
     let wallet = collection(Chain::Solana);
     let stranger = Address::new(SigningKey::from_bytes(&[99; 32]).verifying_key().to_bytes()).to_string();
     let other_mint = machine.mint();
-    let sol = transfer(&key.address, &wallet, 1);
+    let sol = transfer(&key.address, &wallet, 1_000_000);
     let dear = json!({ "type": "compute.price", "micro_lamports": 1_000_001 });
     let (fee_payer, account) = (payer(), machine.mint());
     let foreign_nonce = json!({
         "type": "system.advance_nonce", "nonce_pubkey": account, "authorized_pubkey": fee_payer,
     });
     for (payer, instructions, reason) in [
-        (&key.address, json!([transfer(&key.address, &stranger, 1)]), "policy.solana.destination"),
+        (&key.address, json!([transfer(&key.address, &stranger, 1_000_000)]), "policy.solana.destination"),
         (
             &key.address,
             json!([token_transfer(&key.address, &stranger, &mint, 1)]),
@@ -182,8 +182,8 @@ async fn what_solders_builds_is_signed_only_within_the_policy() {
         (&key.address, json!([dear, sol]), "policy.solana.compute"),
         (&fee_payer, json!([foreign_nonce, sol]), "policy.solana.nonce_authority"),
         // Another user's money, with this key or beside it.
-        (&other.address, json!([transfer(&other.address, &wallet, 1)]), "transaction.solana.keys"),
-        (&key.address, json!([sol, transfer(&other.address, &wallet, 1)]), "transaction.solana.keys"),
+        (&other.address, json!([transfer(&other.address, &wallet, 1_000_000)]), "transaction.solana.keys"),
+        (&key.address, json!([sol, transfer(&other.address, &wallet, 1_000_000)]), "transaction.solana.keys"),
     ] {
         let unsigned = machine.build("v0", payer, &instructions);
         assert_eq!(tag(scene.sign(&key, &unsigned).await), reason, "{instructions}");

@@ -29,7 +29,7 @@ async fn tronpy_recovers_the_deposit_address_from_every_sweep() {
     let wallet = collection(Chain::Tron);
     for user in ["alice", "bob", "carol"] {
         let key = scene.key(user, Chain::Tron).await;
-        for (amount, token) in [("1", false), ("123456789", false), ("1", true), ("340282366920938463", true)]
+        for (amount, token) in [("1100000", false), ("123456789", false), ("1", true), ("340282366920938463", true)]
         {
             let raw = client.build(&described(&key, &wallet, amount, token));
             let signed = scene.sign(&key, &raw).await.unwrap();
@@ -54,7 +54,7 @@ async fn what_tronpy_builds_is_signed_only_within_the_policy() {
     let key = scene.key("alice", Chain::Tron).await;
     let other = scene.key("bob", Chain::Tron).await;
     let wallet = collection(Chain::Tron);
-    let native = described(&key, &wallet, "5", false);
+    let native = described(&key, &wallet, "5000000", false);
     let token = described(&key, &wallet, "5", true);
     let with = |described: &Value, name: &str, value: Value| {
         let mut changed = described.clone();
