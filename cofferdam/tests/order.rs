@@ -32,7 +32,25 @@ fn every_order_says_what_the_command_line_said() {
     let operators = Operators::new();
     let replacement =
         ["retire", "--key-id", KEY, "--replacement-user", "alice", "--chain", "evm", "--index", "1"];
-    let cases: [(&[&str], &str, Value); 9] = [
+    let [one, other] = ["00", "ab"].map(|byte| format!("{}:{}", byte.repeat(32), 7));
+    let [account, value] =
+        ["5U1JSGMhC9hDct3DRxdKkcF1UQKbk2EDZ5ZYg9Dm7FQq", "96TGJWTSEnJJbKLGUkov2zjLC1ZukdzbKRryDsnGJCLg"];
+    let cases: [(&[&str], &str, Value); 12] = [
+        (
+            &["void", "--key-id", KEY, "--chain-id", "137", "--nonce", "0"],
+            "void",
+            json!({"key_id": KEY, "spends": {"chain_id": 137, "nonce": 0}}),
+        ),
+        (
+            &["void", "--key-id", KEY, "--outpoint", &other, "--outpoint", &one, "--outpoint", &other],
+            "void",
+            json!({"key_id": KEY, "spends": {"outpoints": [one, other]}}),
+        ),
+        (
+            &["void", "--key-id", KEY, "--nonce-account", account, "--nonce-value", value],
+            "void",
+            json!({"key_id": KEY, "spends": {"nonce_account": account, "nonce_value": value}}),
+        ),
         (&["freeze", "--all"], "freeze_all", json!({})),
         (&["freeze", "--chain", "tron"], "freeze_chain", json!({"chain": "tron"})),
         (&["freeze", "--user", "mallory"], "freeze_user", json!({"user": "mallory"})),
@@ -76,6 +94,12 @@ fn orders_that_mean_nothing_or_too_much_are_refused_before_anything_is_signed() 
         vec!["retire", "--key-id", KEY, "--replacement-user", user, "--chain", "evm", "--index", index]
     };
     let bad: Vec<Vec<&str>> = vec![
+        vec!["void", "--key-id", KEY],
+        vec!["void", "--key-id", KEY, "--nonce", "1"],
+        vec!["void", "--key-id", KEY, "--chain-id", "1"],
+        vec!["void", "--key-id", KEY, "--nonce-value", KEY],
+        vec!["void", "--key-id", KEY, "--outpoint", "00:1"],
+        vec!["void", "--nonce", "1", "--chain-id", "1"],
         vec!["freeze"],
         vec!["freeze", "--all", "--chain", "evm"],
         vec!["freeze", "--chain", "dogecoin"],

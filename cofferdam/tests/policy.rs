@@ -91,6 +91,18 @@ fn a_new_policy_is_valid_denies_everything_and_overwrites_nothing() {
         assert!(part.starts_with("0\""), "{part}");
     }
     assert!(!policy["crediting"].to_string().contains("active"));
+    // What needs no memory is set from the beginning.
+    for coin in [&networks[0]["native"], &policy["rules"][0]["bitcoin"], &solana["native"]] {
+        assert_eq!(coin["max_fee_permille"], 50);
+        assert!(coin["min_amount"].as_str().unwrap().parse::<u64>().unwrap() >= 20_000, "{coin}");
+    }
+    assert_eq!(policy["rules"][0]["tron"]["native"]["min_amount"], "22000000");
+    assert_eq!(
+        (&networks[0]["max_nonce"], &networks[0]["max_fee_per_gas"]),
+        (&json!(1000), &json!("100000000000"))
+    );
+    assert_eq!(networks[0]["max_priority_fee_per_gas"], "2000000000");
+    assert!(solana.get("close_accounts").is_none());
     // The order of the members is the documents', for whoever edits it.
     assert!(operators.read("new.json").starts_with("{\n  \"v\": 1,\n  \"deployment\": \"laptop\","));
     unusable(&args, "does not exist yet");

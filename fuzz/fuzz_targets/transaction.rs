@@ -101,30 +101,35 @@ fn policy(coin: &Value, tron: &[String]) -> Policy {
     let most = MOST.to_string();
     let velocity = json!({"per_key_per_day": most, "per_day": most});
     let fee = json!({"per_transaction": most, "per_day": most});
+    let native =
+        json!({"min_amount": "1", "max_fee_permille": 1000, "per_key_per_day": most, "per_day": most});
     let address = |text: &str| text.parse::<solana::Address>();
     let mut tokens = Vec::new();
     let mut pinned: BTreeSet<String> = tron.iter().cloned().collect();
     if let (Ok(owner), Ok(mint)) = (address(owner), address(mint)) {
-        tokens.push(json!({"mint": mint, "symbol": "USDC", "decimals": 6, "min_amount": "1", "velocity": velocity}));
+        tokens.push(
+            json!({"mint": mint, "symbol": "USDC", "decimals": 6, "min_amount": "1", "velocity": velocity}),
+        );
         pinned.extend(solana::associated_token_account(&owner, &mint).map(|account| account.to_string()));
     }
     pinned.extend([paid.clone(), owner.to_owned(), coin.as_str().expect("an address").to_owned()]);
     let assets = ["native", &contract, mint, usdt].map(str::to_owned).into();
     Policy {
         evm: rules(json!({"networks": [{
-            "chain_id": 1, "destinations": [paid], "native": velocity, "fee": fee, "confirmations": 1,
-            "tokens": [{"contract": contract, "symbol": "T", "velocity": velocity}],
+            "chain_id": 1, "destinations": [paid], "native": native, "fee": fee, "confirmations": 1,
+            "max_fee_per_gas": most, "max_priority_fee_per_gas": most,
+            "tokens": [{"contract": contract, "symbol": "T", "min_amount": "1", "velocity": velocity}],
         }]})),
         bitcoin: rules(json!({
-            "destinations": [coin], "velocity": velocity, "fee": fee, "fee_rate": "100", "confirmations": 1,
+            "destinations": [coin], "velocity": velocity, "min_amount": "1", "max_fee_permille": 1000, "fee": fee, "fee_rate": "100", "confirmations": 1,
         })),
         solana: rules(json!({
-            "destinations": [owner], "native": velocity, "tokens": tokens, "fee_payers": ["self"], "fee": fee,
+            "destinations": [owner], "native": native, "close_accounts": true, "tokens": tokens, "fee_payers": ["self"], "fee": fee,
             "max_unit_price": "1000000", "max_unit_limit": 400_000, "confirmations": 1,
         })),
         tron: rules(json!({
-            "destinations": tron, "native": velocity, "fee": fee, "max_expiration_seconds": 86_400,
-            "tokens": [{"contract": usdt, "symbol": "USDT", "velocity": velocity}], "confirmations": 1,
+            "destinations": tron, "native": native, "fee": fee, "max_expiration_seconds": 86_400,
+            "tokens": [{"contract": usdt, "symbol": "USDT", "min_amount": "1", "velocity": velocity}], "confirmations": 1,
         })),
         pinned,
         assets,

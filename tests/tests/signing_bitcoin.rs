@@ -187,7 +187,11 @@ async fn a_fee_hidden_in_several_psbts_is_refused_through_the_api() {
         "chain": "bitcoin", "keys": [address["key_id"]], "transaction": BASE64.encode(&honest.serialize()),
     });
     let (status, problem) = node.post("/v1/signatures", &body).await;
-    assert_eq!((status.as_u16(), &problem["code"]), (403, &"policy.bitcoin.max_fee_permille".into()), "{problem}");
+    assert_eq!(
+        (status.as_u16(), &problem["code"]),
+        (403, &"policy.bitcoin.max_fee_permille".into()),
+        "{problem}"
+    );
 }
 
 /// Has `cofferdam sign` sign the PSBT of a file.

@@ -29,7 +29,8 @@ async fn tronpy_recovers_the_deposit_address_from_every_sweep() {
     let wallet = collection(Chain::Tron);
     for user in ["alice", "bob", "carol"] {
         let key = scene.key(user, Chain::Tron).await;
-        for (amount, token) in [("1100000", false), ("123456789", false), ("1", true), ("340282366920938463", true)]
+        for (amount, token) in
+            [("1100000", false), ("123456789", false), ("1", true), ("340282366920938463", true)]
         {
             let raw = client.build(&described(&key, &wallet, amount, token));
             let signed = scene.sign(&key, &raw).await.unwrap();

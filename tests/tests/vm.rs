@@ -15,7 +15,7 @@ use cofferdam_tests::{
     authority::collection,
     scene::DepositKey,
     stack::{Node, Stack},
-    transactions::{Coin, Evm, psbt, solana_transfer, tron_transfer},
+    transactions::sweep_to,
     vm::{Assets, Machine, Site},
 };
 use data_encoding::{BASE64, HEXLOWER};
@@ -61,12 +61,7 @@ async fn sweeps(node: &Node, address: &Value, amount: u64) {
         taproot: address["taproot_address"].as_str().map(str::to_owned),
         record: Vec::new(),
     };
-    let to = |to: &str| match chain {
-        Chain::Evm => Evm { value: amount.into(), ..Evm::native(to) }.legacy(),
-        Chain::Bitcoin => psbt(&[Coin::of(&key, amount + 1000)], to, 1000),
-        Chain::Solana => solana_transfer(&key.address, to, amount),
-        Chain::Tron => tron_transfer(&key.address, to, amount),
-    };
+    let to = |to: &str| sweep_to(&key, amount, to);
     let ask = |transaction: Vec<u8>| {
         let text = match chain {
             Chain::Evm => format!("0x{}", HEXLOWER.encode(&transaction)),
