@@ -16,8 +16,10 @@ use crate::{address::Address, client::Client, error::Error, sign::Signed, transa
 
 /// Somebody whom the policy does not name.
 const STRANGER: &str = "0x000000000000000000000000000000000000dEaD";
-/// So much of a coin is swept, in wei, and of a token, in its base unit.
-const AMOUNT: u64 = 1_000_000_000;
+/// So much of the coin is swept, in wei: more than twice what it costs.
+const COINS: u64 = 1_000_000_000_000_000;
+/// So much of a token, in its base unit.
+const TOKENS: u64 = 1_000_000_000;
 
 #[derive(Debug, Deserialize)]
 struct Taken {
@@ -28,15 +30,15 @@ struct Taken {
 pub(super) async fn sweeps(stack: &Stack, story: &mut Story<'_>, deposit: &Address) -> Result<(), Error> {
     let (backend, auditor) = (stack.client(BACKEND)?, stack.client(AUDITOR)?);
     let collection = stack.folder().collection(Chain::Evm)?;
-    let to_collection = |nonce| Payment { nonce, to: &collection, amount: AMOUNT };
-    let coins = to_collection(0).coins()?;
+    let to_collection = |nonce, amount| Payment { nonce, to: &collection, amount };
+    let coins = to_collection(0, COINS).coins()?;
     let signed = sign(&backend, deposit, &coins).await?;
     is_signed_by(deposit, &coins, &signed)?;
     story.holds(
         "a sweep of coins to the pinned wallet is signed; the signature leads to the deposit address",
     )?;
     story.note(&format!("{} on {}: {}", signed.kind, signed.network, signed.id))?;
-    let tokens = to_collection(1).tokens()?;
+    let tokens = to_collection(1, TOKENS).tokens()?;
     let swept = sign(&backend, deposit, &tokens).await?;
     is_signed_by(deposit, &tokens, &swept)?;
     story.holds("so is a sweep of an ERC-20 token")?;
@@ -44,7 +46,7 @@ pub(super) async fn sweeps(stack: &Stack, story: &mut Story<'_>, deposit: &Addre
     expect(sign(&backend, deposit, &coins).await? == signed, "the same signature")?;
     story.holds("asked again, the same transaction gets the same signature")?;
 
-    let stolen = Payment { nonce: 2, to: STRANGER, amount: AMOUNT };
+    let stolen = Payment { nonce: 2, to: STRANGER, amount: COINS };
     for theft in [stolen.coins()?, stolen.tokens()?] {
         refused(sign(&backend, deposit, &theft).await, "policy.evm.destination")?;
     }
@@ -101,7 +103,7 @@ pub(super) async fn may_sweep(stack: &Stack, address: &Address) -> Result<(), Er
 /// A sweep that the policy allows: coins to the pinned wallet.
 async fn sweep(stack: &Stack, address: &Address) -> Result<(Vec<u8>, Signed), Error> {
     let collection = stack.folder().collection(Chain::Evm)?;
-    let unsigned = Payment { nonce: 3, to: &collection, amount: AMOUNT }.coins()?;
+    let unsigned = Payment { nonce: 3, to: &collection, amount: COINS }.coins()?;
     let signed = sign(&stack.client(BACKEND)?, address, &unsigned).await?;
     Ok((unsigned, signed))
 }
