@@ -4,7 +4,7 @@
 //! Specified in `docs/formats.md`. Unknown keys are errors.
 
 use chains::BitcoinNetwork;
-use protocol::{Deployment, Endpoint, operators::Quorum};
+use protocol::{Deployment, Endpoint, Region, operators::Quorum};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 use sha2::{Digest, Sha384};
@@ -26,6 +26,14 @@ pub enum ConfigError {
     /// A value that contradicts another one.
     #[error("enclave.toml: {0}")]
     Value(&'static str),
+    /// A key of another region or partition.
+    #[error("enclave.toml: kms.keys: ARNs that begin with {expected} were expected, found {found}")]
+    KeyElsewhere {
+        /// How every ARN of `kms.region` begins.
+        expected: String,
+        /// How this one begins.
+        found: String,
+    },
 }
 
 /// The configuration, with the hash of the file that it was read from.
@@ -93,7 +101,7 @@ impl Network {
 #[serde(deny_unknown_fields)]
 pub struct Kms {
     /// AWS region, e.g. `eu-central-1`.
-    pub region: String,
+    pub region: Region,
     /// ARNs. The first wraps new data keys; records under any of them open, and under the related
     /// multi-Region keys of other regions.
     pub keys: Vec<String>,
@@ -234,6 +242,16 @@ impl Kms {
         same.or_else(|| self.keys.iter().find(related)).map(String::as_str)
     }
 
+    /// Whether a key is in the region, and the region in the partition that the key's ARN names.
+    fn is_here(&self, arn: &str) -> Result<(), ConfigError> {
+        let expected = KeyArn::beginning(self.region.partition().as_str(), self.region.as_str());
+        let found = KeyArn::parse(arn).map(|arn| KeyArn::beginning(arn.partition, arn.region));
+        match found.unwrap_or_default() {
+            found if found == expected => Ok(()),
+            found => Err(ConfigError::KeyElsewhere { expected, found }),
+        }
+    }
+
     /// The roots for TLS.
     ///
     /// # Errors
@@ -253,11 +271,6 @@ impl File {
         let expect = |holds: bool, what| if holds { Ok(()) } else { Err(ConfigError::Value(what)) };
         expect(self.version == 1, "version: 1 was expected")?;
         expect(
-            !self.kms.region.is_empty()
-                && self.kms.region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
-            "kms.region: a region such as eu-central-1 was expected",
-        )?;
-        expect(
             self.network.leads_to_parent(),
             "network.kms_egress: a vsock port of network.parent_cid was expected",
         )?;
@@ -268,14 +281,11 @@ impl File {
         let repeated = |at: usize, arn| self.kms.keys.iter().take(at).any(|earlier| earlier == arn);
         expect(
             (1..=16).contains(&self.kms.keys.len())
-                && self
-                    .kms
-                    .keys
-                    .iter()
-                    .all(|arn| KeyArn::parse(arn).is_some_and(|arn| arn.region == self.kms.region))
+                && self.kms.keys.iter().all(|arn| KeyArn::parse(arn).is_some())
                 && !self.kms.keys.iter().enumerate().any(|(at, arn)| repeated(at, arn)),
-            "kms.keys: 1 to 16 distinct ARNs of keys (not aliases) of kms.region were expected",
+            "kms.keys: 1 to 16 distinct ARNs of keys (not aliases) were expected",
         )?;
+        self.kms.keys.iter().try_for_each(|arn| self.kms.is_here(arn))?;
         self.kms.trust_anchors()?;
         expect(
             self.operators.policy.is_possible(),
@@ -380,6 +390,33 @@ network = "mainnet"
     }
 
     #[test]
+    fn keys_are_of_the_region_and_of_its_partition() {
+        let arn = |partition: &str, region: &str| format!("arn:{partition}:kms:{region}:");
+        let config = |partition: &str, region: &str, in_region: &str| {
+            let keys = sample().replace("arn:aws:kms:us-east-1:", &arn(partition, region));
+            parse(&keys.replace("region = \"us-east-1\"", &format!("region = \"{in_region}\"")))
+        };
+        for (partition, region) in
+            [("aws", "eu-central-1"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")]
+        {
+            let read = config(partition, region, region).unwrap();
+            assert_eq!(read.kms().region.partition().as_str(), partition);
+        }
+        for (found, expected) in [
+            (("aws", "cn-north-1"), ("aws-cn", "cn-north-1")),
+            (("aws-cn", "us-east-1"), ("aws", "us-east-1")),
+            (("aws", "us-gov-west-1"), ("aws-us-gov", "us-gov-west-1")),
+            (("aws-us-gov", "eu-central-1"), ("aws", "eu-central-1")),
+            (("aws", "us-east-1"), ("aws", "us-east-2")),
+        ] {
+            let error = config(found.0, found.1, expected.1).unwrap_err().to_string();
+            let (expected, found) = (arn(expected.0, expected.1), arn(found.0, found.1));
+            let text = format!("ARNs that begin with {expected} were expected, found {found}");
+            assert!(error.ends_with(&text), "{error}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_an_error_that_names_it_and_its_line() {
         let text = sample().replace("version = 1", "version = 1\nsimulate = true");
         let error = parse(&text).unwrap_err().to_string();
@@ -394,6 +431,8 @@ network = "mainnet"
             ("\"policy\"", "\"none\""),
             ("vsock://3:8443", "tcp://3:8443"),
             ("region = \"us-east-1\"", "region = \"eu-central-1\""),
+            ("region = \"us-east-1\"", "region = \"us-iso-east-1\""),
+            ("region = \"us-east-1\"", "region = \"\""),
             ("vsock://3:8443", "vsock://2:8443"),
             ("vsock://3:8443", "vsock-uds://vm.sock:8443"),
             ("vsock://any:5000", "vsock-uds://vm.sock:5000"),

@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyArn<'a> {
     /// `aws`, `aws-cn`, `aws-us-gov`, …
-    partition: &'a str,
+    pub(crate) partition: &'a str,
     /// Where the key is.
     pub(crate) region: &'a str,
     /// 12 digits.
@@ -31,6 +31,11 @@ impl<'a> KeyArn<'a> {
             && (1..=128).contains(&id.len())
             && plain(id);
         valid.then_some(Self { partition, region, account, id })
+    }
+
+    /// How the ARNs of a region's keys begin.
+    pub(crate) fn beginning(partition: &str, region: &str) -> String {
+        format!("arn:{partition}:kms:{region}:")
     }
 
     /// Whether both are one multi-Region key, in whichever regions: then they have the same material.

@@ -4,7 +4,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, ValueEnum};
-use protocol::{Deployment, Endpoint};
+use protocol::{Deployment, Endpoint, Region};
 
 use crate::store::StoreUrl;
 
@@ -37,12 +37,12 @@ pub struct Config {
     /// Where the enclave connects to reach KMS: vsock://any:PORT, unix://PATH on a laptop, or vsock-uds://PATH:PORT of a virtual machine.
     #[arg(long, env = "COFFERDAM_KMS_EGRESS")]
     pub kms_egress: Endpoint,
-    /// The one destination of that way out, as HOST:PORT [default: kms.REGION.amazonaws.com:443]
+    /// The one destination of that way out, as HOST:PORT [default: port 443 of the region's, e.g. kms.REGION.amazonaws.com:443]
     #[arg(long, env = "COFFERDAM_KMS_ENDPOINT")]
     pub kms_endpoint: Option<HostPort>,
     /// AWS region of KMS and of the store.
     #[arg(long, env = "COFFERDAM_REGION")]
-    pub region: String,
+    pub region: Region,
     /// Refuse an enclave of any other deployment than this [default: that of the first answer]
     #[arg(long, env = "COFFERDAM_DEPLOYMENT")]
     pub deployment: Option<Deployment>,
@@ -139,9 +139,7 @@ pub enum LogFormat {
 impl Config {
     /// The one destination of the way out to KMS.
     pub fn kms(&self) -> HostPort {
-        self.kms_endpoint
-            .clone()
-            .unwrap_or_else(|| HostPort { host: format!("kms.{}.amazonaws.com", self.region), port: 443 })
+        self.kms_endpoint.clone().unwrap_or_else(|| HostPort { host: self.region.kms_host(), port: 443 })
     }
 }
 
@@ -215,6 +213,16 @@ mod tests {
     fn the_only_destination_is_the_regions_kms_unless_named() {
         let config = Config::parse_from(NEEDED);
         assert_eq!(config.kms().to_string(), "kms.eu-central-1.amazonaws.com:443");
+        let elsewhere = |region: &'static str| {
+            NEEDED.map(|argument| if argument == "eu-central-1" { region } else { argument })
+        };
+        for (region, kms) in [
+            ("cn-north-1", "kms.cn-north-1.amazonaws.com.cn:443"),
+            ("us-gov-west-1", "kms.us-gov-west-1.amazonaws.com:443"),
+        ] {
+            assert_eq!(Config::parse_from(elsewhere(region)).kms().to_string(), kms);
+        }
+        assert!(Config::try_parse_from(elsewhere("us-iso-east-1")).is_err());
         let named = Config::parse_from(NEEDED.iter().chain(&["--kms-endpoint", "127.0.0.1:9"]));
         assert_eq!(named.kms(), HostPort { host: "127.0.0.1".into(), port: 9 });
     }

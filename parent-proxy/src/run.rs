@@ -88,7 +88,7 @@ pub async fn run(
     let (first, last) = (Stopper::new(), Stopper::new());
     let mut services: JoinSet<&'static str> = JoinSet::new();
 
-    let keeper = Keeper::default_chain(&config.region, Arc::clone(&metrics)).await;
+    let keeper = Keeper::default_chain(config.region.as_str(), Arc::clone(&metrics)).await;
     let credentials = keeper.current();
     services.spawn(named("renewing credentials", keeper.run(last.listener())));
 

@@ -104,7 +104,7 @@ impl Account {
         Ok(Self {
             account_id: DEFAULT_ACCOUNT.to_owned(),
             region: region.to_owned(),
-            principals: vec![principal("operator", &["kms:*"])?, principal("enclave", &[])?],
+            principals: vec![principal(region, "operator", &["kms:*"])?, principal(region, "enclave", &[])?],
         })
     }
 
@@ -181,13 +181,28 @@ impl Principal {
     }
 }
 
-fn principal(name: &str, identity_actions: &[&str]) -> Result<Principal, AccountError> {
+/// The partition of a region, as ARNs name it. By hand, so that it can tell when the program under test
+/// is wrong.
+pub(crate) fn partition(region: &str) -> &'static str {
+    match region.split('-').collect::<Vec<_>>().as_slice() {
+        ["cn", ..] => "aws-cn",
+        ["us", "gov", ..] => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+/// How the names of a region's hosts end.
+pub(crate) fn domain(region: &str) -> &'static str {
+    if partition(region) == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+fn principal(region: &str, name: &str, identity_actions: &[&str]) -> Result<Principal, AccountError> {
     let (mut id, mut secret) = ([0u8; 10], [0u8; 30]);
     aws_lc_rs::rand::fill(&mut id).map_err(|_| AccountError::Random)?;
     aws_lc_rs::rand::fill(&mut secret).map_err(|_| AccountError::Random)?;
     Ok(Principal {
         name: name.to_owned(),
-        arn: format!("arn:aws:iam::{DEFAULT_ACCOUNT}:role/{name}"),
+        arn: format!("arn:{}:iam::{DEFAULT_ACCOUNT}:role/{name}", partition(region)),
         access_key_id: format!("AKIA{}", data_encoding::BASE32_NOPAD.encode(&id)),
         secret_access_key: Secret::new(data_encoding::BASE64.encode(&secret)),
         session_token: None,

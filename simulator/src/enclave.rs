@@ -71,7 +71,7 @@ pub fn boot(
     let config = MeasuredConfig::parse(configuration).map_err(BootError::from)?;
     let root = pki::create_or_load(folder)?.nsm;
     let Module { pcrs, form } = module.into();
-    let module = NsmConfig { form, ..NsmConfig::new(pcrs, &config.kms().region) };
+    let module = NsmConfig { form, ..NsmConfig::new(pcrs, config.kms().region.as_str()) };
     let nsm: Arc<dyn Nsm> = Arc::new(SimulatedNsm::new(&root, module)?);
     let entropy = entropy.unwrap_or_else(|| Arc::new(SystemEntropy::new(nsm.clone())));
     Ok(Enclave::boot(config, nsm, entropy)?)

@@ -36,11 +36,16 @@ impl Deployment {
 
     /// The same, with a changed configuration.
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::in_region(REGION, change)
+    }
+
+    /// The same in another region.
+    pub fn in_region(region: &str, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let kms = LocalKms::start(KmsConfig::in_folder(folder.path(), REGION).unwrap()).unwrap();
+        let kms = LocalKms::start(KmsConfig::in_folder(folder.path(), region).unwrap()).unwrap();
         let key = kms.create_key_with_policy(None).unwrap();
         let roots = std::fs::read_to_string(folder.path().join("tls-root.pem")).unwrap();
-        let mut config = Config::new(&key, &roots);
+        let mut config = Config { region: region.into(), ..Config::new(&key, &roots) };
         change(&mut config);
         let deployment = Self { folder, kms, key, config };
         for key in &deployment.config.kms_keys {
@@ -66,7 +71,8 @@ impl Deployment {
     /// The production key policy for an image with these registers.
     pub fn policy(&self, pcrs: &PcrConfig) -> String {
         let pcr = |index| pcrs.get(index).unwrap();
-        let arn = |name: &str| format!("arn:aws:iam::000000000000:role/{name}").parse().unwrap();
+        let partition = self.key.split(':').nth(1).unwrap();
+        let arn = |name: &str| format!("arn:{partition}:iam::000000000000:role/{name}").parse().unwrap();
         let image = Image {
             pcr0: pcr(PcrIndex::IMAGE),
             pcr1: pcr(PcrIndex::KERNEL),

@@ -57,6 +57,21 @@ async fn keys_are_made_on_every_chain_certified_and_opened_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_enclave_of_another_partition_asks_its_own_kms() {
+    for (region, arn) in
+        [("cn-north-1", "arn:aws-cn:kms:cn-north-1:"), ("us-gov-west-1", "arn:aws-us-gov:kms:us-gov-west-1:")]
+    {
+        let deployment = Deployment::in_region(region, |_| {});
+        let enclave = deployment.boot();
+        let mut wire = deployment.wire(&enclave).await;
+        // TLS ends with the region's host in the certificate, or not at all.
+        let record = create(&mut wire, 1).await.unwrap().remove(0);
+        assert!(Record::parse(&record).unwrap().header().kms_key.starts_with(arn), "{region}");
+        check(&mut wire, id_of(&record), &record).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_data_key_seals_a_thousand_records() {
     let deployment = Deployment::new();
     let enclave = deployment.boot();

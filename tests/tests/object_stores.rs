@@ -81,7 +81,9 @@ async fn creation_decides(store: &Store, creators: usize) {
 async fn a_folder_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let url = StoreUrl::Folder(folder.path().join("store"));
-    let store = Store::open(&url, "us-east-1", None, StoreLimits::default(), Arc::default()).unwrap();
+    let store =
+        Store::open(&url, &"us-east-1".parse().unwrap(), None, StoreLimits::default(), Arc::default())
+            .unwrap();
     probe(&store).await.unwrap();
     creation_decides(&store, 64).await;
 }

@@ -68,7 +68,7 @@ impl AwsKms {
             TimeoutConfig::builder().operation_timeout(whole).operation_attempt_timeout(whole.div_f32(2.0));
         let sdk = Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(kms.region.clone()))
+            .region(Region::new(kms.region.to_string()))
             .credentials_provider(credentials)
             // The parent pushes credentials: nothing older may be used than it pushed last.
             .identity_cache(IdentityCache::no_cache())

@@ -13,6 +13,8 @@ use object_store::{
     path::Path,
 };
 
+use protocol::{Region, region::Partition};
+
 use super::StoreError;
 use crate::durable::{make_folder, sync_folder};
 
@@ -77,7 +79,7 @@ impl Folder {
 /// A bucket, as the environment describes it, with bounds where the environment names none.
 pub(super) fn bucket(
     bucket: &str,
-    region: &str,
+    region: &Region,
     credentials: Option<AwsCredentialProvider>,
     timeout: Duration,
 ) -> Result<AmazonS3, StoreError> {
@@ -86,7 +88,7 @@ pub(super) fn bucket(
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_retry(RetryConfig { max_retries: 4, retry_timeout: timeout, ..RetryConfig::default() });
     let bounds = [
-        (AmazonS3ConfigKey::Region, region.to_owned()),
+        (AmazonS3ConfigKey::Region, region.to_string()),
         (AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), "3 seconds".into()),
         (
             AmazonS3ConfigKey::Client(ClientConfigKey::Timeout),
@@ -98,8 +100,42 @@ pub(super) fn bucket(
             builder = builder.with_config(key, value);
         }
     }
+    // Of itself the library knows the hosts of one domain.
+    let named = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint];
+    if region.partition() == Partition::China
+        && named.iter().all(|key| builder.get_config_value(key).is_none())
+    {
+        let endpoint = format!("https://{bucket}.{}", region.s3_host());
+        builder = builder.with_virtual_hosted_style_request(true).with_endpoint(endpoint);
+    }
     if let Some(credentials) = credentials {
         builder = builder.with_credentials(credentials);
     }
     builder.build().map_err(|error| StoreError::Open(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::{StaticCredentialProvider, aws::AwsCredential, signer::Signer};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn the_bucket_is_asked_for_at_the_host_of_its_regions_partition() {
+        for (region, url) in [
+            ("eu-central-1", "https://s3.eu-central-1.amazonaws.com/bucket/keys/v1/a?"),
+            ("us-gov-west-1", "https://s3.us-gov-west-1.amazonaws.com/bucket/keys/v1/a?"),
+            ("cn-north-1", "https://bucket.s3.cn-north-1.amazonaws.com.cn/keys/v1/a?"),
+        ] {
+            let credential =
+                AwsCredential { key_id: "AKIA".into(), secret_key: "secret".into(), token: None };
+            let credentials: AwsCredentialProvider = Arc::new(StaticCredentialProvider::new(credential));
+            let region = region.parse().unwrap();
+            let objects = bucket("bucket", &region, Some(credentials), Duration::from_secs(1)).unwrap();
+            let path = Path::from("keys/v1/a");
+            let signed =
+                objects.signed_url(axum::http::Method::GET, &path, Duration::from_secs(1)).await.unwrap();
+            assert!(signed.as_str().starts_with(url), "{signed}");
+        }
+    }
 }

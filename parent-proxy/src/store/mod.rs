@@ -23,6 +23,7 @@ use futures::TryStreamExt;
 use object_store::{
     GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path, prefix::PrefixStore,
 };
+use protocol::Region;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout},
@@ -93,7 +94,7 @@ impl Store {
     /// [`StoreError::Open`]
     pub fn open(
         url: &StoreUrl,
-        region: &str,
+        region: &Region,
         credentials: Option<object_store::aws::AwsCredentialProvider>,
         limits: StoreLimits,
         metrics: Arc<Metrics>,

@@ -149,8 +149,14 @@ async fn a_copy_from_the_folder_store_is_the_log_byte_for_byte() {
     let mut chain = Chain::of(DOCUMENT);
     let (book, service) = book(&log, &chain, limits()).await;
     let url = StoreUrl::Folder(stored.clone());
-    let store =
-        Store::open(&url, "us-east-1", None, StoreLimits::default(), Arc::new(Metrics::new())).unwrap();
+    let store = Store::open(
+        &url,
+        &"us-east-1".parse().unwrap(),
+        None,
+        StoreLimits::default(),
+        Arc::new(Metrics::new()),
+    )
+    .unwrap();
     let shipping = shipping(&book, &store);
     for _ in 0..3 {
         book.store(chain.sweeps(10)).await.unwrap();

@@ -39,7 +39,8 @@ async fn store(habit: Habit) -> (S3, Store) {
 
 fn folder(site: &Site) -> Store {
     let url = StoreUrl::Folder(site.path("new/store"));
-    Store::open(&url, "us-east-1", None, StoreLimits::default(), Arc::new(Metrics::new())).unwrap()
+    Store::open(&url, &"us-east-1".parse().unwrap(), None, StoreLimits::default(), Arc::new(Metrics::new()))
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -15,7 +15,7 @@ use super::{
     new_key, regions,
 };
 use crate::{
-    account::{Account, AccountError},
+    account::{Account, AccountError, partition},
     clock::system_clock,
     nsm::PcrConfig,
 };
@@ -67,7 +67,7 @@ pub fn replicate_production(
         keys.push(primary.replicate(region, system_clock()(), policy, primary.description.clone()));
         Ok(id)
     })?;
-    Ok(format!("arn:aws:kms:{region}:{}:key/{id}", state.account.account_id))
+    Ok(format!("arn:{}:kms:{region}:{}:key/{id}", partition(region), state.account.account_id))
 }
 
 fn production(folder: &Path, deployment: &str, images: &[PcrConfig]) -> Result<String, KmsError> {
@@ -143,7 +143,13 @@ impl State {
     }
 
     fn arn(&self, key: &Key) -> String {
-        format!("arn:aws:kms:{}:{}:key/{}", key.region, self.account.account_id, key.id)
+        format!(
+            "arn:{}:kms:{}:{}:key/{}",
+            partition(&key.region),
+            key.region,
+            self.account.account_id,
+            key.id
+        )
     }
 
     /// The key of an ARN, or of an id in the folder's own region.

@@ -16,7 +16,7 @@ use super::{
     recipient::{self, Attested},
 };
 use crate::{
-    account::{Account, Principal},
+    account::{Account, Principal, partition},
     clock::Clock,
 };
 
@@ -111,7 +111,8 @@ impl Service {
     }
 
     pub(super) fn arn(&self, key: &Key) -> Result<Arn, Refusal> {
-        let text = format!("arn:aws:kms:{}:{}:key/{}", key.region, self.account_id, key.id);
+        let text =
+            format!("arn:{}:kms:{}:{}:key/{}", partition(&key.region), key.region, self.account_id, key.id);
         text.parse().map_err(|_| Refusal::Internal)
     }
 
@@ -124,15 +125,20 @@ impl Service {
         if name.starts_with("alias/") || name.contains(":alias/") {
             return Err(Refusal::NotFound(format!("Alias {name} is not found.")));
         }
-        let prefix = format!("arn:aws:kms:{}:{}:key/", self.account.region, self.account_id);
+        let prefix = self.prefix();
         let id = name.strip_prefix(&prefix).unwrap_or(name);
         id.parse().map_err(|()| Refusal::NotFound(format!("Invalid keyId {name}")))
     }
 
     fn not_found(&self, name: &str) -> Refusal {
         let id = name.rsplit('/').next().unwrap_or_default();
-        let arn = format!("arn:aws:kms:{}:{}:key/{id}", self.account.region, self.account_id);
-        Refusal::NotFound(format!("Key '{arn}' does not exist"))
+        Refusal::NotFound(format!("Key '{}{id}' does not exist", self.prefix()))
+    }
+
+    /// How the ARNs of this region's keys begin.
+    fn prefix(&self) -> String {
+        let region = &self.account.region;
+        format!("arn:{}:kms:{region}:{}:key/", partition(region), self.account_id)
     }
 
     fn create_key(&self, call: &Call<'_>, event: &mut Event) -> Result<Value, Refusal> {
@@ -181,7 +187,7 @@ impl Service {
             "Statement": [{
                 "Sid": "Enable IAM User Permissions",
                 "Effect": "Allow",
-                "Principal": {"AWS": format!("arn:aws:iam::{}:root", self.account_id)},
+                "Principal": {"AWS": format!("arn:{}:iam::{}:root", partition(&self.account.region), self.account_id)},
                 "Action": "kms:*",
                 "Resource": "*"
             }]

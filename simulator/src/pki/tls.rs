@@ -9,6 +9,7 @@ use rcgen::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::{Authority, PkiError, issue};
+use crate::account;
 
 const DAY: u64 = 24 * 3600;
 
@@ -45,13 +46,13 @@ impl TlsRoot {
         &self.0.pem
     }
 
-    /// A fresh certificate for `kms.<region>.amazonaws.com`, `localhost` and `127.0.0.1`, valid
-    /// for a year from `now` (seconds since 1970).
+    /// A fresh certificate for the host of the region's KMS, `localhost` and `127.0.0.1`, valid for
+    /// a year from `now` (seconds since 1970).
     ///
     /// # Errors
     /// [`PkiError::Issue`] when `region` is no part of a host name.
     pub fn server_certificate(&self, region: &str, now: u64) -> Result<ServerCertificate, PkiError> {
-        let host = format!("kms.{region}.amazonaws.com");
+        let host = format!("kms.{region}.{}", account::domain(region));
         let mut params = CertificateParams::new([host.clone(), "localhost".into(), "127.0.0.1".into()])?;
         params.not_before = issue::time(now.saturating_sub(DAY))?;
         params.not_after = issue::time(now.saturating_add(365 * DAY))?;
