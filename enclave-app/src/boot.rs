@@ -91,7 +91,7 @@ async fn upkeep(service: Arc<Service>) {
         // Any document refreshes the clock; this one is thrown away.
         let refreshed = tokio::task::spawn_blocking(move || session.attest(None).map(drop)).await;
         if !matches!(refreshed, Ok(Ok(()))) {
-            tracing::warn!("the NSM's time was expected, going on with the monotonic clock");
+            tracing::warn!("the NSM's time was expected, going on with the machine's clock");
         }
         service.expire();
     }

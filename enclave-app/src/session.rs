@@ -95,7 +95,7 @@ impl Session {
         let binding = binding(self.config, policy).encode().map_err(|_| NsmError::Internal)?;
         let request = AttestationRequest::new(Some(binding), nonce, Some(public_key))?;
         let document = self.nsm.attest(&request)?;
-        // Of this document only the time is needed here, and the monotonic clock tells it as well.
+        // Of this document only the time is needed here, and the machine's clock tells it as well.
         // Should the NSM begin to write in another form while this enclave runs, whoever the document
         // is for decides what it is worth; the enclave goes on.
         match AttestationDoc::parse(&document) {
