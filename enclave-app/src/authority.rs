@@ -170,10 +170,11 @@ impl Authority {
             let text = "an order that the policy does not lift was expected: sign a new one".into();
             return Err(Refusal { order: Some(id), ..refuse("order.lifted", text) });
         }
-        let new = standing
-            .orders
-            .apply(order.clone(), lifted)
-            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let taken = match given {
+            Given::Now => standing.orders.apply(order.clone(), lifted),
+            Given::Before => standing.orders.replay(order.clone(), lifted),
+        };
+        let new = taken.map_err(|error| refuse(error.tag(), error.to_string()))?;
         commit(&order, new, standing.reference());
         Ok(Applied { id, new })
     }

@@ -276,7 +276,7 @@ codec!(Request, Response);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RefusalCode;
+    use crate::{OrderId, PolicyRef, RefusalCode, State, order::MAX_HELD};
     use proptest::prelude::*;
 
     #[test]
@@ -333,6 +333,16 @@ mod tests {
             assert!(Request::decode(&bytes(most)).is_ok());
             assert!(Request::decode(&bytes(more)).is_err());
         }
+    }
+
+    #[test]
+    fn the_ids_of_all_orders_fit_one_answer() {
+        let orders = (0..=MAX_HELD as u64).map(|number| OrderId::of(&number.to_be_bytes())).collect();
+        let policy = Some(PolicyRef { version: u64::MAX, sha256: ByteArray::new([0; 32]) });
+        let crediting = Chain::ALL.map(|chain| (chain, true)).to_vec();
+        let state = State { policy, active: true, crediting, orders };
+        let response = Response { id: u64::MAX, log: Vec::new(), result: Ok(Answer::State(state)) };
+        assert!(response.encode().unwrap().len() <= MAX_FRAME);
     }
 
     proptest! {

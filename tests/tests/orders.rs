@@ -21,7 +21,8 @@ use protocol::{
     Answer, Index, NewKey, Operation, OrderAccepted, OrderId, Purpose, Record, Refusal, RefusalCode, State,
     dsse::{ORDER_TYPE, POLICY_TYPE},
     log::Decision,
-    order::{Order, Replacement, Restriction},
+    message::MAX_REPLAYED,
+    order::{MAX_ORDERS, Order, Replacement, Restriction},
     timestamp::Timestamp,
 };
 use serde_bytes::ByteBuf;
@@ -382,6 +383,38 @@ async fn orders_that_the_parent_stored_are_in_force_again_after_a_restart() {
     let before = scene.wire.log.len();
     assert_eq!(scene.wire.ask(replay).await, Ok(Answer::OrdersReplayed(ids)));
     assert_eq!(scene.wire.log.len(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_beyond_the_room_are_replayed_and_those_that_a_policy_lifts_leave_theirs() {
+    let mut scene = Scene::new().await;
+    let key = scene.key("alice", Chain::Evm).await;
+    // Earlier boots took them, when a policy lifted some. This one has none yet.
+    let mut scene = scene.reboot().await;
+    let user = |number: usize| Restriction::FreezeUser { user: format!("user {number}").parse().unwrap() };
+    let last = Restriction::FreezeKey { key_id: key.id };
+    let before = (0..MAX_ORDERS).map(user).chain([last]);
+    let envelopes: Vec<ByteBuf> =
+        before.map(|restriction| ByteBuf::from(signed_order(DEPLOYMENT, &restriction))).collect();
+    let mut ids = Vec::new();
+    for envelopes in envelopes.chunks(MAX_REPLAYED) {
+        let replay = Operation::ReplayOrders { envelopes: envelopes.to_vec() };
+        let Ok(Answer::OrdersReplayed(taken)) = scene.wire.ask(replay).await else { panic!() };
+        ids.extend(taken);
+    }
+    assert_eq!(ids.len(), MAX_ORDERS + 1);
+    scene.put_policy(1, |_| {}).await;
+    frozen(&mut scene, &key, ids[MAX_ORDERS]).await;
+    // Nothing more is taken of those that are given now, until a policy lifts some; a retirement is.
+    let more = signed_order(DEPLOYMENT, &Restriction::FreezeChain { chain: Chain::Tron });
+    assert_eq!(tag(submit(&mut scene, &more).await), "order.too_many");
+    order(&mut scene, &Restriction::RetireKey { key_id: key.id, replacement: None }).await;
+    let lifted: Vec<String> = ids[..2].iter().map(ToString::to_string).collect();
+    scene.put_policy(2, |policy| policy["lifted_orders"] = json!(lifted)).await;
+    assert!(accepted(submit(&mut scene, &more).await).new);
+    let again = signed_order(DEPLOYMENT, &Restriction::FreezeChain { chain: Chain::Evm });
+    assert_eq!(tag(submit(&mut scene, &again).await), "order.too_many");
+    order(&mut scene, &Restriction::FreezeAll).await;
 }
 
 /// The most that a parent achieves which drops orders: it restarts the enclave and shows none. Within

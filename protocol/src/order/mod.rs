@@ -9,7 +9,7 @@ use chains::{Chain, Spends};
 use serde::{Deserialize, Serialize};
 
 pub use id::OrderId;
-pub use set::{MAX_ORDERS, OrderSet, TooManyOrders};
+pub use set::{MAX_HELD, MAX_ORDERS, MAX_RETIREMENTS, OrderSet, TooManyOrders};
 
 use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, UserRef, timestamp::Timestamp};
 
@@ -90,6 +90,11 @@ pub struct Replacement {
 }
 
 impl Restriction {
+    /// Whether it stops something, as a freeze or a pause does.
+    pub const fn stops(&self) -> bool {
+        !matches!(self, Self::RetireKey { .. } | Self::Void { .. })
+    }
+
     /// The name in JSON.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::MAX_ENTRIES;
 use proptest::prelude::*;
 
 const DEPLOYMENT: &str = "laptop";
@@ -129,25 +130,96 @@ fn crediting_and_retirement_are_told_apart_from_freezing() {
     assert!(set.retired(&id(&alice), |_| true).is_none());
 }
 
+fn freeze(index: u64) -> Order {
+    order(&Restriction::FreezeKey { key_id: id(&path("alice", Chain::Evm, index)) })
+}
+
+fn retire(index: u64) -> Order {
+    order(&Restriction::RetireKey { key_id: id(&path("alice", Chain::Evm, index)), replacement: None })
+}
+
+fn freeze_all(reason: &str) -> Order {
+    let (deployment, reason) = (DEPLOYMENT.parse().unwrap(), reason.parse().unwrap());
+    Order::parse(&Order::payload(&deployment, &Restriction::FreezeAll, &reason, Timestamp::MAX)).unwrap()
+}
+
+/// All freezes and all retirements that there is room for.
+fn full() -> OrderSet {
+    let mut set = OrderSet::default();
+    let orders = (0..MAX_RETIREMENTS as u64).map(retire).chain((0..MAX_ORDERS as u64).map(freeze));
+    orders.for_each(|order| assert_eq!(set.apply(order, |_| false), Ok(true)));
+    set
+}
+
 #[test]
 fn a_full_set_still_takes_the_order_that_freezes_everything() {
-    let mut set = OrderSet::default();
-    for index in 0..MAX_ORDERS as u64 {
-        let key_id = id(&path("alice", Chain::Evm, index));
-        set.apply(order(&Restriction::FreezeKey { key_id }), |_| false).unwrap();
-    }
-    assert_eq!(set.apply(order(&Restriction::PauseCrediting { chain: None }), |_| false), Err(TooManyOrders));
-    assert_eq!(set.apply(order(&Restriction::FreezeAll), |_| false), Ok(true));
+    let mut set = full();
+    let pause = order(&Restriction::PauseCrediting { chain: None });
+    assert_eq!(set.apply(pause.clone(), |_| false), Err(TooManyOrders::Restrictions));
+    assert_eq!(set.apply(freeze_all("drill"), |_| false), Ok(true));
     // And once more after a policy lifted that one.
-    let payload = Order::payload(
-        &DEPLOYMENT.parse().unwrap(),
-        &Restriction::FreezeAll,
-        &"again".parse().unwrap(),
-        Timestamp::MAX,
-    );
-    let again = Order::parse(&payload).unwrap();
-    assert_eq!(set.apply(again.clone(), |_| false), Err(TooManyOrders));
-    assert_eq!(set.apply(again, |_| true), Ok(true));
+    let again = freeze_all("again");
+    assert_eq!(set.apply(again.clone(), |_| false), Err(TooManyOrders::Restrictions));
+    assert_eq!(set.apply(again, |order| *order == freeze_all("drill").id()), Ok(true));
+}
+
+#[test]
+fn retirements_and_freezes_take_no_room_from_each_other() {
+    // Whichever came first.
+    let mut set = full();
+    assert_eq!(set.apply(retire(1 << 20), |_| false), Err(TooManyOrders::Retirements));
+    assert_eq!(set.apply(freeze(1 << 20), |_| false), Err(TooManyOrders::Restrictions));
+    let mut set = OrderSet::default();
+    (0..MAX_ORDERS as u64).for_each(|index| assert_eq!(set.apply(freeze(index), |_| false), Ok(true)));
+    assert_eq!(set.apply(retire(0), |_| false), Ok(true));
+    assert_eq!(set.apply(retire(0), |_| false), Ok(false));
+    assert_eq!(set.ids().count(), MAX_ORDERS + 1);
+}
+
+#[test]
+fn orders_that_the_policy_lifts_take_no_room_and_are_not_forgotten() {
+    let mut set = full();
+    for kind in [freeze as fn(u64) -> Order, retire] {
+        let lifted: Vec<OrderId> = (0..3).map(|index| kind(index).id()).collect();
+        let lifts = |order: &OrderId| lifted.contains(order);
+        for index in 0..3 {
+            assert_eq!(set.apply(kind((1 << 20) + index), lifts), Ok(true));
+        }
+        assert!(set.apply(kind((1 << 20) + 3), lifts).is_err());
+        // Given again it is no other order, and in force where a later policy does not lift it.
+        assert_eq!(set.apply(kind(0), lifts), Ok(false));
+    }
+    let alice = path("alice", Chain::Evm, 0);
+    assert_eq!(set.frozen(&alice, &id(&alice), |_| false), Some(&freeze(0).id()));
+    assert!(set.retired(&id(&alice), |_| false).is_some());
+}
+
+#[test]
+fn whatever_one_boot_took_the_next_one_takes_again_before_it_has_a_policy() {
+    let mut set = full();
+    // As many again as one policy can lift, and the one order more that a full set takes.
+    let lifted: std::collections::BTreeSet<OrderId> =
+        (0..MAX_ENTRIES as u64).map(|index| freeze(index).id()).collect();
+    let more = (0..MAX_ENTRIES as u64).map(|index| freeze((1 << 20) + index));
+    let taken: Vec<Order> = more.chain([freeze_all("drill")]).collect();
+    let (told, given) = taken.split_at(MAX_ENTRIES - 3);
+    for order in told {
+        assert_eq!(set.replay(order.clone(), |order| lifted.contains(order)), Ok(true));
+    }
+    for order in given {
+        assert_eq!(set.apply(order.clone(), |order| lifted.contains(order)), Ok(true));
+    }
+    assert_eq!(set.ids().count(), MAX_HELD + 1);
+    let refused = set.apply(retire(1 << 20), |_| true);
+    assert_eq!(refused, Err(TooManyOrders::Held));
+
+    let mut next = OrderSet::default();
+    let before = (0..MAX_ORDERS as u64).map(freeze).chain((0..MAX_RETIREMENTS as u64).map(retire));
+    for order in before.chain(taken) {
+        assert_eq!(next.replay(order, |_| false), Ok(true));
+    }
+    assert!(next.ids().eq(set.ids()));
+    assert_eq!(next.replay(retire(1 << 20), |_| false), Err(TooManyOrders::Held));
 }
 
 proptest! {
