@@ -1,6 +1,6 @@
 //! Data keys: which one seals next, and which unwrapped ones are in memory.
 //!
-//! A data key seals up to a count of records and to an age. Unwrapped ones are held in a bounded
+//! A data key seals once KMS has opened it again, up to a count of records and to an age. Unwrapped ones are held in a bounded
 //! cache, up to the same age: once KMS denies the key, nothing opens any more after that age.
 
 use std::{
@@ -123,10 +123,16 @@ impl DataKeys {
         Ok(reservations)
     }
 
+    /// Makes a data key and has KMS open it once. A key that KMS gives and never opens again, because
+    /// its policy allows the one and not the other, or by a fault, would be the loss of every private
+    /// key sealed under it.
     async fn fresh(&self, purpose: Purpose) -> Result<Sealing, KmsError> {
-        // The age counts from before the call: it never exceeds what KMS allowed.
+        // The age counts from before the calls: it never exceeds what KMS allowed.
         let expires = self.expiry();
         let (secret, wrapped) = self.kms.generate_data_key(purpose).await?;
+        if !self.kms.decrypt(purpose, &wrapped).await?.is(&secret) {
+            return Err(KmsError::DataKey);
+        }
         let key = DataKey { secret: Arc::new(secret), wrapped: Arc::new(wrapped) };
         let opened = Opened { secret: key.secret.clone(), expires };
         self.lock_opened()

@@ -28,12 +28,13 @@ impl From<KmsError> for Refusal {
             KmsError::Denied(_) => RefusalCode::KmsDenied,
             KmsError::WrongKey => RefusalCode::RecordKmsKey,
             KmsError::InvalidBlob => RefusalCode::RecordTampered,
-            KmsError::Answer(_) => RefusalCode::KmsAnswer,
+            KmsError::Answer(_) | KmsError::DataKey => RefusalCode::KmsAnswer,
             KmsError::Unavailable(_) => RefusalCode::KmsUnavailable,
             KmsError::Nsm(_) => RefusalCode::Nsm,
         };
         tracing::warn!(%error, code = code.as_str(), "KMS");
-        Self::new(code, error.to_string())
+        let refusal = Self::new(code, error.to_string());
+        if error == KmsError::DataKey { refusal.tagged("kms.data_key") } else { refusal }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Secrets of 32 bytes: private keys and data keys. Initialised where they stay, wiped when
 //! dropped, never shown, compared or cloned.
 
+use k256::elliptic_curve::subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// 32 secret bytes on the heap: moving it moves a pointer and leaves no copy behind.
@@ -28,6 +29,11 @@ impl Secret {
             Ok(())
         })
         .ok()
+    }
+
+    /// Whether both are the same bytes, in a time that does not depend on where they differ.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(other.0.as_slice()).into()
     }
 
     /// The bytes, for as short a time as possible.
@@ -74,5 +80,16 @@ mod tests {
         assert!(Secret::copy_of(&[7; 31]).is_none());
         assert!(Secret::copy_of(&[7; 33]).is_none());
         assert_eq!(Secret::copy_of(&[7; 32]).unwrap().expose(), &[7; 32]);
+    }
+
+    #[test]
+    fn secrets_are_the_same_when_every_bit_is() {
+        let secret = Secret::copy_of(&[7; 32]).unwrap();
+        assert!(secret.is(&Secret::copy_of(&[7; 32]).unwrap()));
+        for bit in 0..256 {
+            let mut bytes = [7; 32];
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(!secret.is(&Secret::copy_of(&bytes).unwrap()), "bit {bit}");
+        }
     }
 }

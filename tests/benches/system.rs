@@ -57,7 +57,7 @@ async fn main() {
     // Every number with a bound is checked: a bench that is read by nobody still fails.
     assert!(result["ratio"].as_f64().is_some_and(|ratio| ratio <= 1.6), "ratio");
     let calls = result["enclave"]["kms_calls_per_100_000"].as_f64();
-    assert!(calls.is_some_and(|calls| calls <= 101.0), "KMS calls");
+    assert!(calls.is_some_and(|calls| calls <= 202.0), "KMS calls");
 }
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -91,12 +91,12 @@ async fn bulk(addresses: u64) -> Value {
     // The parent gives the way to KMS; the load goes past it.
     let node = stack.node("node").ready().await;
     let enclave = node.enclave.as_ref().expect("it runs");
-    let (calls, cpu, start) = (stack.calls("GenerateDataKey").await, enclave.cpu(), Instant::now());
+    let (calls, cpu, start) = (kms_calls(&stack).await, enclave.cpu(), Instant::now());
     let socket = node.folder.join("enclave.sock");
     let shares = (0..CONNECTIONS).map(|share| create(stack.dir(), &socket, share, addresses / CONNECTIONS));
     let made: u64 = futures::future::join_all(shares).await.into_iter().sum();
     let (elapsed, cpu) = (start.elapsed(), enclave.cpu() - cpu);
-    let calls = stack.calls("GenerateDataKey").await - calls;
+    let calls = kms_calls(&stack).await - calls;
     json!({
         "addresses": made,
         "cpu_micros_per_address": micros(cpu) / made as f64,
@@ -105,6 +105,11 @@ async fn bulk(addresses: u64) -> Value {
         "kms_calls_per_100_000": calls as f64 * 100_000.0 / made as f64,
         "peak_memory_mib": enclave.peak_memory() >> 20,
     })
+}
+
+/// Each data key is made, and opened once before it seals.
+async fn kms_calls(stack: &Stack) -> u64 {
+    stack.calls("GenerateDataKey").await + stack.calls("Decrypt").await
 }
 
 async fn create(folder: &Path, socket: &Path, share: u64, count: u64) -> u64 {

@@ -6,6 +6,7 @@ use chains::Chain;
 use cofferdam_tests::{
     config::Config,
     deployment::Deployment,
+    scene::entries,
     wire::{Wire, new_key},
 };
 use protocol::{AddressClaims, Answer, KeyId, Operation, Record, RefusalCode, SessionKey, message::MAX_KEYS};
@@ -53,7 +54,11 @@ async fn keys_are_made_on_every_chain_certified_and_opened_after_a_restart() {
     for record in &records {
         check(&mut wire, id_of(record), record).await.unwrap();
     }
-    assert_eq!(deployment.calls("Decrypt"), 1, "one data key sealed them all");
+    assert_eq!(
+        deployment.calls("Decrypt"),
+        2,
+        "one data key sealed them all, and was opened when it was made"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,9 +84,43 @@ async fn a_data_key_seals_a_thousand_records() {
     for batch in [MAX_KEYS, MAX_KEYS, MAX_KEYS, 232] {
         create(&mut wire, batch).await.unwrap();
     }
-    assert_eq!(deployment.calls("GenerateDataKey"), 1);
+    let calls = || (deployment.calls("GenerateDataKey"), deployment.calls("Decrypt"));
+    assert_eq!(calls(), (1, 1), "it was opened once before the first");
     create(&mut wire, 1).await.unwrap();
-    assert_eq!(deployment.calls("GenerateDataKey"), 2);
+    assert_eq!(calls(), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_data_key_that_kms_does_not_open_again_seals_no_record() {
+    let deployment = Deployment::new();
+    let enclave = deployment.boot();
+    let mut wire = deployment.wire(&enclave).await;
+    let alice = [new_key("alice", Chain::Evm, 0)];
+    let last = |wire: &Wire| {
+        let entry = entries(wire).pop().unwrap();
+        (entry.event.operation.to_string(), entry.event.outcome.tag().to_string())
+    };
+    deployment.kms.inject(FaultRule::always(Fault::WrapAnotherDataKey));
+    let refused = wire.create(DEPLOYMENT, &alice).await.unwrap_err();
+    assert_eq!((refused.code, refused.tag()), (RefusalCode::KmsAnswer, "kms.data_key"));
+    assert_eq!(last(&wire), ("address.create".into(), "kms.data_key".into()));
+    deployment.kms.clear_faults();
+    // A key policy that lets the enclave make data keys and open none: all would be lost.
+    let policy = deployment.policy(&deployment.pcrs());
+    let mut broken: serde_json::Value = serde_json::from_str(&policy).unwrap();
+    broken["Statement"].as_array_mut().unwrap().push(serde_json::json!({
+        "Sid": "Broken", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*",
+    }));
+    deployment.kms.put_key_policy(&deployment.key, &broken.to_string()).unwrap();
+    assert_eq!(create(&mut wire, 1).await, Err(RefusalCode::KmsDenied));
+    deployment.kms.put_key_policy(&deployment.key, &policy).unwrap();
+    let record = create(&mut wire, 1).await.expect("the enclave goes on").remove(0);
+    assert_eq!(deployment.calls("GenerateDataKey"), 3, "no data key of before seals");
+    drop(wire);
+    enclave.stop().await;
+    let enclave = deployment.boot();
+    let mut wire = deployment.wire(&enclave).await;
+    check(&mut wire, id_of(&record), &record).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,7 +56,7 @@ async fn an_address_is_made_once_proven_offline_and_the_same_after_both_were_kil
         stack.verify_address(&node, address).await;
     }
     assert_eq!(stack.calls("GenerateDataKey").await, 1);
-    assert_eq!(stack.calls("Decrypt").await, 1);
+    assert_eq!(stack.calls("Decrypt").await, 2, "when it was made, and by the new enclave");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +81,7 @@ async fn a_batch_answers_in_order_and_a_users_keys_are_listed_page_by_page() {
         );
     }
     assert_eq!(stack.calls("GenerateDataKey").await, 1, "a thousand records under one data key");
+    assert_eq!(stack.calls("Decrypt").await, 1, "which was opened once");
 
     let (mut cursor, mut listed) = (String::new(), BTreeSet::new());
     loop {

@@ -216,18 +216,20 @@ async fn what_fails_for_one_key_fails_for_it_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_of_kms_with_a_plaintext_seals_and_opens_nothing() {
+async fn an_answer_of_kms_that_must_not_be_used_seals_and_opens_nothing() {
     for (operation, fault) in [
         ("GenerateDataKey", Fault::LeakPlaintext),
         ("Decrypt", Fault::LeakPlaintext),
         ("GenerateDataKey", Fault::SealForAnotherKey),
         ("Decrypt", Fault::OmitCiphertextForRecipient),
+        ("GenerateDataKey", Fault::WrapAnotherDataKey),
     ] {
         let (mut scene, made, _) = scene(1).await;
         let rule = FaultRule { operation: Some(operation.into()), ..FaultRule::always(fault) };
         scene.deployment.kms.inject(rule);
         let refused = one(&mut scene, made[0].id, &made[0].record).await;
-        assert_eq!(tag(refused), "kms.answer", "{operation} {fault:?}");
+        let expected = if fault == Fault::WrapAnotherDataKey { "kms.data_key" } else { "kms.answer" };
+        assert_eq!(tag(refused), expected, "{operation} {fault:?}");
         scene.deployment.kms.clear_faults();
         one(&mut scene, made[0].id, &made[0].record).await.expect("the enclave goes on");
     }

@@ -14,6 +14,8 @@ struct Counting {
     generated: AtomicU32,
     decrypted: AtomicU32,
     denying: std::sync::atomic::AtomicBool,
+    /// Wraps another key than it gives.
+    confused: std::sync::atomic::AtomicBool,
 }
 
 impl Counting {
@@ -38,7 +40,8 @@ impl Kms for Counting {
             tokio::task::yield_now().await;
             let number = self.generated.fetch_add(1, Ordering::SeqCst);
             self.fall_silent().await?;
-            Ok((secret(number), WrappedDataKey { kms_key: ARN.into(), blob: number.to_be_bytes().to_vec() }))
+            let given = if self.confused.load(Ordering::SeqCst) { number + 1 } else { number };
+            Ok((secret(given), WrappedDataKey { kms_key: ARN.into(), blob: number.to_be_bytes().to_vec() }))
         })
     }
 
@@ -72,7 +75,7 @@ fn wrapped(number: u32) -> WrappedDataKey {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_records_cost_a_hundred_calls() {
+async fn a_hundred_thousand_records_cost_a_hundred_data_keys_each_opened_once() {
     let (kms, keys) = data_keys(Limits::default());
     let mut records = 0;
     while records < 100_000 {
@@ -81,7 +84,22 @@ async fn a_hundred_thousand_records_cost_a_hundred_calls() {
         assert_eq!(reserved.iter().map(|r| r.records).sum::<u32>(), batch);
         records += batch;
     }
-    assert_eq!(kms.generated.load(Ordering::SeqCst), 100);
+    assert_eq!((kms.generated.load(Ordering::SeqCst), kms.decrypted.load(Ordering::SeqCst)), (100, 100));
+}
+
+#[tokio::test]
+async fn a_data_key_that_kms_does_not_open_again_seals_nothing() {
+    let (kms, keys) = data_keys(Limits::default());
+    let reserve = || async { keys.reserve(Purpose::Sweep, 1).await.map(|reserved| reserved.len()) };
+    kms.confused.store(true, Ordering::SeqCst);
+    assert_eq!(reserve().await, Err(KmsError::DataKey));
+    kms.confused.store(false, Ordering::SeqCst);
+    kms.denying.store(true, Ordering::SeqCst);
+    assert!(matches!(reserve().await, Err(KmsError::Denied(_))));
+    assert_eq!(keys.lock_opened().len(), 0, "what seals nothing is not kept");
+    kms.denying.store(false, Ordering::SeqCst);
+    assert_eq!(reserve().await, Ok(1));
+    assert_eq!(kms.generated.load(Ordering::SeqCst), 3, "a key of its own each time");
 }
 
 #[tokio::test]
@@ -137,7 +155,7 @@ async fn what_is_past_its_age_is_dropped_though_nobody_asks_for_it() {
 }
 
 #[tokio::test]
-async fn many_who_open_the_same_key_cost_one_call_and_a_sealing_key_costs_none() {
+async fn many_who_open_the_same_key_cost_one_call_and_a_sealing_key_no_further_one() {
     let (kms, keys) = data_keys(Limits::default());
     let tasks: Vec<_> = (0..50)
         .map(|_| {
@@ -150,8 +168,9 @@ async fn many_who_open_the_same_key_cost_one_call_and_a_sealing_key_costs_none()
     }
     assert_eq!(kms.decrypted.load(Ordering::SeqCst), 1);
     let reserved = keys.reserve(Purpose::Sweep, 1).await.unwrap();
+    assert_eq!(kms.decrypted.load(Ordering::SeqCst), 2, "before it seals");
     keys.open(Purpose::Sweep, &reserved[0].key.wrapped).await.unwrap();
-    assert_eq!(kms.decrypted.load(Ordering::SeqCst), 1);
+    assert_eq!(kms.decrypted.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -44,6 +44,9 @@ pub enum KmsError {
     /// An answer that must not be used.
     #[error("an answer of KMS with {0} was expected")]
     Answer(&'static str),
+    /// A fresh data key's blob that KMS opens to something else.
+    #[error("a fresh data key that KMS opens again was expected, found one that it opens to another key")]
+    DataKey,
     /// No answer: the network, throttling, or a fault of KMS.
     #[error("an answer of KMS was expected, found {0}")]
     Unavailable(String),

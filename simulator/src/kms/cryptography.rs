@@ -76,8 +76,12 @@ impl Service {
                     data_key.fill(*byte);
                 }
             }
+            let mut wrapped = data_key.clone();
+            if call.faults.contains(&Fault::WrapAnotherDataKey) {
+                aws_lc_rs::rand::fill(&mut wrapped).map_err(|_| Refusal::Internal)?;
+            }
             let answer = json!({
-                "CiphertextBlob": BASE64.encode(&seal(key, &context, &data_key)?),
+                "CiphertextBlob": BASE64.encode(&seal(key, &context, &wrapped)?),
                 "KeyId": self.arn(key)?.as_str(),
             });
             self.with_plaintext(call, answer, &data_key, attested.as_ref())

@@ -35,6 +35,8 @@ pub enum Fault {
     SealForAnotherKey,
     /// The content of `CiphertextForRecipient` is primitive, which AWS does as well.
     PrimitiveContent,
+    /// The blob of a fresh data key wraps another key than the one that is answered.
+    WrapAnotherDataKey,
     /// A data key is this byte repeated: a key that the parent knows.
     KnownDataKey {
         /// Which byte.

@@ -79,9 +79,10 @@ pub(super) struct Books {
 fn calls(entry: &Entry) -> Vec<(Call, u32)> {
     let keys = u32::try_from(entry.event.keys.as_slice().len()).unwrap_or(u32::MAX);
     match entry.event.operation.as_str() {
-        "address.create" => vec![(Call::Make, keys.max(1))],
+        // A data key is opened once when it is made.
+        "address.create" => vec![(Call::Make, keys.max(1)), (Call::Open, keys.max(1))],
         "key.check" | "transaction.explain" | "transaction.sign" => vec![(Call::Open, keys)],
-        "key.rewrap" => vec![(Call::Open, keys), (Call::Make, keys)],
+        "key.rewrap" => vec![(Call::Open, keys.saturating_mul(2)), (Call::Make, keys)],
         _ => Vec::new(),
     }
 }
