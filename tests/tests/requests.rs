@@ -10,7 +10,7 @@ use std::{
 use chains::Chain;
 use cofferdam_tests::{
     authority::{self, AUDITOR, BACKEND, Client, DESK, forwarded},
-    scene::{DEPLOYMENT, DepositKey, Scene, entries, request},
+    scene::{DEPLOYMENT, DepositKey, Scene, entries, request, tag},
     tools,
     transactions::sweep,
     wire::{Wire, signature_body},
@@ -371,4 +371,29 @@ async fn clients_of_other_people_in_python_and_javascript_sign_requests_that_are
     let expired = entries(&scene.wire);
     let expired = expired.iter().filter(|entry| entry.event.outcome.tag().as_str() == "auth.expired");
     assert_eq!(expired.count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_is_on_the_log_where_it_is_refused_and_not_where_it_is_granted() {
+    let mut scene = Scene::new().await;
+    let key = scene.key("alice", Chain::Evm).await;
+    for (path, reader, stranger, operation) in [
+        ("/v1/keys".to_owned(), &BACKEND, &AUDITOR, "keys.read"),
+        (format!("/v1/keys/{}", key.id), &BACKEND, &AUDITOR, "keys.read"),
+        ("/v1/policy".to_owned(), &AUDITOR, &BACKEND, "audit.read"),
+        ("/v1/orders".to_owned(), &AUDITOR, &BACKEND, "audit.read"),
+        ("/v1/log".to_owned(), &AUDITOR, &BACKEND, "audit.read"),
+        ("/v1/log/checkpoint".to_owned(), &AUDITOR, &BACKEND, "audit.read"),
+    ] {
+        let before = scene.wire.log.last().unwrap().seq;
+        let authorize = |client| Operation::Authorize { request: request(client, "GET", &path, "") };
+        let granted = scene.wire.ask(authorize(reader)).await;
+        assert!(matches!(granted, Ok(Answer::Authorized(_))), "{path}: {granted:?}");
+        // Neither with the answer nor beside it.
+        let kept = scene.wire.ask(Operation::ReadLog { from: before + 1 }).await;
+        assert_eq!(kept, Ok(Answer::LogLines(vec![])), "{path}");
+        assert_eq!(tag(scene.wire.ask(authorize(stranger)).await), "auth.role");
+        let entry = (operation.to_owned(), Some(stranger.id.to_owned()), "auth.role".to_owned());
+        assert_eq!((scene.last_entry(), scene.wire.log.last().unwrap().seq), (entry, before + 1), "{path}");
+    }
 }
