@@ -13,6 +13,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 use crate::{
     Secret,
     data_keys::Reservation,
+    gate::Caller,
     journal::{Event, Trail},
     keys::PrivateKey,
     kms::WrappedDataKey,
@@ -20,7 +21,6 @@ use crate::{
     sealing,
     secret::with_clean_stack,
     service::{Service, blocking, malformed},
-    tickets::Holder,
     vault,
 };
 
@@ -36,36 +36,47 @@ impl Service {
         }
         self.journal.room(positions.len())?;
         let (holder, keys) = self.tickets.take(ticket, &positions)?;
-        let made = self.make_keys(&keys).await;
-        if made.is_err() {
-            self.tickets.give_back(ticket, &positions);
-        }
+        let made = self.make_keys(&holder, &keys).await;
         let paths: Vec<KeyId> =
             keys.iter().map(|key| KeyId::derive(self.config.deployment(), &key.path())).collect();
-        match made {
+        let released = self.release_keys(&holder, &paths, made, trail);
+        match &released {
+            Ok(_) => self.tickets.finish(ticket),
+            Err(_) => self.tickets.give_back(ticket, &positions),
+        }
+        released.map(Answer::Records)
+    }
+
+    /// What was made leaves, if the client may still have it; either way it is on the log.
+    fn release_keys(
+        &self,
+        holder: &Caller,
+        paths: &[KeyId],
+        made: Result<Vec<ByteBuf>, Refusal>,
+        trail: &mut Trail,
+    ) -> Result<Vec<ByteBuf>, Refusal> {
+        let standing = self.authority.read();
+        let by =
+            |event: Event| event.by(Some(&holder.client), Some(holder.request)).policy(standing.reference());
+        let made = made.and_then(|records| self.still_may(&standing, holder).map(|()| records));
+        match &made {
             Ok(records) => {
-                for (key_id, record) in paths.iter().zip(&records) {
-                    let event = self.create_event(&holder, Event::done(OperationName::ADDRESS_CREATE));
+                for (key_id, record) in paths.iter().zip(records) {
+                    let event = by(Event::done(OperationName::ADDRESS_CREATE));
                     self.journal.write(event.keys(&[*key_id]).result(record), trail);
                 }
-                self.tickets.finish(ticket);
-                Ok(Answer::Records(records))
             }
             Err(refusal) => {
-                let event = Event::refused(OperationName::ADDRESS_CREATE, &refusal);
-                self.journal.write(self.create_event(&holder, event).keys(&paths), trail);
-                Err(refusal)
+                let event = by(Event::refused(OperationName::ADDRESS_CREATE, refusal));
+                self.journal.write(event.keys(paths), trail);
             }
         }
+        made
     }
 
-    fn create_event(&self, holder: &Holder, event: Event) -> Event {
-        event.by(Some(&holder.client), Some(holder.request)).policy(self.authority.read().reference())
-    }
-
-    async fn make_keys(self: &Arc<Self>, keys: &[NewKey]) -> Result<Vec<ByteBuf>, Refusal> {
-        // It was in force when the ticket was issued, and must be still.
-        self.authority.policy(self.session.clock().now())?;
+    async fn make_keys(self: &Arc<Self>, holder: &Caller, keys: &[NewKey]) -> Result<Vec<ByteBuf>, Refusal> {
+        // It was allowed when the ticket was issued, and must be still: KMS is not asked for nothing.
+        self.still_may(&self.authority.read(), holder)?;
         let purpose = keys.first().map_or(Purpose::default(), |key| key.purpose);
         if keys.iter().any(|key| key.purpose != purpose) {
             return Err(malformed("keys: one purpose was expected, it is the data key's"));
@@ -129,13 +140,29 @@ impl Service {
         self.journal.room(1)?;
         let (holder, key_id) = self.tickets.checks(ticket)?;
         let opened = self.open_record(key_id, bytes, ContentHash::new(holder.request)).await;
+        let opened = self.release_statement(&holder, key_id, opened, trail);
+        self.tickets.finish(ticket);
+        opened.map(Answer::RecordOpened)
+    }
+
+    /// The statement leaves, if the client may still have it; either way it is on the log.
+    fn release_statement(
+        &self,
+        holder: &Caller,
+        key_id: KeyId,
+        opened: Result<String, Refusal>,
+        trail: &mut Trail,
+    ) -> Result<String, Refusal> {
+        let standing = self.authority.read();
+        // Also in place of what was found wrong with the record.
+        let opened = self.still_may(&standing, holder).and(opened);
         let event = match &opened {
             Ok(_) => Event::done(OperationName::KEY_CHECK),
             Err(refusal) => Event::refused(OperationName::KEY_CHECK, refusal),
         };
-        self.journal.write(self.create_event(&holder, event).keys(&[key_id]), trail);
-        self.tickets.finish(ticket);
-        opened.map(Answer::RecordOpened)
+        let event = event.by(Some(&holder.client), Some(holder.request)).policy(standing.reference());
+        self.journal.write(event.keys(&[key_id]), trail);
+        opened
     }
 
     /// Opens a record; answers the statement of it.

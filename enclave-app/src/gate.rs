@@ -87,7 +87,17 @@ impl Gate {
 }
 
 impl Caller {
-    /// Whether the caller has a role by a policy: it may be another one than that which let it in.
+    /// Whether the caller may still ask for what it asks for, by a policy: it may be another one than
+    /// that which let it in.
+    pub(crate) fn may_ask(&self, policy: &Policy) -> Result<(), Refusal> {
+        if self.route.roles().iter().any(|role| self.may(policy, *role)) {
+            return Ok(());
+        }
+        let text = "a client of the policy in force with the role for it was expected";
+        Err(Refusal::new(RefusalCode::Forbidden, text))
+    }
+
+    /// Whether the caller has a role by a policy.
     pub(crate) fn may(&self, policy: &Policy, role: Role) -> bool {
         policy
             .client(&self.client)

@@ -17,13 +17,13 @@ use protocol::{
 use serde_bytes::ByteBuf;
 
 use crate::{
-    authority::Given,
+    authority::{Given, Standing},
     gate::{Caller, TurnedAway},
     journal::{Event, Trail},
     secret::with_clean_stack,
     service::{Service, blocking},
     signing::Task,
-    tickets::{Allowed, Holder, NOTHING_LEFT},
+    tickets::{Allowed, NOTHING_LEFT},
     vault::{self, Sealed},
 };
 
@@ -52,10 +52,27 @@ impl Service {
 
     /// Refuses what an admitted caller asks, and says so on the log.
     pub(crate) fn turn_down(&self, caller: &Caller, refusal: Refusal, trail: &mut Trail) -> Refusal {
-        let event = Event::refused(operation(caller.route), &refusal);
+        self.turn_down_keys(caller, &[], refusal, trail)
+    }
+
+    fn turn_down_keys(
+        &self,
+        caller: &Caller,
+        keys: &[KeyId],
+        refusal: Refusal,
+        trail: &mut Trail,
+    ) -> Refusal {
+        let event = Event::refused(operation(caller.route), &refusal).keys(keys);
         let event = event.by(Some(&caller.client), Some(caller.request));
         self.journal.write(event.policy(self.authority.read().reference()), trail);
         refusal
+    }
+
+    /// Whether the caller may ask for it by what is in force now: while KMS was waited for, that may
+    /// have become another policy, or none. Whoever asks holds what is in force until the entry is
+    /// written, so that nothing leaves under a policy that does not allow it.
+    pub(crate) fn still_may(&self, standing: &Standing, caller: &Caller) -> Result<(), Refusal> {
+        caller.may_ask(standing.policy(self.session.clock().now())?)
     }
 
     pub(crate) fn authorize(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Answer, Refusal> {
@@ -94,9 +111,8 @@ impl Service {
     }
 
     fn ticket(&self, caller: &Caller, allowed: Allowed) -> Result<u64, Refusal> {
-        let holder = Holder { client: caller.client.clone(), request: caller.request };
         self.tickets
-            .issue(holder, allowed)
+            .issue(caller.clone(), allowed)
             .ok_or_else(|| Refusal::new(RefusalCode::Overloaded, "fewer keys in one request were expected"))
     }
 
@@ -189,6 +205,12 @@ impl Service {
         let wanted: HashSet<KeyId> = requests.iter().flat_map(|request| &request.keys).copied().collect();
         let records = records.into_iter().map(ByteBuf::into_vec).collect();
         let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records, None).await;
+        // Each key is looked at once more below, with its purpose, when nothing can come in between.
+        let may = self.still_may(&self.authority.read(), &caller);
+        if let Err(refusal) = may {
+            let keys: Vec<KeyId> = requests.iter().flat_map(|request| &request.keys).copied().collect();
+            return Err(self.turn_down_keys(&caller, &keys, refusal, trail));
+        }
         // A few signatures take less time than it takes to have another thread make them. One key of
         // Bitcoin may sign for a hundred coins.
         let few = requests.iter().map(|request| request.keys.len()).sum::<usize>() <= AT_ONCE;

@@ -62,7 +62,7 @@ impl Service {
         let (service, first) = (self.clone(), kms_key.clone());
         let work = move || with_clean_stack(|| service.rewrap_all(&keys, &sealed, &first, new_keys));
         let outcomes = blocking(work).await?;
-        self.log_rewrapped(&caller, &kms_key, &outcomes, trail);
+        self.log_rewrapped(&caller, &kms_key, &outcomes, trail)?;
         let keys = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
         Ok(Answer::Rewrapped(Rewrapped { keys, kms_key }))
     }
@@ -130,10 +130,23 @@ impl Service {
     }
 
     /// An entry for each record that was made, with its hash; one for all that are current; and one
-    /// for each reason of a refusal.
-    fn log_rewrapped(&self, caller: &Caller, kms_key: &str, outcomes: &[Outcome], trail: &mut Trail) {
-        let policy = self.authority.read().reference();
+    /// for each reason of a refusal. Nothing leaves where the client may not have it any more.
+    fn log_rewrapped(
+        &self,
+        caller: &Caller,
+        kms_key: &str,
+        outcomes: &[Outcome],
+        trail: &mut Trail,
+    ) -> Result<(), Refusal> {
+        let standing = self.authority.read();
+        let policy = standing.reference();
         let by = |event: Event| event.by(Some(&caller.client), Some(caller.request)).policy(policy.clone());
+        if let Err(refusal) = self.still_may(&standing, caller) {
+            let keys: Vec<KeyId> = outcomes.iter().map(|(key_id, _)| *key_id).collect();
+            let event = by(Event::refused(OperationName::KEY_REWRAP, &refusal));
+            self.journal.write(event.keys(&keys), trail);
+            return Err(refusal);
+        }
         let done = |state| {
             let detail = json!({ "kms_key": kms_key, "state": state });
             by(Event::done(OperationName::KEY_REWRAP)).detail(&detail)
@@ -158,6 +171,7 @@ impl Service {
             let event = by(Event::refused(OperationName::KEY_REWRAP, refusal));
             self.journal.write(event.keys(key_ids), trail);
         }
+        Ok(())
     }
 }
 

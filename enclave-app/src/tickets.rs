@@ -11,6 +11,8 @@ use std::{
 
 use protocol::{KeyId, NewKey, Refusal, RefusalCode};
 
+use crate::gate::Caller;
+
 /// How long a ticket lives: longer than the parent gives a request.
 const AGE: Duration = Duration::from_secs(120);
 /// The most tickets at once.
@@ -22,15 +24,6 @@ const SHARE: usize = 4;
 /// The ticket of a request that nothing is left to do for in here. No other has this number.
 pub(crate) const NOTHING_LEFT: u64 = 0;
 
-/// Whose authorised request a ticket stands for.
-#[derive(Debug, Clone)]
-pub(crate) struct Holder {
-    /// The client, as the policy names it.
-    pub(crate) client: Arc<str>,
-    /// The hash of its request.
-    pub(crate) request: [u8; 32],
-}
-
 /// What a ticket allows.
 #[derive(Debug, Clone)]
 pub(crate) enum Allowed {
@@ -41,7 +34,8 @@ pub(crate) enum Allowed {
 }
 
 struct Ticket {
-    holder: Holder,
+    /// Whose authorised request it stands for.
+    holder: Caller,
     allowed: Allowed,
     used: BTreeSet<u32>,
     until: Instant,
@@ -73,7 +67,7 @@ impl Tickets {
     /// Gives out a ticket. Where there is no room, the oldest of the client's own go if it holds
     /// its share, else the oldest of whoever holds most. `None` when it names more keys than a client
     /// may hold.
-    pub(crate) fn issue(&self, holder: Holder, allowed: Allowed) -> Option<u64> {
+    pub(crate) fn issue(&self, holder: Caller, allowed: Allowed) -> Option<u64> {
         let now = Instant::now();
         let until = now.checked_add(AGE)?;
         let mut state = self.lock();
@@ -110,7 +104,7 @@ impl Tickets {
     }
 
     /// Takes the keys at `positions` of a ticket, each of which is taken once.
-    pub(crate) fn take(&self, ticket: u64, positions: &[u32]) -> Result<(Holder, Vec<NewKey>), Refusal> {
+    pub(crate) fn take(&self, ticket: u64, positions: &[u32]) -> Result<(Caller, Vec<NewKey>), Refusal> {
         let now = Instant::now();
         let mut state = self.lock();
         let found = state.tickets.get_mut(&ticket).filter(|found| now < found.until).ok_or_else(refusal)?;
@@ -138,7 +132,7 @@ impl Tickets {
     }
 
     /// Whose ticket it is, if it allows to open this key's record.
-    pub(crate) fn checks(&self, ticket: u64) -> Result<(Holder, KeyId), Refusal> {
+    pub(crate) fn checks(&self, ticket: u64) -> Result<(Caller, KeyId), Refusal> {
         let state = self.lock();
         let found = state.tickets.get(&ticket).filter(|found| Instant::now() < found.until);
         match found.map(|found| (&found.holder, &found.allowed)) {
@@ -219,7 +213,7 @@ fn refusal() -> Refusal {
 mod tests {
     use super::*;
     use chains::Chain;
-    use protocol::{Index, Purpose, UserRef};
+    use protocol::{Index, Purpose, UserRef, api::Route};
 
     fn keys(count: u64) -> Arc<[NewKey]> {
         let key = |index| NewKey {
@@ -232,8 +226,12 @@ mod tests {
         (0..count).map(key).collect()
     }
 
-    fn holder() -> Holder {
-        Holder { client: "backend".into(), request: [7; 32] }
+    fn holder() -> Caller {
+        caller("backend")
+    }
+
+    fn caller(client: &str) -> Caller {
+        Caller { client: client.into(), key: [1; 32], route: Route::CreateAddress, request: [7; 32] }
     }
 
     #[test]
@@ -263,8 +261,7 @@ mod tests {
     #[test]
     fn who_holds_its_share_loses_its_own_oldest() {
         let tickets = Tickets::default();
-        let other = Holder { client: "other".into(), request: [8; 32] };
-        let others = tickets.issue(other, Allowed::Create(keys(1000))).unwrap();
+        let others = tickets.issue(caller("other"), Allowed::Create(keys(1000))).unwrap();
         let thousand = keys(1000);
         let room = MOST_KEYS / SHARE / 1000;
         let issue = || tickets.issue(holder(), Allowed::Create(thousand.clone())).unwrap();
@@ -287,10 +284,7 @@ mod tests {
     #[test]
     fn where_all_are_held_the_oldest_of_whoever_holds_most_makes_room() {
         let tickets = Tickets::default();
-        let issue = |client: &str| {
-            let holder = Holder { client: client.into(), request: [7; 32] };
-            tickets.issue(holder, Allowed::Create(keys(1))).unwrap()
-        };
+        let issue = |client: &str| tickets.issue(caller(client), Allowed::Create(keys(1))).unwrap();
         let small = issue("small");
         // One client has its share; two share the rest with the small one.
         let large: Vec<u64> = (0..MOST / SHARE).map(|_| issue("large")).collect();
