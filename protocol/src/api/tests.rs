@@ -1,0 +1,138 @@
+use super::*;
+use crate::KeyPath;
+
+const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
+
+#[test]
+fn a_route_is_a_method_and_a_path_and_nothing_near_it() {
+    assert_eq!(Route::of("POST", "/v1/addresses"), Some(Route::CreateAddress));
+    let id = KEY.parse().unwrap();
+    assert_eq!(Route::of("POST", &format!("/v1/keys/{KEY}/replace")), Some(Route::ReplaceKey(id)));
+    assert_eq!(Route::of("POST", "/v1/keys/rewrap"), Some(Route::RewrapKeys));
+    for (method, path) in [
+        ("GET", "/v1/addresses"),
+        ("POST", "/v1/addresses/"),
+        ("POST", "/v1//addresses"),
+        ("POST", "/v1/addresses/batch/x"),
+        ("POST", "v1/addresses"),
+        ("post", "/v1/addresses"),
+        ("GET", "/v1/keys/key_x"),
+        ("GET", "/v1/keys/rewrap"),
+        ("POST", "/v1/keys/rewrap/x"),
+        ("GET", ""),
+    ] {
+        assert_eq!(Route::of(method, path), None, "{method} {path}");
+    }
+}
+
+#[test]
+fn bodies_are_read_strictly_and_their_errors_repeat_nothing() {
+    let one = br#"{"user":"alice","chain":"evm"}"#;
+    assert_eq!(new_keys(Route::CreateAddress, one).unwrap().len(), 1);
+    let api = br#"{"user":"desk","chain":"evm","purpose":"api"}"#;
+    assert!(new_keys(Route::CreateAddress, api).unwrap_err().to_string().contains("label"));
+    for bad in [
+        r#"{"user":"secret","chain":"evm","x":1}"#,
+        r#"{"user":"secret","user":"secret","chain":"evm"}"#,
+        r#"{"user":"secret\u0000","chain":"evm"}"#,
+        r#"{"user":"secret","chain":"secret"}"#,
+        r#"{"user":"secret","chain":"evm"} x"#,
+        r#"{"addresses":[]}"#,
+    ] {
+        let error = new_keys(Route::CreateAddress, bad.as_bytes()).unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+    assert!(new_keys(Route::CreateAddresses, br#"{"addresses":[]}"#).is_err());
+}
+
+#[test]
+fn only_bitcoin_sweeps_many_keys_and_each_once() {
+    let body =
+        |chain: &str, keys: &str| format!(r#"{{"chain":"{chain}","keys":[{keys}],"transaction":""}}"#);
+    let (one, two) = (format!("\"{KEY}\""), format!("\"{KEY}\",\"{KEY}\""));
+    assert!(signatures(Route::Sign, body("evm", &one).as_bytes()).is_ok());
+    for (chain, keys) in [("evm", ""), ("evm", &two), ("bitcoin", &two)] {
+        assert!(signatures(Route::Sign, body(chain, keys).as_bytes()).is_err(), "{chain} {keys}");
+    }
+}
+
+#[test]
+fn previous_transactions_stand_beside_a_psbt_alone_and_are_hexadecimal() {
+    let body = |chain: &str, previous: &[&str]| {
+        let previous = serde_json::to_string(previous).unwrap();
+        format!(
+            r#"{{"chain":"{chain}","keys":["{KEY}"],"transaction":"","previous_transactions":{previous}}}"#
+        )
+    };
+    let read = |body: String| signatures(Route::Sign, body.as_bytes());
+    let [request] = <[_; 1]>::try_from(read(body("bitcoin", &["00", "ab"])).unwrap()).unwrap();
+    assert_eq!(decode_previous(&request.previous_transactions), Ok(vec![vec![0], vec![0xab]]));
+    assert!(read(body("bitcoin", &["00"; 100])).is_ok());
+    for (chain, previous, most) in
+        [("bitcoin", &["00"; 101][..], "at most 100"), ("evm", &["00"], "at most 0")]
+    {
+        let error = read(body(chain, previous)).unwrap_err().to_string();
+        assert!(error.starts_with("body: previous_transactions: ") && error.contains(most), "{error}");
+    }
+    for bad in ["AB", "a", "0x00", "secret"] {
+        let error = decode_previous(&["00".into(), bad.into()]).unwrap_err().to_string();
+        assert!(error.contains("previous_transactions") && error.ends_with("number 1"), "{error}");
+    }
+    // Without any, the member is not there; it is never null.
+    assert!(read(body("evm", &[])).is_ok());
+    let without = SignatureRequest { previous_transactions: Vec::new(), ..request };
+    assert!(!serde_json::to_string(&without).unwrap().contains("previous"));
+    let null = body("bitcoin", &[]).replace("[]", "null");
+    assert!(read(null).is_err());
+}
+
+#[test]
+fn what_asks_for_signatures_is_bounded() {
+    let padded = |length: usize| {
+        let mut body = format!(r#"{{"chain":"evm","keys":["{KEY}"],"transaction":""}}"#).into_bytes();
+        body.resize(length, b' ');
+        signatures(Route::Sign, &body)
+    };
+    assert!(padded(MAX_SIGNING_BODY).is_ok());
+    let error = padded(MAX_SIGNING_BODY + 1).unwrap_err().to_string();
+    assert_eq!(error, "body: at most 753664 bytes were expected, found 753665");
+}
+
+#[test]
+fn a_hundred_keys_at_most_are_re_sealed_and_each_once() {
+    let id = |n: u8| {
+        let path = KeyPath {
+            user: format!("user {n}").parse().unwrap(),
+            chain: Chain::Evm,
+            purpose: Purpose::Sweep,
+            index: Index::default(),
+        };
+        KeyId::derive(&"laptop".parse().unwrap(), &path)
+    };
+    let body = |keys: Vec<KeyId>| serde_json::to_vec(&RewrapRequest { keys }).unwrap();
+    let hundred: Vec<KeyId> = (0..100).map(id).collect();
+    assert_eq!(rewrapped_keys(&body(hundred.clone())), Ok(hundred.clone()));
+    for bad in [vec![], vec![id(1), id(1)], [hundred, vec![id(100)]].concat()] {
+        assert!(rewrapped_keys(&body(bad)).is_err());
+    }
+    assert!(rewrapped_keys(br#"{"keys":["key_x"]}"#).is_err());
+}
+
+#[test]
+fn a_transaction_has_one_text() {
+    for chain in Chain::ALL {
+        let text = encode_transaction(chain, &[0xab, 0xcd]);
+        if chain != Chain::Bitcoin {
+            assert_eq!(decode_transaction(chain, &text), Ok(vec![0xab, 0xcd]));
+        }
+    }
+    for (chain, text) in [
+        (Chain::Evm, "abcd"),
+        (Chain::Evm, "0xABCD"),
+        (Chain::Evm, "0xabc"),
+        (Chain::Solana, "q80"),
+        (Chain::Solana, "qw==zQ=="),
+    ] {
+        assert!(decode_transaction(chain, text).is_err(), "{text}");
+    }
+}
