@@ -25,7 +25,8 @@ const UNSIGNED: &str =
     "0x02ea827a6980843b9aca008504a817c800825208947b2e2b327088436e2ce9b35196705073d24862fe843b9aca0080c0";
 
 fn signed(id: &str) -> Value {
-    json!({"chain": "evm", "transaction": "0x02f8", "id": id, "kind": "evm.native", "network": "evm:31337"})
+    json!({"chain": "evm", "transaction": "0x02f8", "id": id, "kind": "evm.native", "network": "evm:31337",
+        "public_keys": ["02".repeat(33)]})
 }
 
 fn run(parent: &Parent, command: &[&str], more: &[&str]) -> Said {
@@ -102,6 +103,35 @@ fn what_is_frozen_names_the_order() {
     let error = &run(&parent, &args, &["--json"]).json()["error"];
     assert_eq!((&error["code"], &error["order_id"]), (&"order.frozen".into(), &order.into()));
     assert_eq!(parent.seen().len(), 2, "asked once each");
+}
+
+#[test]
+fn what_a_key_is_expected_to_be_goes_with_the_request() {
+    let parent = Parent::start(|request| match request.target.as_str() {
+        "/v1/signatures" => Answer::json(200, &signed("0xabc")),
+        _ => Answer::json(200, &json!({"signatures": [signed("0xabc")]})),
+    });
+    let (address, key) = ("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf", "02".repeat(33));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (expected, member) in [
+        (address, json!({"key_id": KEY, "address": address})),
+        (&key, json!({"key_id": KEY, "public_key": key})),
+    ] {
+        let expect = format!("{KEY}={expected}");
+        let args = ["sign", "--chain", "evm", "--key-id", KEY, "--expect", &expect, UNSIGNED];
+        assert_eq!(run(&parent, &args, &[]).code, VERIFIED);
+        let request = json!({"chain": "evm", "keys": [KEY], "transaction": UNSIGNED, "expected": [member]});
+        assert_eq!(parent.seen().pop().unwrap().json(), request);
+        fs::write(file.path(), request.to_string()).unwrap();
+        assert_eq!(run(&parent, &["sign", "--batch", file.path().to_str().unwrap()], &[]).code, VERIFIED);
+        assert_eq!(parent.seen().pop().unwrap().json(), json!({"signatures": [request]}));
+    }
+    let before = parent.seen().len();
+    for bad in [address.to_owned(), format!("{KEY}="), format!("key_x={address}"), format!("{KEY}=a b")] {
+        let args = ["sign", "--chain", "evm", "--key-id", KEY, "--expect", &bad, UNSIGNED];
+        assert_eq!(run(&parent, &args, &[]).code, UNUSABLE, "{bad}");
+    }
+    assert_eq!(parent.seen().len(), before);
 }
 
 #[test]

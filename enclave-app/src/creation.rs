@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use protocol::{
     AddressClaims, Answer, CheckClaims, KeyId, NewKey, Purpose, Record, RecordHeader, Refusal, RefusalCode,
+    api::Expected,
     jws::{Issuer, Stated},
     log::{ContentHash, OperationName},
     message::MAX_KEYS,
 };
 use serde_bytes::{ByteArray, ByteBuf};
+use serde_json::json;
 
 use crate::{
     Secret,
@@ -23,6 +26,14 @@ use crate::{
     service::{Service, blocking, malformed},
     vault,
 };
+
+/// A record that opened.
+struct Opened {
+    /// The statement of it.
+    statement: String,
+    /// Of the private key in it.
+    public_key: Vec<u8>,
+}
 
 impl Service {
     pub(crate) async fn create_keys(
@@ -138,8 +149,8 @@ impl Service {
         trail: &mut Trail,
     ) -> Result<Answer, Refusal> {
         self.journal.room(1)?;
-        let (holder, key_id) = self.tickets.checks(ticket)?;
-        let opened = self.open_record(key_id, bytes, ContentHash::new(holder.request)).await;
+        let (holder, key_id, expected) = self.tickets.checks(ticket)?;
+        let opened = self.open_record(key_id, expected, bytes, ContentHash::new(holder.request)).await;
         let opened = self.release_statement(&holder, key_id, opened, trail);
         self.tickets.finish(ticket);
         opened.map(Answer::RecordOpened)
@@ -150,28 +161,32 @@ impl Service {
         &self,
         holder: &Caller,
         key_id: KeyId,
-        opened: Result<String, Refusal>,
+        opened: Result<Opened, Refusal>,
         trail: &mut Trail,
     ) -> Result<String, Refusal> {
         let standing = self.authority.read();
         // Also in place of what was found wrong with the record.
         let opened = self.still_may(&standing, holder).and(opened);
         let event = match &opened {
-            Ok(_) => Event::done(OperationName::KEY_CHECK),
-            Err(refusal) => Event::refused(OperationName::KEY_CHECK, refusal),
+            Ok(opened) => {
+                let public_key = HEXLOWER.encode(&opened.public_key);
+                Event::done(OperationName::KEY_CHECK).detail(&json!({ "public_key": public_key }))
+            }
+            Err(refusal) => Event::refused(OperationName::KEY_CHECK, refusal).unexpected(refusal),
         };
         let event = event.by(Some(&holder.client), Some(holder.request)).policy(standing.reference());
         self.journal.write(event.keys(&[key_id]), trail);
-        opened
+        opened.map(|opened| opened.statement)
     }
 
-    /// Opens a record; answers the statement of it.
+    /// Opens a record, which must be of the key that is expected.
     async fn open_record(
         &self,
         key_id: KeyId,
+        expected: Option<Expected>,
         bytes: Vec<u8>,
         request: ContentHash,
-    ) -> Result<String, Refusal> {
+    ) -> Result<Opened, Refusal> {
         let record = Record::parse(&bytes)?;
         if record.header().key_id != key_id {
             return Err(Refusal::new(
@@ -187,13 +202,16 @@ impl Service {
         let session = self.session.clone();
         let open = move || {
             sealing::open(&record, &data_key)?;
+            expected.map_or(Ok(()), |expected| expected.is(record.header()))?;
             let stated = Stated {
                 iat: session.clock().now() / 1000,
                 pcr0: session.pcr0(),
                 attestation: session.document_hash(),
             };
             let claims = CheckClaims::of(record.header(), &bytes, request, stated);
-            Issuer::new(session.key()).and_then(|issuer| issuer.issue(&claims)).map_err(internal)
+            let issued = Issuer::new(session.key()).and_then(|issuer| issuer.issue(&claims));
+            let statement = issued.map_err(internal)?;
+            Ok(Opened { statement, public_key: record.header().public_key.to_vec() })
         };
         blocking(move || with_clean_stack(open)).await?
     }

@@ -64,6 +64,16 @@ impl Event {
         }
     }
 
+    /// What a client expected a key to be and what it is, where that is why it was refused. Whoever
+    /// reads the log sees that somebody was shown another address, or had another key in mind.
+    pub(crate) fn unexpected(self, refusal: &Refusal) -> Self {
+        if refusal.code == RefusalCode::RecordExpected {
+            self.detail(&serde_json::json!({ "message": refusal.message }))
+        } else {
+            self
+        }
+    }
+
     /// By whom.
     pub(crate) fn by(mut self, client: Option<&str>, request: Option<[u8; 32]>) -> Self {
         self.entry.client = client.and_then(|client| client.parse::<ClientName>().ok());

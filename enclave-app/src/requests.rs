@@ -30,6 +30,8 @@ use crate::{
 /// How much of an answer may be taken when one more transaction is signed: the refusals of the
 /// rest have room after it.
 const MAX_ANSWER: usize = 640 * 1024;
+/// What a public key takes of it, at most.
+const PUBLIC_KEY: usize = 40;
 /// With how many keys a request is signed where it arrived.
 const AT_ONCE: usize = 4;
 
@@ -91,7 +93,9 @@ impl Service {
             Route::CreateAddress | Route::CreateAddresses => api::new_keys(caller.route, &request.body)
                 .map(|keys| Some(Allowed::Create(keys.into())))
                 .map_err(malformed_body),
-            Route::CheckKey(key) => Ok(Some(Allowed::Check(key))),
+            Route::CheckKey(key) => api::expected_of_check(&request.body)
+                .map(|expected| Some(Allowed::Check(key, expected)))
+                .map_err(malformed_body),
             Route::Sign
             | Route::SignBatch
             | Route::Explain
@@ -258,7 +262,9 @@ impl Service {
             let lines = trail.0.last().map_or(0, |line| line.line.len());
             bytes = bytes.saturating_add(lines);
             if let Ok(signed) = &signed {
-                bytes = bytes.saturating_add(signed.transaction.len()).saturating_add(256);
+                let keys = signed.public_keys.len().saturating_mul(PUBLIC_KEY);
+                bytes =
+                    bytes.saturating_add(signed.transaction.len()).saturating_add(256).saturating_add(keys);
             }
             signed
         });

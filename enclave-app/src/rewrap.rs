@@ -8,9 +8,10 @@ use std::{
     sync::Arc,
 };
 
+use data_encoding::HEXLOWER;
 use protocol::{
     Answer, KeyId, Purpose, RecordHeader, Refusal, RefusalCode, Rewrapped, Rewrapping,
-    api::{self, Route},
+    api::{self, ExpectedKey, RewrapRequest, Route},
     log::OperationName,
     request::SignedRequest,
 };
@@ -29,6 +30,9 @@ use crate::{
     vault::{self, Sealed},
 };
 
+/// How many public keys the one entry for all that are current names; the ids of all are in it.
+const LOGGED_PUBLIC_KEYS: usize = 32;
+
 /// What to seal with next, for each purpose.
 type NewKeys = BTreeMap<Purpose, Result<VecDeque<Arc<DataKey>>, Refusal>>;
 /// A key that was asked for and what became of it.
@@ -43,15 +47,15 @@ impl Service {
         trail: &mut Trail,
     ) -> Result<Answer, Refusal> {
         let caller = self.admit(&request, trail)?;
-        let keys = match caller.route {
-            Route::RewrapKeys => api::rewrapped_keys(&request.body).map_err(malformed_body),
+        let asked = match caller.route {
+            Route::RewrapKeys => api::rewrap_request(&request.body).map_err(malformed_body),
             _ => {
                 let text = "the operation for this route was expected";
                 Err(Refusal::new(RefusalCode::RequestMalformed, text))
             }
         };
-        let keys = keys
-            .and_then(|keys| self.journal.room(keys.len()).map(|()| keys))
+        let RewrapRequest { keys, expected } = asked
+            .and_then(|asked| self.journal.room(asked.keys.len()).map(|()| asked))
             .map_err(|refusal| self.turn_down(&caller, refusal, trail))?;
         let kms_key = self.config.kms().keys.first().cloned().ok_or_else(|| internal("no KMS key"))?;
         let wanted: HashSet<KeyId> = keys.iter().copied().collect();
@@ -60,7 +64,8 @@ impl Service {
         let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records, Some(&kms_key)).await;
         let new_keys = self.new_keys(&sealed, &kms_key).await;
         let (service, first) = (self.clone(), kms_key.clone());
-        let work = move || with_clean_stack(|| service.rewrap_all(&keys, &sealed, &first, new_keys));
+        let work =
+            move || with_clean_stack(|| service.rewrap_all(&keys, &expected, &sealed, &first, new_keys));
         let outcomes = blocking(work).await?;
         self.log_rewrapped(&caller, &kms_key, &outcomes, trail)?;
         let keys = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
@@ -85,6 +90,7 @@ impl Service {
     fn rewrap_all(
         &self,
         keys: &[KeyId],
+        expected: &[ExpectedKey],
         sealed: &HashMap<KeyId, Result<Sealed, Refusal>>,
         kms_key: &str,
         mut new_keys: NewKeys,
@@ -96,7 +102,9 @@ impl Service {
             });
             let outcome = sealed.and_then(|sealed| {
                 if sealed.header().kms_key == kms_key {
-                    return sealed.open().map(|_| Rewrapping::Current);
+                    sealed.open()?;
+                    api::expect(expected, sealed.header())?;
+                    return Ok(Rewrapping::Current { public_key: sealed.header().public_key.clone() });
                 }
                 let new_keys = new_keys.get_mut(&sealed.header().purpose);
                 let new_key = new_keys
@@ -105,7 +113,7 @@ impl Service {
                     .map_err(|refusal| refusal.clone())?
                     .pop_front()
                     .ok_or_else(|| internal("a record without a data key"))?;
-                self.reseal(&sealed, &new_key)
+                self.reseal(&sealed, expected, &new_key)
             });
             (*key_id, outcome)
         });
@@ -113,8 +121,14 @@ impl Service {
     }
 
     /// The same key and the same names under another data key.
-    fn reseal(&self, sealed: &Sealed, new_key: &DataKey) -> Result<Rewrapping, Refusal> {
+    fn reseal(
+        &self,
+        sealed: &Sealed,
+        expected: &[ExpectedKey],
+        new_key: &DataKey,
+    ) -> Result<Rewrapping, Refusal> {
         let (key, _) = sealed.open()?;
+        api::expect(expected, sealed.header())?;
         let mut nonce = [0; 12];
         self.entropy.public(&mut nonce)?;
         let header = RecordHeader {
@@ -126,7 +140,8 @@ impl Service {
         let record = sealing::seal(header, sealed.certificate().to_owned(), &key, &new_key.secret)?;
         // From the moment it is stored it is read in place of the one before, and nothing changes it.
         sealing::open(&record, &new_key.secret)?;
-        Ok(Rewrapping::Record(ByteBuf::from(record.encode()?)))
+        let public_key = sealed.header().public_key.clone();
+        Ok(Rewrapping::Record { record: ByteBuf::from(record.encode()?), public_key })
     }
 
     /// An entry for each record that was made, with its hash; one for all that are current; and one
@@ -147,17 +162,21 @@ impl Service {
             self.journal.write(event.keys(&keys), trail);
             return Err(refusal);
         }
-        let done = |state| {
-            let detail = json!({ "kms_key": kms_key, "state": state });
+        let done = |state, public_keys: &[String]| {
+            let detail = json!({ "kms_key": kms_key, "state": state, "public_keys": public_keys });
             by(Event::done(OperationName::KEY_REWRAP)).detail(&detail)
         };
-        let mut current = Vec::new();
+        let (mut current, mut current_keys) = (Vec::new(), Vec::new());
         let mut refused: BTreeMap<&str, (&Refusal, Vec<KeyId>)> = BTreeMap::new();
         for (key_id, outcome) in outcomes {
             match outcome {
-                Ok(Rewrapping::Current) => current.push(*key_id),
-                Ok(Rewrapping::Record(record)) => {
-                    self.journal.write(done("rewrapped").keys(&[*key_id]).result(record), trail);
+                Ok(Rewrapping::Current { public_key }) => {
+                    current.push(*key_id);
+                    current_keys.push(HEXLOWER.encode(public_key));
+                }
+                Ok(Rewrapping::Record { record, public_key }) => {
+                    let event = done("rewrapped", &[HEXLOWER.encode(public_key)]);
+                    self.journal.write(event.keys(&[*key_id]).result(record), trail);
                 }
                 Err(refusal) => {
                     refused.entry(refusal.tag()).or_insert((refusal, Vec::new())).1.push(*key_id);
@@ -165,10 +184,12 @@ impl Service {
             }
         }
         if !current.is_empty() {
-            self.journal.write(done("current").keys(&current), trail);
+            // Of a hundred keys there is no room for all.
+            current_keys.truncate(LOGGED_PUBLIC_KEYS);
+            self.journal.write(done("current", &current_keys).keys(&current), trail);
         }
         for (refusal, key_ids) in refused.values() {
-            let event = by(Event::refused(OperationName::KEY_REWRAP, refusal));
+            let event = by(Event::refused(OperationName::KEY_REWRAP, refusal)).unexpected(refusal);
             self.journal.write(event.keys(key_ids), trail);
         }
         Ok(())

@@ -48,6 +48,8 @@ pub(crate) struct Task {
 #[derive(Default)]
 struct Findings {
     rules: Option<String>,
+    /// Of the request's keys, once their records opened.
+    public_keys: Vec<Vec<u8>>,
     summary: Option<Summary>,
     checks: Vec<Check>,
     near_limit: Vec<String>,
@@ -83,7 +85,7 @@ impl Signing {
         };
         let event = match &result {
             Ok(signed) => Event::done(OperationName::TRANSACTION_SIGN).result(&signed.transaction),
-            Err(refusal) => Event::refused(OperationName::TRANSACTION_SIGN, refusal),
+            Err(refusal) => Event::refused(OperationName::TRANSACTION_SIGN, refusal).unexpected(refusal),
         };
         let event = event.by(Some(&caller.client), Some(caller.request)).keys(&key_ids);
         let event = event.policy(standing.reference());
@@ -113,7 +115,7 @@ impl Signing {
         };
         let event = match &result {
             Ok(_) => Event::done(OperationName::TRANSACTION_EXPLAIN),
-            Err(refusal) => Event::refused(OperationName::TRANSACTION_EXPLAIN, refusal),
+            Err(refusal) => Event::refused(OperationName::TRANSACTION_EXPLAIN, refusal).unexpected(refusal),
         };
         let event = event.by(Some(&caller.client), Some(caller.request)).keys(&key_ids);
         self.journal.write(event.policy(standing.reference()), trail);
@@ -161,6 +163,8 @@ impl Signing {
         let opened: Vec<(PrivateKey, PublicKey)> =
             task.keys.iter().map(Sealed::open).collect::<Result<_, _>>()?;
         let (keys, public_keys): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        task.keys.iter().try_for_each(|key| api::expect(&request.expected, key.header()))?;
+        findings.public_keys = public_keys.iter().map(PublicKey::to_bytes).collect();
         let sweep = transaction.sweep(&public_keys, self.config.bitcoin()).map_err(refused_transaction)?;
         findings.summary = Some(sweep.summary());
         findings.spends = Some(sweep.spends());
@@ -208,6 +212,7 @@ impl Cleared {
             id: signed.id,
             kind: summary.map(|summary| summary.kind.to_owned()).unwrap_or_default(),
             network: summary.map(|summary| summary.network.clone()).unwrap_or_default(),
+            public_keys: findings.public_keys.iter().cloned().map(ByteBuf::from).collect(),
         })
     }
 }
@@ -221,6 +226,7 @@ impl Findings {
         let mut detail = json!({
             "kind": summary.kind, "network": summary.network, "fee": summary.fee, "rules": self.rules,
             "transfers": shown, "more_transfers": transfers.len().saturating_sub(shown.len()),
+            "public_keys": self.public_keys().collect::<Vec<_>>(),
         });
         if let Some(fields) = detail.as_object_mut() {
             fields.insert("spends".into(), json!(self.spends));
@@ -243,6 +249,10 @@ impl Findings {
             }
         }
         Some(detail)
+    }
+
+    fn public_keys(&self) -> impl Iterator<Item = String> {
+        self.public_keys.iter().map(|key| data_encoding::HEXLOWER.encode(key))
     }
 
     fn explanation(
@@ -277,6 +287,7 @@ impl Findings {
             "allowed": result.is_ok(), "denial": denial, "policy": policy, "rules": self.rules,
             "summary": self.summary, "spends": self.spends, "checks": self.checks,
             "near_limit": self.near_limit, "signing": inputs,
+            "public_keys": self.public_keys().collect::<Vec<_>>(),
             "void": self.void.map(|order| order.to_string()),
         })
     }

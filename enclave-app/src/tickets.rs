@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::{KeyId, NewKey, Refusal, RefusalCode};
+use protocol::{KeyId, NewKey, Refusal, RefusalCode, api::Expected};
 
 use crate::gate::Caller;
 
@@ -29,8 +29,8 @@ pub(crate) const NOTHING_LEFT: u64 = 0;
 pub(crate) enum Allowed {
     /// To make these keys, each once.
     Create(Arc<[NewKey]>),
-    /// To open this key's record.
-    Check(KeyId),
+    /// To open this key's record, which the client may expect to be that of a certain key.
+    Check(KeyId, Option<Expected>),
 }
 
 struct Ticket {
@@ -96,7 +96,7 @@ impl Tickets {
         let mut state = self.lock();
         let done = state.tickets.get(&ticket).is_some_and(|ticket| match &ticket.allowed {
             Allowed::Create(keys) => ticket.used.len() == keys.len(),
-            Allowed::Check(_) => true,
+            Allowed::Check(..) => true,
         });
         if done {
             state.remove(ticket);
@@ -131,12 +131,12 @@ impl Tickets {
         }
     }
 
-    /// Whose ticket it is, if it allows to open this key's record.
-    pub(crate) fn checks(&self, ticket: u64) -> Result<(Caller, KeyId), Refusal> {
+    /// Whose ticket it is, if it allows to open a key's record: which key's, and what it is to be.
+    pub(crate) fn checks(&self, ticket: u64) -> Result<(Caller, KeyId, Option<Expected>), Refusal> {
         let state = self.lock();
         let found = state.tickets.get(&ticket).filter(|found| Instant::now() < found.until);
         match found.map(|found| (&found.holder, &found.allowed)) {
-            Some((holder, Allowed::Check(key))) => Ok((holder.clone(), *key)),
+            Some((holder, Allowed::Check(key, expected))) => Ok((holder.clone(), *key, expected.clone())),
             _ => Err(refusal()),
         }
     }
@@ -200,7 +200,7 @@ impl Allowed {
     fn keys(&self) -> usize {
         match self {
             Self::Create(keys) => keys.len(),
-            Self::Check(_) => 0,
+            Self::Check(..) => 0,
         }
     }
 }
@@ -250,7 +250,7 @@ mod tests {
     fn a_ticket_is_good_for_what_it_was_issued_for_alone() {
         let tickets = Tickets::default();
         let key = KeyId::derive(&"laptop".parse().unwrap(), &keys(1)[0].path());
-        let check = tickets.issue(holder(), Allowed::Check(key)).unwrap();
+        let check = tickets.issue(holder(), Allowed::Check(key, None)).unwrap();
         assert!(tickets.take(check, &[0]).is_err());
         assert!(tickets.checks(check).is_ok());
         for other in [NOTHING_LEFT, check + 1] {

@@ -66,10 +66,17 @@ pub struct Rewrapped {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rewrapping {
     /// The record opened, and is under the first KMS key.
-    Current,
-    /// The record opened, and was under another key: the encoded [`crate::Record`] of the same key
-    /// under the first.
-    Record(ByteBuf),
+    Current {
+        /// The key's public key.
+        public_key: ByteBuf,
+    },
+    /// The record opened, and was under another key.
+    Record {
+        /// The encoded [`crate::Record`] of the same key under the first.
+        record: ByteBuf,
+        /// The key's public key.
+        public_key: ByteBuf,
+    },
 }
 
 /// Whose request it is.
@@ -116,6 +123,8 @@ pub struct SignedTransaction {
     pub kind: String,
     /// Which network it is for.
     pub network: String,
+    /// The public keys of the request's keys, in their order.
+    pub public_keys: Vec<ByteBuf>,
     /// As the network takes it.
     pub transaction: ByteBuf,
 }

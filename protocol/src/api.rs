@@ -2,11 +2,18 @@
 //! takes, and the bodies, as the enclave reads them. The parent reads the same to know what to
 //! fetch; what counts is what the enclave reads from the signed bytes.
 
+mod expected;
+mod object;
+
 use std::str;
 
 use chains::Chain;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
+
+pub use expected::{Expected, ExpectedKey, expect, expected_of_check};
+
+use object::Object;
 
 use crate::{
     Index, KeyId, Label, NewKey, Purpose, UserRef, base64, frame::MAX_FRAME, policy::Role, record::LONGEST,
@@ -177,6 +184,9 @@ pub struct SignatureRequest {
     /// [`decode_previous`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previous_transactions: Vec<String>,
+    /// What the keys are expected to be; of a key that nothing is said of, anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<ExpectedKey>,
 }
 
 /// Many transactions at once.
@@ -193,6 +203,9 @@ pub struct SignaturesRequest {
 pub struct RewrapRequest {
     /// 1 to [`MAX_REWRAPPED`], each once.
     pub keys: Vec<KeyId>,
+    /// What the keys are expected to be; of a key that nothing is said of, anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<ExpectedKey>,
 }
 
 /// The order that retires a key, in its DSSE envelope.
@@ -276,6 +289,7 @@ pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, Bo
     for request in &requests {
         let most = if request.chain == Chain::Bitcoin { MAX_SIGNING_KEYS } else { 1 };
         distinct_keys(&request.keys, most)?;
+        expected::distinct(&request.expected, &request.keys)?;
         let most = if request.chain == Chain::Bitcoin { MAX_PREVIOUS } else { 0 };
         let found = request.previous_transactions.len();
         if found > most {
@@ -291,9 +305,18 @@ pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, Bo
 /// # Errors
 /// [`BodyError`]
 pub fn rewrapped_keys(body: &[u8]) -> Result<Vec<KeyId>, BodyError> {
-    let keys = parse::<RewrapRequest>(body)?.keys;
-    distinct_keys(&keys, MAX_REWRAPPED)?;
-    Ok(keys)
+    rewrap_request(body).map(|request| request.keys)
+}
+
+/// A body of `POST /v1/keys/rewrap`.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn rewrap_request(body: &[u8]) -> Result<RewrapRequest, BodyError> {
+    let request = parse::<RewrapRequest>(body)?;
+    distinct_keys(&request.keys, MAX_REWRAPPED)?;
+    expected::distinct(&request.expected, &request.keys)?;
+    Ok(request)
 }
 
 /// The order's envelope in a body of `POST /v1/keys/{id}/replace`.
@@ -338,7 +361,7 @@ fn count(what: &str, found: usize, most: usize) -> Result<(), BodyError> {
 fn parse<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, BodyError> {
     let text = str::from_utf8(body).map_err(|_| BodyError("UTF-8 was expected".into()))?;
     // The texts of our own types say what was expected; serde's would repeat the value.
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map(|Object(body)| body).map_err(|error| {
         BodyError(format!(
             "JSON of the documented form was expected, line {} column {}",
             error.line(),

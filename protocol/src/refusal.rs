@@ -56,6 +56,9 @@ pub enum RefusalCode {
     /// A record whose data key is wrapped under a KMS key that is not this deployment's.
     #[serde(rename = "record.kms_key")]
     RecordKmsKey,
+    /// A record of another public key or address than the client expected.
+    #[serde(rename = "record.expected")]
+    RecordExpected,
     /// A record that does not open: it was changed.
     #[serde(rename = "record.tampered")]
     RecordTampered,
@@ -112,6 +115,7 @@ impl RefusalCode {
             Self::RecordVersion => "record.version",
             Self::RecordIdentity => "record.identity",
             Self::RecordKmsKey => "record.kms_key",
+            Self::RecordExpected => "record.expected",
             Self::RecordTampered => "record.tampered",
             Self::Nsm => "enclave.nsm",
             Self::Internal => "enclave.internal",

@@ -76,6 +76,7 @@ fn a_psbt_of_the_largest_size_fits_with_a_hundred_keys() {
         keys: (0..MAX_SIGNING_KEYS as u64).map(key).collect(),
         transaction: BASE64.encode(&vec![0xff; bytes]),
         previous_transactions: Vec::new(),
+        expected: Vec::new(),
     };
     let batch = |bytes| serde_json::to_vec(&SignaturesRequest { signatures: vec![request(bytes)] }).unwrap();
     assert!(batch(MAX_PSBT).len() <= MAX_SIGNING_BODY);

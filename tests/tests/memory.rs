@@ -248,7 +248,7 @@ async fn no_private_key_stays_in_memory_that_was_sealed_anew() {
     let ids: Vec<_> = records.iter().map(|record| Record::parse(record).unwrap().header().key_id).collect();
     let rewrapped = wire.rewrap("laptop", &ids, &records).await.unwrap();
     let new = rewrapped.keys.into_iter().map(|key| match key {
-        Ok(Rewrapping::Record(record)) => record.into_vec(),
+        Ok(Rewrapping::Record { record, .. }) => record.into_vec(),
         other => panic!("{other:?}"),
     });
     let new: Vec<Vec<u8>> = new.collect();
@@ -256,6 +256,6 @@ async fn no_private_key_stays_in_memory_that_was_sealed_anew() {
     assert!(!found(&memory, 0..1).is_empty(), "the session key is in use, and the scan finds it");
     assert_eq!(found(&memory, 1..KEYS as u64 + 1), [], "a private key after sealing it anew");
     let verified = wire.rewrap("laptop", &ids, &new).await.unwrap();
-    assert!(verified.keys.iter().all(|key| *key == Ok(Rewrapping::Current)));
+    assert!(verified.keys.iter().all(|key| matches!(key, Ok(Rewrapping::Current { .. }))));
     assert_eq!(found(&enclave.memory(), 1..KEYS as u64 + 1), [], "a private key after opening it");
 }

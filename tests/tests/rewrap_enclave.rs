@@ -52,9 +52,15 @@ fn records(keys: &[DepositKey]) -> Vec<Vec<u8>> {
     keys.iter().map(|key| key.record.clone()).collect()
 }
 
+/// That the key's record is under the first KMS key.
+fn current(key: &DepositKey) -> Result<Rewrapping, Refusal> {
+    let public_key = Record::parse(&key.record).unwrap().header().public_key.clone();
+    Ok(Rewrapping::Current { public_key })
+}
+
 fn record(outcome: &Result<Rewrapping, Refusal>) -> Vec<u8> {
     match outcome {
-        Ok(Rewrapping::Record(record)) => record.to_vec(),
+        Ok(Rewrapping::Record { record, .. }) => record.to_vec(),
         other => panic!("{other:?}"),
     }
 }
@@ -85,7 +91,9 @@ async fn the_same_keys_are_sealed_under_the_first_kms_key_and_sign_the_same() {
         assert_eq!(entry.event.client.unwrap().as_str(), "keeper");
         assert_eq!(entry.event.keys.as_slice(), [key.id]);
         assert_eq!(entry.event.result, Some(protocol::log::ContentHash::of(&record(outcome))));
-        assert_eq!(detail, json!({"kms_key": kms_key, "state": "rewrapped"}));
+        let public_key = data_encoding::HEXLOWER.encode(&old.header().public_key);
+        let expected = json!({"kms_key": kms_key, "state": "rewrapped", "public_keys": [public_key]});
+        assert_eq!(detail, expected);
         let again = DepositKey { record: record(outcome), ..key.clone() };
         let (by_old, by_new) = (
             scene.sign(key, &sweep(key, 5_000)).await.unwrap(),
@@ -95,7 +103,7 @@ async fn the_same_keys_are_sealed_under_the_first_kms_key_and_sign_the_same() {
     }
     // What is under the first key is opened, and left.
     let new: Vec<Vec<u8>> = rewrapped.keys.iter().map(record).collect();
-    assert_eq!(rewrap(&mut scene, &ids(&made), &new).await, vec![Ok(Rewrapping::Current); made.len()]);
+    assert_eq!(rewrap(&mut scene, &ids(&made), &new).await, made.iter().map(current).collect::<Vec<_>>());
     let entry = scene.entries().pop().unwrap();
     assert_eq!(
         (entry.event.keys.as_slice(), entry.event.outcome.decision()),
@@ -140,7 +148,7 @@ async fn what_is_current_opens_with_a_data_key_that_kms_gives_now() {
     let refused = one(&mut scene, made[0].id, &new).await.unwrap_err();
     assert_eq!(refused.code, RefusalCode::KmsDenied);
     scene.deployment.kms.set_enabled(&kms_key, true).unwrap();
-    assert_eq!(one(&mut scene, made[0].id, &new).await, Ok(Rewrapping::Current));
+    assert_eq!(one(&mut scene, made[0].id, &new).await, current(&made[0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +160,7 @@ async fn the_same_key_twice_gives_two_records_that_both_open() {
     );
     assert_ne!(first, second);
     for new in [first, second] {
-        assert_eq!(one(&mut scene, made[0].id, &new).await, Ok(Rewrapping::Current));
+        assert_eq!(one(&mut scene, made[0].id, &new).await, current(&made[0]));
     }
 }
 
@@ -288,6 +296,6 @@ async fn with_one_kms_key_everything_is_current_and_no_data_key_is_made() {
     let mut scene = Scene::new().await;
     let made = scene.key("alice", Chain::Evm).await;
     let before = scene.deployment.calls("GenerateDataKey");
-    assert_eq!(one(&mut scene, made.id, &made.record).await, Ok(Rewrapping::Current));
+    assert_eq!(one(&mut scene, made.id, &made.record).await, current(&made));
     assert_eq!(scene.deployment.calls("GenerateDataKey"), before);
 }

@@ -213,6 +213,7 @@ async fn nothing_that_is_a_digest_or_a_message_is_signed_on_any_chain() {
             "denial",
             "near_limit",
             "policy",
+            "public_keys",
             "rules",
             "signing",
             "spends",

@@ -526,8 +526,10 @@ STATE = {
 }
 STATE_OF_NOTHING = {"policy": None, "active": False, "crediting": [], "orders": []}
 ORDER = {"order": ORDER_IDS[0], "new": True, "envelope": b"envelope", "replacement": None}
-TRANSACTION = {"transaction": b"\x02\xc0", "id": "0x" + "ab" * 32, "kind": "evm.native", "network": "evm:1"}
-UNSENT = {"transaction": b"\x01", "id": "", "kind": "solana.sol", "network": "solana"}
+TRANSACTION = {"transaction": b"\x02\xc0", "id": "0x" + "ab" * 32, "kind": "evm.native", "network": "evm:1",
+               "public_keys": [bytes([2]) * 33]}
+UNSENT = {"transaction": b"\x01", "id": "", "kind": "solana.sol", "network": "solana",
+          "public_keys": [bytes([7]) * 32]}
 
 
 def refusal(code, message="no", tag=None, order=None):
@@ -610,7 +612,11 @@ RESPONSES = [
             "Ok": {
                 "rewrapped": {
                     "kms_key": ARN,
-                    "keys": [{"Ok": "current"}, {"Ok": {"record": STORED}}, {"Err": refusal("record.tampered")}],
+                    "keys": [
+                        {"Ok": {"current": {"public_key": bytes([7]) * 32}}},
+                        {"Ok": {"record": {"record": STORED, "public_key": bytes([2]) * 33}}},
+                        {"Err": refusal("record.tampered")},
+                    ],
                 }
             }
         },
@@ -732,6 +738,7 @@ REFUSAL_CODES = [
     "record.version",
     "record.identity",
     "record.kms_key",
+    "record.expected",
     "record.tampered",
     "auth",
     "auth.role",

@@ -166,6 +166,7 @@ mod tests {
                 id,
                 kind: String::new(),
                 network: String::new(),
+                public_keys: Vec::new(),
             };
             let sender = address(&text("key"), &text("sender"));
             let genuine = signed(&text("signed"), text("id"));

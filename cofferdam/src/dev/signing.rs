@@ -1,7 +1,11 @@
 //! The demo's sweeps: what is signed, what is not, and how one order ends it.
 
 use chains::Chain;
-use protocol::{OrderId, api::SignatureRequest, order::Restriction};
+use protocol::{
+    OrderId,
+    api::{Expected, ExpectedKey, SignatureRequest},
+    order::Restriction,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -123,6 +127,10 @@ fn request(address: &Address, unsigned: &[u8]) -> SignatureRequest {
         keys: vec![address.key_id],
         transaction,
         previous_transactions: Vec::new(),
+        expected: vec![ExpectedKey {
+            key_id: address.key_id,
+            expected: Expected::Address(address.address.clone()),
+        }],
     }
 }
 

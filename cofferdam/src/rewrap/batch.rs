@@ -88,7 +88,7 @@ fn unverified() -> Problem {
 }
 
 async fn ask(client: &Client, keys: &[KeyId], kms_key: &str) -> Result<Vec<Said>, Error> {
-    let request = RewrapRequest { keys: keys.to_vec() };
+    let request = RewrapRequest { keys: keys.to_vec(), expected: Vec::new() };
     read(client.post(&["keys", "rewrap"], &request).await?, keys, kms_key)
 }
 

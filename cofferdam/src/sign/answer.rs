@@ -22,6 +22,9 @@ pub(crate) struct Signed {
     pub(crate) kind: String,
     /// Which network it is for.
     pub(crate) network: String,
+    /// Of its keys, in their order. Hexadecimal.
+    #[serde(default)]
+    pub(crate) public_keys: Vec<String>,
 }
 
 /// One of a batch.

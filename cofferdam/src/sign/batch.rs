@@ -85,7 +85,8 @@ fn read(file: &Path) -> Result<Vec<SignatureRequest>, Error> {
 
 /// The transaction in the text that the API takes. A file names no other files.
 fn canonical(request: &SignatureRequest) -> Result<SignatureRequest, Error> {
-    Ok(Unsigned::of(request)?.request(&request.keys))
+    let expected = request.expected.clone();
+    Ok(SignatureRequest { expected, ..Unsigned::of(request)?.request(&request.keys) })
 }
 
 /// Requests of at most so many transactions and so many bytes, alone and with the records of their
@@ -125,6 +126,7 @@ mod tests {
             keys: Vec::new(),
             transaction: "0".repeat(length),
             previous_transactions: Vec::new(),
+            expected: Vec::new(),
         }
     }
 

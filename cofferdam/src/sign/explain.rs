@@ -62,7 +62,8 @@ struct Signing {
 /// Exit code 1 when it would be refused.
 pub(crate) async fn run(args: &ExplainArgs, screen: &Screen) -> Result<(), Error> {
     let client = Client::new(&args.parent)?;
-    let request = request(args.chain, &args.keys, &args.transaction, args.previous.as_deref())?;
+    let request =
+        request(args.chain, &args.keys, &args.expected, &args.transaction, args.previous.as_deref())?;
     let raw: Value = client.post(&["signatures", "explain"], &request).await?;
     let explanation = Explanation::deserialize(&raw).map_err(|error| {
         Error::Parent(format!("the parent: an explanation of the API was expected: {error}"))

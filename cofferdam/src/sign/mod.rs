@@ -11,7 +11,7 @@ use chains::Chain;
 use clap::Args;
 use protocol::{
     KeyId,
-    api::{MAX_SIGNING_BODY, SignatureRequest},
+    api::{Expected, ExpectedKey, MAX_SIGNING_BODY, SignatureRequest},
 };
 
 use crate::{
@@ -38,6 +38,10 @@ pub(crate) struct SignArgs {
     /// A key that shall sign; on Bitcoin up to 100, one option for each
     #[arg(long = "key-id", value_name = "KEY_ID", required_unless_present = "batch")]
     keys: Vec<KeyId>,
+    /// What a key is expected to be, as KEY_ID=ADDRESS or KEY_ID=PUBLIC_KEY (hexadecimal), one option for
+    /// each key; where its record is another key's, nothing is signed
+    #[arg(long = "expect", value_name = "KEY_ID=ADDRESS", value_parser = expected_key)]
+    expected: Vec<ExpectedKey>,
     /// The unsigned transaction, as `transaction inspect` takes it: text, @FILE, or -
     #[arg(value_name = "TRANSACTION", required_unless_present = "batch")]
     transaction: Option<String>,
@@ -48,7 +52,7 @@ pub(crate) struct SignArgs {
     /// A JSON Lines file of {"chain", "keys", "transaction"} and, on Bitcoin, {"previous_transactions"};
     /// standard input is -. One request's signature is for up to 256 of them. Those that are refused do
     /// not stop the others
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["chain", "keys", "transaction", "previous"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["chain", "keys", "transaction", "previous", "expected"])]
     batch: Option<PathBuf>,
 }
 
@@ -63,6 +67,10 @@ pub(crate) struct ExplainArgs {
     /// A key that would sign; on Bitcoin up to 100, one option for each
     #[arg(long = "key-id", value_name = "KEY_ID", required = true)]
     keys: Vec<KeyId>,
+    /// What a key is expected to be, as KEY_ID=ADDRESS or KEY_ID=PUBLIC_KEY (hexadecimal), one option for
+    /// each key; where its record is another key's, nothing would be signed
+    #[arg(long = "expect", value_name = "KEY_ID=ADDRESS", value_parser = expected_key)]
+    expected: Vec<ExpectedKey>,
     /// The unsigned transaction, as `transaction inspect` takes it: text, @FILE, or -
     #[arg(value_name = "TRANSACTION")]
     transaction: String,
@@ -76,12 +84,23 @@ pub(crate) struct ExplainArgs {
 fn request(
     chain: Chain,
     keys: &[KeyId],
+    expected: &[ExpectedKey],
     argument: &str,
     previous: Option<&Path>,
 ) -> Result<SignatureRequest, Error> {
     let request = Unsigned::read(chain, argument, previous)?.request(keys);
+    let request = SignatureRequest { expected: expected.to_vec(), ..request };
     check_length(&request).map_err(|error| Error::input("TRANSACTION", error))?;
     Ok(request)
+}
+
+/// `KEY_ID=ADDRESS` or `KEY_ID=PUBLIC_KEY`.
+fn expected_key(text: &str) -> Result<ExpectedKey, String> {
+    let (key_id, expected) =
+        text.split_once('=').ok_or("KEY_ID=ADDRESS or KEY_ID=PUBLIC_KEY was expected")?;
+    let key_id = key_id.parse().map_err(|error: protocol::NameError| error.to_string())?;
+    let expected = Expected::read(expected).map_err(|error| error.to_string())?;
+    Ok(ExpectedKey { key_id, expected })
 }
 
 /// Whether the API has room for a request.
@@ -102,7 +121,7 @@ pub(crate) async fn run(args: &SignArgs, screen: &Screen) -> Result<(), Error> {
     match (&args.batch, args.chain, &args.transaction) {
         (Some(file), ..) => batch::run(&client, file, screen).await,
         (None, Some(chain), Some(transaction)) => {
-            let request = request(chain, &args.keys, transaction, args.previous.as_deref())?;
+            let request = request(chain, &args.keys, &args.expected, transaction, args.previous.as_deref())?;
             let signed: Signed = client.post(&["signatures"], &request).await?;
             screen.show(&signed)
         }

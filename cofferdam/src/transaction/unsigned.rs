@@ -74,6 +74,7 @@ impl Unsigned {
             keys: keys.to_vec(),
             transaction: input::text(self.chain, &self.bytes),
             previous_transactions: self.previous.iter().map(|bytes| HEXLOWER.encode(bytes)).collect(),
+            expected: Vec::new(),
         }
     }
 }

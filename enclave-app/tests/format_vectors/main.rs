@@ -261,6 +261,7 @@ fn the_refusal_codes_are_these_and_no_others() {
         | RefusalCode::RecordVersion
         | RefusalCode::RecordIdentity
         | RefusalCode::RecordKmsKey
+        | RefusalCode::RecordExpected
         | RefusalCode::RecordTampered
         | RefusalCode::Unauthenticated
         | RefusalCode::Forbidden
@@ -270,7 +271,7 @@ fn the_refusal_codes_are_these_and_no_others() {
         | RefusalCode::Frozen
         | RefusalCode::OrderRefused
         | RefusalCode::TransactionRefused
-        | RefusalCode::LogUnavailable => 24,
+        | RefusalCode::LogUnavailable => 25,
     };
     let codes: BTreeSet<&str> = list(&vectors["refusal_codes"]).iter().map(text).collect();
     assert_eq!(codes.len(), known(RefusalCode::Internal));

@@ -212,22 +212,28 @@ fn accepted(new: bool, replacement: Option<Replacement>) -> OrderAccepted {
 }
 
 fn signatures() -> Vec<Result<SignedTransaction, Refusal>> {
-    let signed = |transaction: &[u8], id: &str, kind: &str, network: &str| SignedTransaction {
+    let signed = |transaction: &[u8], id: &str, kind: &str, network: &str, key: &[u8]| SignedTransaction {
         transaction: ByteBuf::from(transaction),
         id: id.into(),
         kind: kind.into(),
         network: network.into(),
+        public_keys: vec![ByteBuf::from(key)],
     };
     vec![
-        Ok(signed(&[2, 0xc0], &format!("0x{}", "ab".repeat(32)), "evm.native", "evm:1")),
+        Ok(signed(&[2, 0xc0], &format!("0x{}", "ab".repeat(32)), "evm.native", "evm:1", &[2; 33])),
         Err(Refusal::new(RefusalCode::Denied, "no").tagged("policy.evm.destination")),
-        Ok(signed(&[1], "", "solana.sol", "solana")),
+        Ok(signed(&[1], "", "solana.sol", "solana", &[7; 32])),
     ]
 }
 
 fn rewrapped() -> Rewrapped {
     let tampered = Refusal::new(RefusalCode::RecordTampered, "no");
-    let keys = vec![Ok(Rewrapping::Current), Ok(Rewrapping::Record(stored())), Err(tampered)];
+    let (current, public_key) = (ByteBuf::from([7; 32]), ByteBuf::from([2; 33]));
+    let keys = vec![
+        Ok(Rewrapping::Current { public_key: current }),
+        Ok(Rewrapping::Record { record: stored(), public_key }),
+        Err(tampered),
+    ];
     Rewrapped { keys, kms_key: KMS_KEY.into() }
 }
 

@@ -120,6 +120,9 @@ impl From<Refusal> for Problem {
             | C::RecordIdentity
             | C::RecordKmsKey
             | C::RecordTampered => (StatusCode::UNPROCESSABLE_ENTITY, "The stored record does not open"),
+            C::RecordExpected => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "The stored record is of another key than was expected")
+            }
             C::Unauthenticated if tag == BUSY => {
                 (StatusCode::TOO_MANY_REQUESTS, "The client asks too much at once")
             }

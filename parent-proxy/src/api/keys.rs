@@ -8,8 +8,8 @@ use axum::{
     http::StatusCode,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use protocol::{KeyId, UserRef};
-use serde::Serialize;
+use protocol::{KeyId, UserRef, api::expected_of_check};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -129,11 +129,26 @@ pub(super) async fn read(
     Ok(Json(found.to_address()))
 }
 
+/// What the key is expected to be: at most one of the two.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
+pub(super) struct CheckRequest {
+    /// As the address's certificate spells it; on Bitcoin either of the two.
+    #[serde(default)]
+    #[schema(nullable = false, max_length = 128, example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
+    address: Option<String>,
+    /// 32 or 33 bytes in lower-case hexadecimal.
+    #[serde(default)]
+    #[schema(nullable = false, pattern = "^([0-9a-f]{64}|[0-9a-f]{66})$")]
+    public_key: Option<String>,
+}
+
 /// Has the enclave open the stored record, as signing would. Role `keys.read`.
 #[utoipa::path(
     post, path = "/v1/keys/{key_id}/check", operation_id = "checkKey", tag = "keys",
     security(("messageSignature" = [])),
     params(("key_id" = String, Path, description = "`key_` and 52 characters.", min_length = 56, max_length = 56, pattern = "^key_[a-z2-7]{51}[aq]$", example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")),
+    request_body(content = Option<CheckRequest>, content_type = "application/json", description = "May be left out."),
     responses(
         (status = 200, description = "The record opened, and the private key is that of the address.", body = Checked),
         InputProblems, AuthProblems, KeyProblems, UnreadableProblems, EnclaveProblems, ServiceProblems,
@@ -146,6 +161,7 @@ pub(super) async fn check(
 ) -> Result<Json<Checked>, Problem> {
     let key_id = parse(key_id)?;
     let request = signed::read(request, Content::Any, NO_BODY).await?;
+    expected_of_check(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
     let ticket = signed::authorize(&app, request).await?.ticket;
     // As it is stored: what is wrong with it is for the enclave to say.
     let found = app.records.find(&key_id).await?.ok_or_else(Problem::no_key)?;

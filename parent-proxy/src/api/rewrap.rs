@@ -9,6 +9,7 @@ use axum::{
     http::StatusCode,
 };
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{KeyId, Refusal, Rewrapping, api, frame::MAX_FRAME};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use super::{
     App, Problem,
     openapi::{AuthProblems, BodyProblems, EnclaveProblems, ServiceProblems},
     problem::PartBody,
+    signatures::ExpectedKey,
     signed::{self, Content, NO_BODY},
 };
 use crate::{address::AddressError, enclave::EnclaveError, records::Found};
@@ -34,6 +36,10 @@ pub(super) struct RewrapRequest {
     /// Each once.
     #[schema(min_items = 1, max_items = 100, example = json!(["key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"]))]
     keys: Vec<String>,
+    /// Of some of the keys, what they are expected to be: a key whose record is another one's is refused.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    expected: Vec<ExpectedKey>,
 }
 
 /// What became of the keys.
@@ -63,6 +69,9 @@ pub(super) struct Rewrapped {
     /// `rewrapped`: a record is stored that nobody opened yet. `current`: the stored record opened,
     /// with a data key that KMS gave for this request.
     state: RewrapState,
+    /// The public key of the private key in it. Hexadecimal.
+    #[schema(example = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")]
+    public_key: String,
     /// Where the record is stored.
     #[schema(
         example = "rewrapped/v1/a8b1f6f14ce5c4fa9ab9ad5d5e3f9c2e/06/key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"
@@ -140,18 +149,22 @@ async fn finish(
     found: Option<&Found>,
     outcome: Result<Rewrapping, Refusal>,
 ) -> Result<RewrappedKey, Problem> {
-    let done =
-        |state, object| Ok(RewrappedKey::Done(Rewrapped { key_id: key_id.to_string(), state, object }));
+    let done = |state, public_key: &[u8], object| {
+        let (key_id, public_key) = (key_id.to_string(), HEXLOWER.encode(public_key));
+        Ok(RewrappedKey::Done(Rewrapped { key_id, state, public_key, object }))
+    };
     let refused = |problem: Problem| {
         Ok(RewrappedKey::Refused(NotRewrapped { key_id: key_id.to_string(), problem: problem.part() }))
     };
     let Some(found) = found else { return refused(Problem::no_such_key(&key_id)) };
     match outcome {
-        Ok(Rewrapping::Current) => done(RewrapState::Current, found.object.clone()),
-        Ok(Rewrapping::Record(record)) => {
+        Ok(Rewrapping::Current { public_key }) => {
+            done(RewrapState::Current, &public_key, found.object.clone())
+        }
+        Ok(Rewrapping::Record { record, public_key }) => {
             let record = Bytes::from(record.into_vec());
             match app.records.keep(&key_id, kms_key, &found.record, &record).await? {
-                Some(object) => done(RewrapState::Rewrapped, object),
+                Some(object) => done(RewrapState::Rewrapped, &public_key, object),
                 None => {
                     tracing::error!(%key_id, kms_key, "a re-sealed record cannot be stored under its name");
                     refused(Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity))

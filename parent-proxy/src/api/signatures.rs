@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use data_encoding::HEXLOWER;
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{
     KeyId, Refusal, SignedTransaction,
@@ -57,6 +58,28 @@ pub(super) struct TransactionRequest {
     #[serde(default)]
     #[schema(max_items = 100, example = json!([]))]
     previous_transactions: Vec<String>,
+    /// Of some of the keys, what they are expected to be. Where the record of a key is another one's,
+    /// nothing is signed.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    expected: Vec<ExpectedKey>,
+}
+
+/// What a key is expected to be: exactly one of `address` and `public_key`.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
+pub(super) struct ExpectedKey {
+    /// One of the request's keys, each once.
+    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
+    key_id: String,
+    /// As the address's certificate spells it; on Bitcoin either of the two.
+    #[serde(default)]
+    #[schema(nullable = false, max_length = 128, example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
+    address: Option<String>,
+    /// 32 or 33 bytes in lower-case hexadecimal.
+    #[serde(default)]
+    #[schema(nullable = false, pattern = "^([0-9a-f]{64}|[0-9a-f]{66})$")]
+    public_key: Option<String>,
 }
 
 /// Many transactions at once.
@@ -90,6 +113,9 @@ pub(super) struct Signature {
     /// Which network it is for.
     #[schema(example = "1")]
     network: String,
+    /// The public keys of the request's keys, in their order. Hexadecimal.
+    #[schema(example = json!(["0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"]))]
+    public_keys: Vec<String>,
 }
 
 /// Why one transaction of a batch is not signed.
@@ -163,7 +189,7 @@ pub(super) async fn sign_batch(
     request_body(content = TransactionRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json",
-            example = json!({"allowed": false, "denial": {"code": "policy.denied", "tag": "policy.evm.destination", "detail": "a pinned destination was expected", "order_id": null}, "policy": {"version": 7, "sha256": "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"}, "rules": "deposits", "summary": {"kind": "native"}, "checks": [], "near_limit": [], "signing": null})),
+            example = json!({"allowed": false, "denial": {"code": "policy.denied", "tag": "policy.evm.destination", "detail": "a pinned destination was expected", "order_id": null}, "policy": {"version": 7, "sha256": "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"}, "rules": "deposits", "summary": {"kind": "native"}, "checks": [], "near_limit": [], "signing": null, "public_keys": []})),
         BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
@@ -215,6 +241,7 @@ impl Signature {
             id: signed.id,
             kind: signed.kind,
             network: signed.network,
+            public_keys: signed.public_keys.iter().map(|key| HEXLOWER.encode(key)).collect(),
         }
     }
 }

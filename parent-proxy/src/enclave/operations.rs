@@ -123,7 +123,7 @@ impl Enclave {
         count: usize,
     ) -> Result<Rewrapped, EnclaveError> {
         let fits = |key: &Result<Rewrapping, Refusal>| match key {
-            Ok(Rewrapping::Record(record)) => record.len() <= MAX_RECORD,
+            Ok(Rewrapping::Record { record, .. }) => record.len() <= MAX_RECORD,
             _ => true,
         };
         match self.call(Operation::Rewrap { request, records }).await? {

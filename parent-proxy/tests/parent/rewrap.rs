@@ -75,7 +75,9 @@ async fn a_record_is_stored_beside_the_one_before_and_the_next_call_opens_it() {
     let answer = rewrap(&parent, &[&one, &two]).await;
     let done = |key: &str, state: &str| {
         let object = key.parse::<KeyId>().unwrap().rewrapped_path(FIRST);
-        json!({"key_id": key, "state": state, "object": object})
+        let record = Record::parse(&std::fs::read(made(&site, key)).unwrap()).unwrap();
+        let public_key = data_encoding::HEXLOWER.encode(&record.header().public_key);
+        json!({"key_id": key, "state": state, "public_key": public_key, "object": object})
     };
     let expected = json!({"kms_key": FIRST, "keys": [done(&one, "rewrapped"), done(&two, "rewrapped")]});
     assert_eq!(answer, expected);
@@ -184,7 +186,10 @@ async fn an_answer_that_is_not_of_the_key_is_not_stored() {
     double.script(move |operation| match operation {
         Operation::Rewrap { .. } => {
             let record = serde_bytes::ByteBuf::from(rewrapped(&other, FIRST));
-            let keys = vec![Ok(protocol::Rewrapping::Record(record))];
+            let keys = vec![Ok(protocol::Rewrapping::Record {
+                record,
+                public_key: serde_bytes::ByteBuf::from([2; 33]),
+            })];
             Reply::Say(Ok(Answer::Rewrapped(protocol::Rewrapped { keys, kms_key: FIRST.into() })))
         }
         _ => Reply::Usual,

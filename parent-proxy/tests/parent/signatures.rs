@@ -39,8 +39,10 @@ async fn a_transaction_is_signed_with_the_stored_record_of_its_key() {
         let key = key(&parent, chain, 0).await;
         let body = json!({"chain": chain, "keys": [key], "transaction": transaction});
         let signed = parent.post("/v1/signatures", &body).await;
-        let expected =
-            json!({"chain": chain, "transaction": text, "id": "an id", "kind": "native", "network": "1"});
+        let expected = json!({
+            "chain": chain, "transaction": text, "id": "an id", "kind": "native", "network": "1",
+            "public_keys": ["02".repeat(33)],
+        });
         assert_eq!((signed.status.as_u16(), signed.json()), (200, expected));
         let explained = parent.post("/v1/signatures/explain", &body).await;
         assert_eq!(explained.body, br#"{"allowed":true,"rules":"deposits"}"#);
@@ -79,6 +81,7 @@ async fn in_a_batch_each_is_signed_or_refused_by_itself() {
                 id: String::new(),
                 kind: "k".into(),
                 network: "n".into(),
+                public_keys: vec![ByteBuf::from([2; 33])],
             };
             Reply::Say(Ok(Answer::Signatures(vec![
                 Err(frozen),
@@ -94,7 +97,7 @@ async fn in_a_batch_each_is_signed_or_refused_by_itself() {
         {"problem": {"type": "urn:cofferdam:problem:order.frozen", "title": "It is frozen", "status": 423,
             "detail": "not frozen was expected", "code": "order.frozen",
             "order_id": "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"}},
-        {"chain": "evm", "transaction": "0x01", "id": "", "kind": "k", "network": "n"},
+        {"chain": "evm", "transaction": "0x01", "id": "", "kind": "k", "network": "n", "public_keys": ["02".repeat(33)]},
         {"problem": {"type": "urn:cofferdam:problem:policy.evm.destination",
             "title": "The policy does not allow it", "status": 403, "detail": "a pinned one was expected",
             "code": "policy.evm.destination"}},

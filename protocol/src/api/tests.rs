@@ -1,5 +1,5 @@
 use super::*;
-use crate::KeyPath;
+use crate::{KeyPath, RecordHeader};
 
 const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
 
@@ -38,6 +38,7 @@ fn bodies_are_read_strictly_and_their_errors_repeat_nothing() {
         r#"{"user":"secret","chain":"secret"}"#,
         r#"{"user":"secret","chain":"evm"} x"#,
         r#"{"addresses":[]}"#,
+        r#"["secret","evm"]"#,
     ] {
         let error = new_keys(Route::CreateAddress, bad.as_bytes()).unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
@@ -47,8 +48,7 @@ fn bodies_are_read_strictly_and_their_errors_repeat_nothing() {
 
 #[test]
 fn only_bitcoin_sweeps_many_keys_and_each_once() {
-    let body =
-        |chain: &str, keys: &str| format!(r#"{{"chain":"{chain}","keys":[{keys}],"transaction":""}}"#);
+    let body = |chain: &str, keys: &str| format!(r#"{{"chain":"{chain}","keys":[{keys}],"transaction":""}}"#);
     let (one, two) = (format!("\"{KEY}\""), format!("\"{KEY}\",\"{KEY}\""));
     assert!(signatures(Route::Sign, body("evm", &one).as_bytes()).is_ok());
     for (chain, keys) in [("evm", ""), ("evm", &two), ("bitcoin", &two)] {
@@ -109,7 +109,7 @@ fn a_hundred_keys_at_most_are_re_sealed_and_each_once() {
         };
         KeyId::derive(&"laptop".parse().unwrap(), &path)
     };
-    let body = |keys: Vec<KeyId>| serde_json::to_vec(&RewrapRequest { keys }).unwrap();
+    let body = |keys: Vec<KeyId>| serde_json::to_vec(&RewrapRequest { keys, expected: Vec::new() }).unwrap();
     let hundred: Vec<KeyId> = (0..100).map(id).collect();
     assert_eq!(rewrapped_keys(&body(hundred.clone())), Ok(hundred.clone()));
     for bad in [vec![], vec![id(1), id(1)], [hundred, vec![id(100)]].concat()] {
@@ -134,5 +134,101 @@ fn a_transaction_has_one_text() {
         (Chain::Solana, "qw==zQ=="),
     ] {
         assert!(decode_transaction(chain, text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_a_key_is_expected_to_be_has_one_spelling_and_names_a_key_of_the_request() {
+    let address = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf";
+    let key = format!("02{}", "ab".repeat(32));
+    let body = |expected: &str| {
+        format!(r#"{{"chain":"evm","keys":["{KEY}"],"transaction":"","expected":[{expected}]}}"#)
+    };
+    let named = |what: &str| format!(r#"{{"key_id":"{KEY}",{what}}}"#);
+    let (with_address, with_key) = (format!(r#""address":"{address}""#), format!(r#""public_key":"{key}""#));
+    for (what, expected) in [
+        (&with_address, Expected::Address(address.into())),
+        (&with_key, Expected::PublicKey(HEXLOWER.decode(key.as_bytes()).unwrap())),
+    ] {
+        let request = signatures(Route::Sign, body(&named(what)).as_bytes()).unwrap().remove(0);
+        assert_eq!(
+            request.expected,
+            [ExpectedKey { key_id: KEY.parse().unwrap(), expected: expected.clone() }]
+        );
+        assert!(
+            serde_json::to_string(&request).unwrap().ends_with(&format!("\"expected\":[{}]}}", named(what)))
+        );
+        assert_eq!(expected_of_check(format!("{{{what}}}").as_bytes()), Ok(Some(expected)));
+        let rewrap = format!(r#"{{"keys":["{KEY}"],"expected":[{}]}}"#, named(what));
+        assert_eq!(rewrap_request(rewrap.as_bytes()).unwrap().expected, request.expected);
+    }
+    assert_eq!((expected_of_check(b""), expected_of_check(b"{}")), (Ok(None), Ok(None)));
+    assert_eq!((Expected::read(address), Expected::read(&key)).0, Ok(Expected::Address(address.into())));
+    assert!(matches!(Expected::read(&key), Ok(Expected::PublicKey(_))));
+    let other = KEY.replace("key_a", "key_b");
+    for bad in [
+        format!("{{{with_address},{with_key}}}"),
+        "{\"address\":null}".into(),
+        format!("{{\"address\":null,{with_key}}}"),
+        "{\"address\":\"\"}".into(),
+        "{\"address\":\"a b\"}".into(),
+        format!("{{\"address\":\"{}\"}}", "a".repeat(129)),
+        format!("{{\"public_key\":\"{}\"}}", key.to_uppercase()),
+        format!("{{\"public_key\":\"0x{key}\"}}"),
+        format!("{{\"public_key\":\"{}\"}}", &key[1..]),
+        format!("{{{with_address},\"more\":1}}"),
+        "[]".into(),
+    ] {
+        assert!(expected_of_check(bad.as_bytes()).is_err(), "{bad}");
+        let inside = bad.replacen('{', &format!("{{\"key_id\":\"{KEY}\","), 1);
+        assert!(signatures(Route::Sign, body(&inside).as_bytes()).is_err(), "{inside}");
+    }
+    for bad in [
+        named("\"key_id\":0"),
+        format!("[\"{KEY}\",\"{address}\"]"),
+        format!("{{\"key_id\":\"{KEY}\"}}"),
+        format!("{{{with_address}}}"),
+        named(&with_address).replace(KEY, &other),
+        format!("{0},{0}", named(&with_address)),
+        format!("{},{}", named(&with_address), named(&with_key)),
+    ] {
+        assert!(signatures(Route::Sign, body(&bad).as_bytes()).is_err(), "{bad}");
+        let rewrap = format!(r#"{{"keys":["{KEY}"],"expected":[{bad}]}}"#);
+        assert!(rewrap_request(rewrap.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_key_is_what_is_expected_or_refused_with_both() {
+    let header = |public_key: Vec<u8>, address: &str, taproot: Option<&str>| RecordHeader {
+        deployment: "laptop".parse().unwrap(),
+        key_id: KEY.parse().unwrap(),
+        user: "alice".parse().unwrap(),
+        chain: Chain::Bitcoin,
+        purpose: Purpose::Sweep,
+        index: Index::default(),
+        label: None,
+        public_key: serde_bytes::ByteBuf::from(public_key),
+        address: address.into(),
+        taproot_address: taproot.map(Into::into),
+        created: 0,
+        kms_key: String::new(),
+        data_key: serde_bytes::ByteBuf::new(),
+        nonce: serde_bytes::ByteArray::new([0; 12]),
+    };
+    let header = header(vec![2; 33], "bc1qaaaa", Some("bc1pbbbb"));
+    let key = |byte: &str| byte.repeat(33);
+    for right in ["bc1qaaaa", "bc1pbbbb", &key("02")] {
+        assert_eq!(Expected::read(right).unwrap().is(&header), Ok(()), "{right}");
+    }
+    for (wrong, found) in [("bc1qaaab", "bc1qaaaa"), ("BC1QAAAA", "bc1qaaaa"), (&key("03"), &key("02"))] {
+        let refusal = Expected::read(wrong).unwrap().is(&header).unwrap_err();
+        assert_eq!(refusal.tag(), "record.expected");
+        assert!(refusal.message.ends_with(&format!("{wrong} was expected, found {found}")), "{refusal}");
+        let of = |key_id: &str| {
+            [ExpectedKey { key_id: key_id.parse().unwrap(), expected: Expected::read(wrong).unwrap() }]
+        };
+        assert_eq!(expect(&of(KEY), &header), Err(refusal));
+        assert_eq!(expect(&of(&KEY.replace("key_a", "key_b")), &header), Ok(()), "of another key");
     }
 }

@@ -307,10 +307,11 @@ impl State {
                 return refuse(Code::RecordTampered, "record.tampered");
             }
             if record.header().kms_key == kms_key {
-                return Ok(Rewrapping::Current);
+                return Ok(Rewrapping::Current { public_key: record.header().public_key.clone() });
             }
+            let public_key = record.header().public_key.clone();
             let record = rewrapped(&record.encode().unwrap(), &kms_key);
-            Ok(Rewrapping::Record(ByteBuf::from(record)))
+            Ok(Rewrapping::Record { record: ByteBuf::from(record), public_key })
         });
         Ok(Answer::Rewrapped(Rewrapped { keys: keys.collect(), kms_key }))
     }
@@ -338,6 +339,7 @@ impl State {
                 id: "an id".into(),
                 kind: "native".into(),
                 network: "1".into(),
+                public_keys: wanted.keys.iter().map(|_| ByteBuf::from([2; 33])).collect(),
             })
         };
         Ok(Answer::Signatures(wanted.iter().map(sign).collect()))

@@ -1,0 +1,180 @@
+//! What a client expects a key to be. The host chooses which record a request is carried out with, and
+//! which address a client was shown: a client that kept the address or the public key says so, and
+//! the enclave refuses where the opened record's is another.
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{BodyError, object::Object};
+use crate::{KeyId, RecordHeader, Refusal, RefusalCode};
+
+/// The longest address that is read: more than any family's.
+const MAX_ADDRESS: usize = 128;
+
+/// An address, or a public key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Object<Wire>", into = "Wire")]
+pub enum Expected {
+    /// As the address's certificate spells it; on Bitcoin either of the two.
+    Address(String),
+    /// 33 bytes (secp256k1, compressed) or 32 (Ed25519); as text in lower-case hexadecimal.
+    PublicKey(Vec<u8>),
+}
+
+/// What one of a request's keys is expected to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Object<NamedWire>", into = "NamedWire")]
+pub struct ExpectedKey {
+    /// Which of them.
+    pub key_id: KeyId,
+    /// Its address or public key.
+    pub expected: Expected,
+}
+
+/// One of the two, and never null.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedWire {
+    key_id: KeyId,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+}
+
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+impl Expected {
+    /// Reads an address or a public key. No address is 64 or 66 digits of lower-case hexadecimal.
+    ///
+    /// # Errors
+    /// [`BodyError`]
+    pub fn read(text: &str) -> Result<Self, BodyError> {
+        let digits = matches!(text.len(), 64 | 66) && HEXLOWER.decode(text.as_bytes()).is_ok();
+        let (address, public_key) =
+            if digits { (None, Some(text.to_owned())) } else { (Some(text.to_owned()), None) };
+        Self::try_from(Wire { address, public_key })
+    }
+
+    /// Whether a key is the one that is expected.
+    ///
+    /// # Errors
+    /// [`RefusalCode::RecordExpected`], with what was expected and what was found: both are public.
+    pub fn is(&self, header: &RecordHeader) -> Result<(), Refusal> {
+        let refuse = |what: &str, expected: &str, found: &str| {
+            let text = format!("the key with the {what} {expected} was expected, found {found}");
+            Err(Refusal::new(RefusalCode::RecordExpected, text))
+        };
+        match self {
+            Self::Address(address) => {
+                let taproot = header.taproot_address.as_ref();
+                if header.address == *address || taproot == Some(address) {
+                    Ok(())
+                } else {
+                    refuse("address", address, &header.address)
+                }
+            }
+            Self::PublicKey(key) if header.public_key == *key => Ok(()),
+            Self::PublicKey(key) => {
+                refuse("public key", &HEXLOWER.encode(key), &HEXLOWER.encode(&header.public_key))
+            }
+        }
+    }
+}
+
+impl TryFrom<Object<Wire>> for Expected {
+    type Error = BodyError;
+
+    fn try_from(Object(wire): Object<Wire>) -> Result<Self, BodyError> {
+        wire.try_into()
+    }
+}
+
+impl TryFrom<Wire> for Expected {
+    type Error = BodyError;
+
+    fn try_from(wire: Wire) -> Result<Self, BodyError> {
+        let expected = |what: &str| BodyError(format!("expected: {what} was expected"));
+        match (wire.address, wire.public_key) {
+            (Some(address), None)
+                if (1..=MAX_ADDRESS).contains(&address.len())
+                    && address.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
+            {
+                Ok(Self::Address(address))
+            }
+            (None, Some(key)) if matches!(key.len(), 64 | 66) => HEXLOWER
+                .decode(key.as_bytes())
+                .map(Self::PublicKey)
+                .map_err(|_| expected("a public key in lower-case hexadecimal")),
+            _ => Err(expected("one address of letters and digits, or one public key of 32 or 33 bytes,")),
+        }
+    }
+}
+
+impl From<Expected> for Wire {
+    fn from(expected: Expected) -> Self {
+        match expected {
+            Expected::Address(address) => Self { address: Some(address), public_key: None },
+            Expected::PublicKey(key) => Self { address: None, public_key: Some(HEXLOWER.encode(&key)) },
+        }
+    }
+}
+
+impl TryFrom<Object<NamedWire>> for ExpectedKey {
+    type Error = BodyError;
+
+    fn try_from(Object(wire): Object<NamedWire>) -> Result<Self, BodyError> {
+        let NamedWire { key_id, address, public_key } = wire;
+        Ok(Self { key_id, expected: Wire { address, public_key }.try_into()? })
+    }
+}
+
+impl From<ExpectedKey> for NamedWire {
+    fn from(key: ExpectedKey) -> Self {
+        let Wire { address, public_key } = key.expected.into();
+        Self { key_id: key.key_id, address, public_key }
+    }
+}
+
+/// What one of a request's keys is expected to be; a key that nothing is said of may be any.
+///
+/// # Errors
+/// As [`Expected::is`].
+pub fn expect(expected: &[ExpectedKey], header: &RecordHeader) -> Result<(), Refusal> {
+    let of_key = expected.iter().filter(|expected| expected.key_id == header.key_id);
+    of_key.map(|expected| expected.expected.is(header)).collect()
+}
+
+/// That each stands for another one of the request's keys.
+pub(super) fn distinct(expected: &[ExpectedKey], keys: &[KeyId]) -> Result<(), BodyError> {
+    let mut left: std::collections::BTreeSet<&KeyId> = keys.iter().collect();
+    if expected.iter().all(|expected| left.remove(&expected.key_id)) {
+        Ok(())
+    } else {
+        Err(BodyError("expected: keys of the request, each once, were expected".into()))
+    }
+}
+
+/// What a body of `POST /v1/keys/{id}/check` expects of the key; it may be empty.
+///
+/// # Errors
+/// [`BodyError`]
+pub fn expected_of_check(body: &[u8]) -> Result<Option<Expected>, BodyError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let wire: Wire = super::parse(body)?;
+    let nothing = wire.address.is_none() && wire.public_key.is_none();
+    if nothing { Ok(None) } else { wire.try_into().map(Some) }
+}
