@@ -7,9 +7,11 @@ use cofferdam_tests::{
     authority::{DESK, collection, signed_order},
     scene::{DEPLOYMENT, DepositKey, Scene, tag},
     transactions::{Coin, Evm, psbt, solana_advance, solana_nonce_transfer, sweep, unit},
+    wire::new_key,
 };
 use protocol::{
     Answer, Operation, OrderId, Refusal, RefusalCode,
+    log::MAX_SIGN_DETAIL,
     order::{Order, Restriction},
 };
 use serde_json::{Value, json};
@@ -120,7 +122,10 @@ async fn a_frozen_key_signs_what_an_order_voids_and_nothing_else() {
         let void = order(&mut scene, &Restriction::Void { key_id: key.id, spends: spends.clone() }).await;
         let explained = scene.explain(&key, &ends).await;
         assert_eq!((&explained["allowed"], &explained["void"]), (&json!(true), &json!(void.to_string())));
-        assert_eq!((&explained["spends"], &explained["summary"]["transfers"]), (&expected, &json!([])));
+        assert_eq!(explained["spends"], expected);
+        // What is told of it is nobody else's gain: nothing moves, or it moves to the key itself.
+        let moves = explained["summary"]["transfers"].as_array().unwrap();
+        assert!(moves.iter().all(|to| to["destination"] == key.address), "{moves:?}");
         let answer = scene.sign(&key, &ends).await.unwrap();
         let logged = detail(&scene);
         assert_eq!((&logged["void"], &logged["spends"]), (&json!(void.to_string()), &expected));
@@ -206,4 +211,26 @@ async fn an_order_that_voids_names_what_can_be_used_up() {
         protocol::timestamp::Timestamp::from_seconds(1).unwrap(),
     );
     assert_eq!(Order::parse(&payload).unwrap().restriction(), &restriction);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_signature_of_a_hundred_keys_spends_is_never_left_out() {
+    let mut scene = Scene::new().await;
+    let new: Vec<_> = (0..100).map(|n| new_key("alice", Chain::Bitcoin, n)).collect();
+    let keys = scene.keys(&new).await;
+    let coins: Vec<Coin> = keys.iter().map(|key| Coin::taproot(key, 50_000)).collect();
+    let records: Vec<Vec<u8>> = keys.iter().map(|key| key.record.clone()).collect();
+    let swept = psbt(&coins, &collection(Chain::Bitcoin), 10_000);
+    scene.wire.sign(DEPLOYMENT, Chain::Bitcoin, &records, &swept).await.unwrap();
+    let entry = scene.entries().pop().unwrap();
+    let detail = entry.event.detail.as_ref().unwrap();
+    let told = detail.to_value();
+    assert_eq!(told["spends"]["outpoints"].as_array().unwrap().len(), 100);
+    assert_eq!(told["public_keys"].as_array().unwrap().len(), 100);
+    assert_eq!(entry.event.keys.as_slice().len(), 100);
+    // Fifteen more destinations, each of the longest address and amount, fit as well.
+    let longest = json!({
+        "asset": "native", "amount": "2100000000000000", "destination": "b".repeat(62),
+    });
+    assert!(detail.to_json().len() + 15 * (longest.to_string().len() + 1) < MAX_SIGN_DETAIL);
 }
