@@ -140,6 +140,9 @@ pub struct Limits {
     pub connections: usize,
     /// How many requests may be under way (256), and as many questions about the enclave itself.
     pub in_flight: usize,
+    /// How many bytes they may have together (67,108,864), of which a quarter is for the questions.
+    /// Orders and policies are not counted: of those, each connection holds one.
+    pub in_flight_bytes: usize,
     /// How long one call to KMS may take with its repetitions, in seconds (15).
     pub kms_timeout_seconds: u64,
     /// How long ago a request may have been signed, in seconds (60).
@@ -164,6 +167,7 @@ impl Default for Limits {
             data_key_cache: 4096,
             connections: 64,
             in_flight: 256,
+            in_flight_bytes: 64 << 20,
             kms_timeout_seconds: 15,
             request_past_seconds: 60,
             request_future_seconds: 30,
@@ -306,6 +310,7 @@ impl Limits {
             && (1..=1_000_000).contains(&self.data_key_cache)
             && (1..=1024).contains(&self.connections)
             && (1..=4096).contains(&self.in_flight)
+            && (4 << 20..=4 << 30).contains(&self.in_flight_bytes)
             && (1..=300).contains(&self.kms_timeout_seconds)
             && (1..=3600).contains(&self.request_past_seconds)
             && self.request_future_seconds <= 3600

@@ -23,6 +23,9 @@ use crate::clock::Clock;
 const MOST_LINES: usize = 65_536;
 /// The most bytes of them.
 const MOST_BYTES: usize = 64 << 20;
+/// How many of the lines, and what part of the bytes, only what restricts may take.
+const RESTRICTING_LINES: usize = 2_048;
+const RESTRICTING_BYTES: usize = 4 << 20;
 /// The most bytes of lines in one answer: with the rest it fits a frame.
 const ANSWER: usize = 512 << 10;
 
@@ -135,15 +138,11 @@ impl Journal {
     /// # Errors
     /// [`RefusalCode::LogUnavailable`]
     pub(crate) fn room(&self, entries: usize) -> Result<(), Refusal> {
-        let state = self.lock();
-        let refuse = |text| Err(Refusal::new(RefusalCode::LogUnavailable, text));
-        if state.chain.is_none() {
-            refuse("a log that has begun was expected")
-        } else if state.waiting.len().saturating_add(entries) > MOST_LINES || state.bytes > MOST_BYTES {
-            refuse("a parent that stores the log was expected")
-        } else {
-            Ok(())
-        }
+        self.room_within(
+            entries,
+            MOST_LINES.saturating_sub(RESTRICTING_LINES),
+            MOST_BYTES.saturating_sub(RESTRICTING_BYTES),
+        )
     }
 
     /// Whether there is room for what nobody known asks for: strangers fill half of it at most.
@@ -151,7 +150,28 @@ impl Journal {
     /// # Errors
     /// [`RefusalCode::LogUnavailable`]
     pub(crate) fn room_for_strangers(&self) -> Result<(), Refusal> {
-        self.room(MOST_LINES / 2)
+        self.room_within(0, MOST_LINES / 2, MOST_BYTES / 2)
+    }
+
+    /// Whether there is room for an order, a policy or an activation: also where all else has filled
+    /// what it may.
+    ///
+    /// # Errors
+    /// [`RefusalCode::LogUnavailable`]
+    pub(crate) fn room_to_restrict(&self) -> Result<(), Refusal> {
+        self.room_within(1, MOST_LINES, MOST_BYTES)
+    }
+
+    fn room_within(&self, entries: usize, lines: usize, bytes: usize) -> Result<(), Refusal> {
+        let state = self.lock();
+        let refuse = |text| Err(Refusal::new(RefusalCode::LogUnavailable, text));
+        if state.chain.is_none() {
+            refuse("a log that has begun was expected")
+        } else if state.waiting.len().saturating_add(entries) > lines || state.bytes > bytes {
+            refuse("a parent that stores the log was expected")
+        } else {
+            Ok(())
+        }
     }
 
     /// Puts what happened on the log. Room was asked for before.
@@ -210,5 +230,37 @@ impl State {
         self.bytes = self.bytes.saturating_add(line.line.len());
         self.waiting.push_back(line.clone());
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attestation::DocumentHash;
+
+    #[test]
+    fn strangers_have_half_of_the_room_and_what_restricts_the_last_of_it() {
+        let journal = Journal::new(Clock::new(0));
+        assert!(journal.room_to_restrict().is_err(), "it has not begun");
+        let pcr0 = attestation::Pcr::new([1; 48]);
+        journal.open(DocumentHash::of(b"a boot"), &BootFacts { previous: None, config: [0; 48], pcr0 });
+        let filled = |lines: usize, bytes: usize| {
+            let mut state = journal.lock();
+            state.waiting = vec![LogLine { seq: 1, line: String::new() }; lines].into();
+            state.bytes = bytes;
+            drop(state);
+            [journal.room_for_strangers(), journal.room(1), journal.room_to_restrict()]
+                .map(|room| room.is_ok())
+        };
+        let (lines, bytes) = (MOST_LINES - RESTRICTING_LINES, MOST_BYTES - RESTRICTING_BYTES);
+        assert_eq!(filled(MOST_LINES / 2, MOST_BYTES / 2), [true, true, true]);
+        assert_eq!(filled(MOST_LINES / 2 + 1, 0), [false, true, true]);
+        assert_eq!(filled(0, MOST_BYTES / 2 + 1), [false, true, true]);
+        assert_eq!(filled(lines - 1, bytes), [false, true, true]);
+        assert_eq!(filled(lines, 0), [false, false, true]);
+        assert_eq!(filled(0, bytes + 1), [false, false, true]);
+        assert_eq!(filled(MOST_LINES - 1, MOST_BYTES), [false, false, true]);
+        assert_eq!(filled(MOST_LINES, 0), [false, false, false]);
+        assert_eq!(filled(0, MOST_BYTES + 1), [false, false, false]);
     }
 }

@@ -39,9 +39,23 @@ impl Service {
     /// The gate. Whoever is turned away is on the log.
     pub(crate) fn admit(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Caller, Refusal> {
         self.journal.room_for_strangers()?;
+        self.pass(request, trail)
+    }
+
+    /// The gate for what restricts: there is room on the log for it when strangers, and all else, have
+    /// filled theirs. Whoever is turned away here is a stranger.
+    fn admit_to_restrict(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Caller, Refusal> {
+        self.journal.room_to_restrict()?;
+        self.pass(request, trail)
+    }
+
+    fn pass(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Caller, Refusal> {
         let now = self.session.clock().now();
         self.gate.pass(request, self.authority.policy(now), now).map_err(|away| {
             let TurnedAway { route, client, request, refusal } = *away;
+            if let Err(full) = self.journal.room_for_strangers() {
+                return full;
+            }
             let operation = match (&client, route) {
                 (Some(_), Some(route)) => operation(route),
                 _ => OperationName::REQUEST,
@@ -122,7 +136,7 @@ impl Service {
 
     /// Takes an order, or the order that retires a key together with the key that replaces it.
     pub(crate) fn submit_order(&self, request: &SignedRequest, trail: &mut Trail) -> Result<Answer, Refusal> {
-        let caller = self.admit(request, trail)?;
+        let caller = self.admit_to_restrict(request, trail)?;
         let accepted = match caller.route {
             Route::SubmitOrder => self.take_order(&caller, request.body.to_vec(), trail),
             Route::ReplaceKey(key) => self.replace_key(&caller, key, &request.body, trail),
@@ -131,7 +145,11 @@ impl Service {
                 Err(Refusal::new(RefusalCode::RequestMalformed, text))
             }
         };
-        accepted.map(Answer::OrderAccepted).map_err(|refusal| self.turn_down(&caller, refusal, trail))
+        accepted.map(Answer::OrderAccepted).map_err(|refusal| match self.journal.room(1) {
+            Ok(()) => self.turn_down(&caller, refusal, trail),
+            // What is left is for what restricts, and this does not.
+            Err(full) => full,
+        })
     }
 
     fn take_order(
@@ -203,6 +221,8 @@ impl Service {
                 Err(Refusal::new(RefusalCode::RequestMalformed, text))
             }
         };
+        // What was read of it says all that it said; there may be a long wait for KMS now.
+        drop(request);
         let requests = requests
             .and_then(|requests| self.journal.room(requests.len()).map(|()| requests))
             .map_err(|refusal| self.turn_down(&caller, refusal, trail))?;

@@ -212,35 +212,48 @@ impl Service {
     }
 
     fn put_policy(&self, envelope: &[u8], trail: &mut Trail) -> Result<Answer, Refusal> {
-        self.journal.room_for_strangers()?;
+        self.journal.room_to_restrict()?;
         // Attested and logged before anyone signs under it.
         let put = self.authority.put_policy(envelope, self.session.clock().now(), |reference| {
             self.session.bind(reference.clone());
             let event = Event::done(OperationName::POLICY_PUT).policy(Some(reference.clone()));
             self.journal.write(event.result(envelope), trail);
         });
-        put.map(|(reference, _)| Answer::PolicyAccepted(reference)).inspect_err(|refusal| {
-            let event = Event::refused(OperationName::POLICY_PUT, refusal).result(envelope);
-            self.journal.write(event.policy(self.authority.read().reference()), trail);
+        put.map(|(reference, _)| Answer::PolicyAccepted(reference)).map_err(|refusal| {
+            let event = Event::refused(OperationName::POLICY_PUT, &refusal).result(envelope);
+            self.turn_stranger_down(event, refusal, trail)
         })
     }
 
+    /// Refuses what anybody can send, and says so on the log, as long as strangers left room on it.
+    fn turn_stranger_down(&self, event: Event, refusal: Refusal, trail: &mut Trail) -> Refusal {
+        if let Err(full) = self.journal.room_for_strangers() {
+            return full;
+        }
+        self.journal.write(event.policy(self.authority.read().reference()), trail);
+        refusal
+    }
+
     fn activate(&self, envelope: &[u8], trail: &mut Trail) -> Result<Answer, Refusal> {
-        self.journal.room_for_strangers()?;
-        let activated = self.authority.activate(envelope);
-        let event = match &activated {
-            Ok(()) => Event::done(OperationName::ACTIVATION_PUT),
-            Err(refusal) => Event::refused(OperationName::ACTIVATION_PUT, refusal),
-        };
-        self.journal.write(event.policy(self.authority.read().reference()).result(envelope), trail);
-        activated.map(|()| Answer::Activated)
+        self.journal.room_to_restrict()?;
+        match self.authority.activate(envelope) {
+            Ok(()) => {
+                let event = Event::done(OperationName::ACTIVATION_PUT).result(envelope);
+                self.journal.write(event.policy(self.authority.read().reference()), trail);
+                Ok(Answer::Activated)
+            }
+            Err(refusal) => {
+                let event = Event::refused(OperationName::ACTIVATION_PUT, &refusal).result(envelope);
+                Err(self.turn_stranger_down(event, refusal, trail))
+            }
+        }
     }
 
     /// Takes the orders that earlier boots took. One that is refused does not stop the others.
     fn replay_orders(&self, envelopes: &[ByteBuf], trail: &mut Trail) -> Result<Answer, Refusal> {
-        self.journal.room(envelopes.len())?;
         let mut taken = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
+            self.journal.room_to_restrict()?;
             let taking = self.authority.order(
                 envelope,
                 Given::Before,
@@ -256,6 +269,8 @@ impl Service {
             match taking {
                 Ok(applied) => taken.push(applied.id),
                 Err(refusal) => {
+                    // Anybody can send these.
+                    self.journal.room_for_strangers()?;
                     let event = Event::refused(OperationName::ORDER_REPLAY, &refusal);
                     self.journal.write(event.policy(self.authority.read().reference()), trail);
                 }

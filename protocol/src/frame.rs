@@ -1,12 +1,13 @@
 //! Frames: a 4-byte big-endian length, at most [`MAX_FRAME`], then one CBOR message.
 //!
-//! The length is checked before anything is allocated, and every wait has a deadline.
+//! The length is checked before anything is allocated, and every wait has a deadline. Whoever has to
+//! count what is allocated reads a frame in two steps: [`begin`], then [`Incoming::read`].
 
 use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 /// The longest message: 1 MiB.
@@ -35,6 +36,94 @@ pub struct Deadlines {
     pub frame: Duration,
 }
 
+/// How much of a message is read with the length of its frame.
+pub const HEAD: usize = 48;
+
+/// A frame that has begun to arrive. Nothing is allocated for it: whoever reads on has seen how long
+/// it is, and how it begins.
+#[derive(Debug)]
+pub struct Incoming {
+    length: usize,
+    head: [u8; HEAD],
+    until: Instant,
+}
+
+/// Waits for the next frame, and reads its length and how its message begins; `None` when the other
+/// side closed between frames.
+///
+/// # Errors
+/// [`FrameError`]
+pub async fn begin<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    deadlines: Deadlines,
+) -> Result<Option<Incoming>, FrameError> {
+    let mut first = [0u8; 1];
+    if timeout(deadlines.idle, reader.read(&mut first)).await.map_err(|_| FrameError::Deadline)?? == 0 {
+        return Ok(None);
+    }
+    let until = Instant::now().checked_add(deadlines.frame).ok_or(FrameError::Deadline)?;
+    let beginning = async {
+        let mut rest = [0u8; 3];
+        reader.read_exact(&mut rest).await?;
+        let ([a], [b, c, d]) = (first, rest);
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if !(1..=MAX_FRAME).contains(&length) {
+            return Err(FrameError::Length(length));
+        }
+        let mut head = [0; HEAD];
+        let (here, _) = head.split_at_mut_checked(length.min(HEAD)).ok_or(FrameError::Length(length))?;
+        reader.read_exact(here).await?;
+        Ok(Incoming { length, head, until })
+    };
+    timeout_at(until, beginning).await.map_err(|_| FrameError::Deadline)?.map(Some)
+}
+
+impl Incoming {
+    /// The length of the whole message.
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The first bytes of the message: all of it, or [`HEAD`].
+    pub fn head(&self) -> &[u8] {
+        self.head.get(..self.length).unwrap_or(&self.head)
+    }
+
+    /// Reads the rest: the whole message.
+    ///
+    /// # Errors
+    /// [`FrameError`]
+    pub async fn read<R: AsyncRead + Unpin>(self, reader: &mut R) -> Result<Vec<u8>, FrameError> {
+        let mut message = vec![0; self.length];
+        let head = self.head();
+        let (here, rest) = message.split_at_mut_checked(head.len()).ok_or(FrameError::Length(self.length))?;
+        here.copy_from_slice(head);
+        timeout_at(self.until, reader.read_exact(rest)).await.map_err(|_| FrameError::Deadline)??;
+        Ok(message)
+    }
+
+    /// Reads the rest and throws it away: nothing of its length is ever held.
+    ///
+    /// # Errors
+    /// [`FrameError`]
+    pub async fn skip<R: AsyncRead + Unpin>(self, reader: &mut R) -> Result<(), FrameError> {
+        let skipping = async {
+            let mut left = self.length.saturating_sub(self.head().len());
+            let mut thrown_away = [0; 4096];
+            while left > 0 {
+                let most = left.min(thrown_away.len());
+                let here = thrown_away.get_mut(..most).unwrap_or_default();
+                match reader.read(here).await? {
+                    0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                    read => left = left.saturating_sub(read),
+                }
+            }
+            Ok(())
+        };
+        timeout_at(self.until, skipping).await.map_err(|_| FrameError::Deadline)?
+    }
+}
+
 /// Reads the next frame; `None` when the other side closed between frames.
 ///
 /// # Errors
@@ -43,23 +132,10 @@ pub async fn read<R: AsyncRead + Unpin>(
     reader: &mut R,
     deadlines: Deadlines,
 ) -> Result<Option<Vec<u8>>, FrameError> {
-    let mut first = [0u8; 1];
-    if timeout(deadlines.idle, reader.read(&mut first)).await.map_err(|_| FrameError::Deadline)?? == 0 {
-        return Ok(None);
+    match begin(reader, deadlines).await? {
+        Some(incoming) => incoming.read(reader).await.map(Some),
+        None => Ok(None),
     }
-    let body = async {
-        let mut rest = [0u8; 3];
-        reader.read_exact(&mut rest).await?;
-        let ([a], [b, c, d]) = (first, rest);
-        let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        if !(1..=MAX_FRAME).contains(&length) {
-            return Err(FrameError::Length(length));
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).await?;
-        Ok(body)
-    };
-    timeout(deadlines.frame, body).await.map_err(|_| FrameError::Deadline)?.map(Some)
 }
 
 /// Writes one frame.
@@ -142,6 +218,36 @@ mod tests {
         assert!(matches!(read(&mut ours, SOON).await, Err(FrameError::Deadline)));
         theirs.write_all(&[0, 0, 0, 9, 1, 2]).await.unwrap();
         assert!(matches!(read(&mut ours, SOON).await, Err(FrameError::Deadline)));
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_known_by_its_beginning_and_read_or_skipped_from_there() {
+        for length in [1, HEAD - 1, HEAD, HEAD + 1, 4096 + HEAD, 100_000] {
+            let message: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            let mut wire = Vec::new();
+            write(&mut wire, &message, SOON).await.unwrap();
+            write(&mut wire, &message, SOON).await.unwrap();
+            write(&mut wire, b"next", SOON).await.unwrap();
+            let mut reader = wire.as_slice();
+            let first = begin(&mut reader, SOON).await.unwrap().unwrap();
+            assert_eq!((first.length(), first.head()), (length, &message[..length.min(HEAD)]));
+            assert_eq!(first.read(&mut reader).await.unwrap(), message);
+            begin(&mut reader, SOON).await.unwrap().unwrap().skip(&mut reader).await.unwrap();
+            assert_eq!(read(&mut reader, SOON).await.unwrap().unwrap(), b"next", "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_skipped_has_a_deadline_and_an_end_within_it_is_an_error() {
+        let mut wire = [0; 4 + HEAD + 9].to_vec();
+        wire[..4].copy_from_slice(&1000u32.to_be_bytes());
+        let mut reader = wire.as_slice();
+        let cut = begin(&mut reader, SOON).await.unwrap().unwrap();
+        assert!(matches!(cut.skip(&mut reader).await, Err(FrameError::Io(_))));
+        let (mut ours, mut theirs) = tokio::io::duplex(64);
+        theirs.write_all(&wire[..4 + HEAD]).await.unwrap();
+        let stalled = begin(&mut ours, SOON).await.unwrap().unwrap();
+        assert!(matches!(stalled.skip(&mut ours).await, Err(FrameError::Deadline)));
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ pub mod check;
 pub mod credentials;
 pub mod dsse;
 pub mod frame;
+pub mod head;
 pub mod jws;
 pub mod key;
 pub mod log;
@@ -53,6 +54,7 @@ pub use answer::{
 pub use certificate::AddressClaims;
 pub use check::CheckClaims;
 pub use credentials::Credentials;
+pub use head::Head;
 pub use jws::JwsError;
 pub use key::{Deployment, Index, KeyId, KeyPath, Label, NameError, Purpose, UserRef};
 pub use message::{LogHead, LogLine, NewKey, Operation, Request, Response};

@@ -16,7 +16,7 @@ use cofferdam_tests::{
     wire::{Wire, new_key, signature_body},
 };
 use protocol::{
-    Answer, Description, LogHead, LogLine, Operation, Refusal, RefusalCode,
+    Answer, Description, LogHead, LogLine, Operation, Purpose, Refusal, RefusalCode,
     log::{BootFacts, BootIdentity, Checkpoint, ContentHash, Entry, EntryHash, LogFault, Verifier},
     order::Restriction,
     request::SignedRequest,
@@ -348,9 +348,28 @@ async fn a_log_begins_once_and_names_the_head_that_the_parent_showed() {
     assert_eq!(verifier.identity().config, facts.config);
 }
 
-/// How many lines may wait, and how many of them may be strangers'.
+/// How many lines may wait, how many of them may be strangers', and how many what does not restrict.
 const ALL: u64 = 65_536;
 const HALF: u64 = ALL / 2;
+const MOST: u64 = ALL - 2_048;
+
+/// Whether it is an order or a policy of the operators'.
+fn is_in_effect(operation: &Operation) -> bool {
+    match operation {
+        Operation::SubmitOrder { request } => request.body.len() > 100,
+        Operation::ReplayOrders { envelopes } => envelopes[0].len() > 100,
+        Operation::PutPolicy { .. } => true,
+        _ => false,
+    }
+}
+
+/// Asks so many times what is refused and leaves a line.
+async fn fill(wire: &mut Wire, operation: &Operation, times: u64) {
+    for _ in 0..times {
+        let refusal = wire.ask(operation.clone()).await.unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::RequestMalformed);
+    }
+}
 
 /// What a client or the parent asks, all of which leaves an entry.
 fn everything(key: &DepositKey) -> Vec<Operation> {
@@ -373,6 +392,15 @@ fn everything(key: &DepositKey) -> Vec<Operation> {
         Operation::CreateKeys { ticket: 1, positions: vec![0] },
         Operation::CheckRecord { ticket: 1, record: ByteBuf::new() },
     ]
+}
+
+fn put_policy(version: u64) -> Operation {
+    let policy = authority::signed_policy(&authority::policy(DEPLOYMENT, version));
+    Operation::PutPolicy { envelope: ByteBuf::from(policy) }
+}
+
+fn order(envelope: &[u8]) -> Operation {
+    Operation::SubmitOrder { request: authority::DESK.request(DEPLOYMENT, "POST", "/v1/orders", envelope) }
 }
 
 fn unavailable(result: Result<Answer, Refusal>) {
@@ -404,7 +432,10 @@ async fn a_parent_that_never_says_it_stored_the_log_gets_nothing_done_any_more()
     let key = scene.key("alice", Chain::Evm).await;
     let pending = scene.wire.authorized_creation(DEPLOYMENT, &[new_key("bob", Chain::Evm, 0)]).await.unwrap();
     let later = scene.wire.authorized_creation(DEPLOYMENT, &[new_key("carol", Chain::Evm, 0)]).await.unwrap();
-    let policy = described(&mut scene.wire).await.policy;
+    // Keys of two purposes at once: refused each time, and the ticket is good again.
+    let mut two = [new_key("dave", Chain::Evm, 0), new_key("desk", Chain::Evm, 0)];
+    (two[1].purpose, two[1].label) = (Purpose::Api, Some("a desk".parse().unwrap()));
+    let refused_again = scene.wire.authorized_creation(DEPLOYMENT, &two).await.unwrap();
     // Orders that are none, which anybody can show, make up to 64 lines a request.
     let refused = |lines: usize| Operation::ReplayOrders { envelopes: vec![ByteBuf::new(); lines] };
     let mut seq = scene.wire.log.last().unwrap().seq;
@@ -418,38 +449,70 @@ async fn a_parent_that_never_says_it_stored_the_log_gets_nothing_done_any_more()
         seq += 1;
     }
     assert!((HALF..HALF + 2).contains(&seq), "{seq}");
-    let outside = everything(&key).into_iter().filter(|operation| {
-        !matches!(
-            operation,
-            Operation::ReplayOrders { .. } | Operation::CreateKeys { .. } | Operation::CheckRecord { .. }
-        )
-    });
-    for operation in outside {
-        unavailable(scene.wire.ask(operation).await);
+    let inside = |operation: &Operation| {
+        matches!(operation, Operation::CreateKeys { .. } | Operation::CheckRecord { .. })
+    };
+    for operation in everything(&key).into_iter().filter(|operation| !inside(operation)) {
+        // What operators restrict finds room. All else, and what only looks like an order, does not.
+        match is_in_effect(&operation) {
+            true => assert!(scene.wire.ask(operation).await.is_ok()),
+            false => unavailable(scene.wire.ask(operation).await),
+        }
+    }
+    seq += 2;
+    let mut forged = authority::DESK.request(DEPLOYMENT, "POST", "/v1/orders", b"{}");
+    forged.signature.replace_range(5..9, "AAAA");
+    for stranger in [refused(64), put_policy(2), Operation::SubmitOrder { request: forged }] {
+        unavailable(scene.wire.ask(stranger).await);
     }
     assert!(matches!(scene.wire.ask(pending).await, Ok(Answer::Records(_))));
     seq += 1;
-    while ALL - seq >= 64 {
-        scene.wire.ask(refused(64)).await.unwrap();
-        seq += 64;
+    while seq < MOST - 1 {
+        let times = (MOST - 1 - seq).min(100);
+        fill(&mut scene.wire, &refused_again, times).await;
+        seq += times;
     }
-    scene.wire.ask(refused(usize::try_from(ALL - seq).unwrap())).await.unwrap();
-    for operation in everything(&key).into_iter().chain([later.clone(), refused(1)]) {
+    let is_no_policy = |operation: &Operation| !matches!(operation, Operation::PutPolicy { .. });
+    let all = everything(&key).into_iter().filter(is_no_policy);
+    for operation in all.chain([put_policy(10), refused_again, refused(1), order(b"none")]) {
+        match is_in_effect(&operation) {
+            true => assert!(scene.wire.ask(operation).await.is_ok()),
+            false => unavailable(scene.wire.ask(operation).await),
+        }
+    }
+    seq += 2;
+    let policy = described(&mut scene.wire).await.policy;
+    assert_eq!(policy.as_ref().unwrap().version, 10);
+    // Where even that is full, nothing takes effect any more.
+    while seq < ALL {
+        let times = (ALL - seq).min(100);
+        for _ in 0..times {
+            let freeze = authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll);
+            scene.wire.send(order(&freeze)).await;
+        }
+        for _ in 0..times {
+            assert!(scene.wire.receive().await.unwrap().result.is_ok());
+        }
+        seq += times;
+    }
+    for operation in everything(&key).into_iter().chain([put_policy(11), later.clone()]) {
         unavailable(scene.wire.ask(operation).await);
     }
     assert_eq!(scene.wire.log.last().unwrap().seq, ALL);
     assert_eq!(described(&mut scene.wire).await.policy, policy);
-    let Ok(Answer::State(state)) = scene.wire.ask(Operation::State).await else { panic!() };
-    assert_eq!(state.orders, []);
     // Pages fit a frame; once they are stored, everything goes on where it stopped.
     let page = read(&mut scene.wire, 1).await;
     assert!(page[0].seq == 1 && page.len() > 500 && page.len() < 10_000);
     checkpoint(&mut scene.wire, 1).await;
-    assert!(matches!(scene.wire.ask(later).await, Ok(Answer::Records(_))));
-    unavailable(scene.wire.ask(refused(1)).await);
+    unavailable(scene.wire.ask(later.clone()).await);
+    assert!(
+        scene.wire.ask(order(&authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll))).await.is_ok()
+    );
     let last = checkpoint(&mut scene.wire, ALL + 1).await;
     assert_eq!((last.head.seq, read(&mut scene.wire, 1).await.len()), (ALL + 1, 0));
+    assert!(matches!(scene.wire.ask(later).await, Ok(Answer::Records(_))));
     let batch: Vec<(&DepositKey, Vec<u8>)> = (0..256).map(|n| (&key, sweep(&key, n + 1))).collect();
-    assert!(scene.sign_batch(&batch).await.iter().all(Result::is_ok));
-    assert_eq!(scene.wire.log.last().unwrap().seq, ALL + 1 + 256);
+    let frozen = scene.sign_batch(&batch).await;
+    assert!(frozen.iter().all(|signed| signed.as_ref().is_err_and(|e| e.code == RefusalCode::Frozen)));
+    assert_eq!(scene.wire.log.last().unwrap().seq, ALL + 2 + 256);
 }

@@ -5,12 +5,12 @@
 use std::{path::Path, time::Duration};
 
 use cofferdam_tests::{
-    authority::BACKEND,
+    authority::{self, BACKEND, DESK},
     config::Config,
     enclave::TestEnclave,
     wire::{Wire, new_key},
 };
-use protocol::{Answer, Credentials, Operation, Phase, RefusalCode, Request, Response};
+use protocol::{Answer, Credentials, Operation, Phase, RefusalCode, Request, Response, order::Restriction};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
@@ -91,6 +91,49 @@ async fn a_frame_that_is_never_finished_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_has_ten_seconds_for_its_first_frame_and_more_for_the_next() {
+    let folder = folder();
+    let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
+    let (mut silent, mut slow, mut heard) =
+        (enclave.wire().await, enclave.wire().await, enclave.wire().await);
+    assert!(heard.ask(Operation::Describe).await.is_ok());
+    let started = std::time::Instant::now();
+    // A byte now and then is no frame.
+    let dripping = async {
+        for byte in [0, 0, 1, 0, 1, 2, 3] {
+            slow.send_raw(&[byte]).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        timeout(Duration::from_secs(1), slow.receive()).await
+    };
+    let (silent, slow) = tokio::join!(timeout(Duration::from_secs(14), silent.receive()), dripping);
+    assert!(matches!(silent, Ok(None)), "closed within 14 s");
+    assert!(matches!(slow, Ok(None)), "closed within 15 s");
+    assert!(started.elapsed() > Duration::from_secs(9));
+    assert!(heard.ask(Operation::Describe).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_say_nothing_make_room_for_the_parents() {
+    let folder = folder();
+    let config = Config { limits: "connections = 4".into(), ..config(folder.path()) };
+    let enclave = TestEnclave::boot(folder.path(), &config);
+    let mut parent = enclave.wire().await;
+    assert!(parent.ask(Operation::Describe).await.is_ok());
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(enclave.wire().await);
+    }
+    for _ in 0..20 {
+        silent.push(enclave.wire().await);
+        let mut other = enclave.wire().await;
+        let answer = timeout(Duration::from_secs(2), other.ask(Operation::Describe)).await;
+        assert!(answer.expect("an answer at once").is_ok());
+        assert!(parent.ask(Operation::Describe).await.is_ok(), "who was heard keeps its place");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_requests_on_one_connection_each_get_their_own_answer() {
     let folder = folder();
     let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
@@ -162,6 +205,99 @@ async fn requests_beyond_the_limit_are_refused_at_once_and_questions_are_still_a
         assert_eq!(response.unwrap().result.unwrap_err().code, RefusalCode::KmsUnavailable);
     }
     assert_serving(&enclave).await;
+}
+
+/// A request to sign that is no client's, with a body of so many bytes.
+fn sign(bytes: usize) -> Operation {
+    Operation::Sign { request: padded(bytes), records: Vec::new() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_in_flight_are_bounded_in_bytes_and_what_restricts_is_not_held_up() {
+    let folder = folder();
+    silent_egress(folder.path());
+    let limits = "in_flight_bytes = 4194304\nkms_timeout_seconds = 8".into();
+    let enclave = TestEnclave::boot(folder.path(), &Config { limits, ..config(folder.path()) });
+    let mut wire = enclave.wire().await;
+    wire.ask(credentials()).await.unwrap();
+    wire.govern("laptop").await;
+    // Three quarters of 4 MiB have room for 4 requests of 700 KiB. Half a frame holds as much as one.
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let whole = Request { id: 1, operation: sign(700 << 10) }.encode().unwrap();
+        let mut other = enclave.wire().await;
+        assert!(other.ask(Operation::Describe).await.is_ok());
+        other.send_raw(&u32::try_from(whole.len()).unwrap().to_be_bytes()).await;
+        other.send_raw(&whole[..whole.len() / 2]).await;
+        stalled.push(other);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..3 {
+        let refused = timeout(Duration::from_secs(2), wire.ask(sign(700 << 10))).await.unwrap().unwrap_err();
+        assert_eq!((refused.code, refused.tag()), (RefusalCode::Overloaded, "enclave.memory"));
+    }
+    // Small ones have room, and so has the quarter for questions: these are refused for what they say.
+    for operation in [sign(1 << 10), Operation::Authorize { request: padded(800 << 10) }] {
+        let refused = timeout(Duration::from_secs(2), wire.ask(operation)).await.unwrap().unwrap_err();
+        assert_eq!(refused.code, RefusalCode::Unauthenticated);
+    }
+    let started = std::time::Instant::now();
+    for _ in 0..20 {
+        assert!(wire.order("laptop", &Restriction::FreezeAll).await.is_ok());
+    }
+    assert!(started.elapsed() < Duration::from_secs(5));
+    // Who never finishes is given up, and its room is free.
+    let room = async {
+        while wire.ask(sign(700 << 10)).await.unwrap_err().tag() == "enclave.memory" {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), room).await.expect("room comes back");
+    drop(stalled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_places_for_questions_and_work_are_held_what_restricts_has_its_own() {
+    let folder = folder();
+    let limits = "in_flight = 1\nconnections = 20".into();
+    let enclave = TestEnclave::boot(folder.path(), &Config { limits, ..config(folder.path()) });
+    let (mut wire, mut hogs) = (enclave.wire().await, Vec::new());
+    wire.govern("laptop").await;
+    // A frame that never ends holds its place for ten seconds; those of what restricts as well.
+    let order = authority::signed_order("laptop", &Restriction::FreezeAll);
+    let order = DESK.request("laptop", "POST", "/v1/orders", &order);
+    let operations = [
+        Operation::Authorize { request: padded(800 << 10) },
+        sign(700 << 10),
+        Operation::PutPolicy { envelope: ByteBuf::from(vec![b' '; 300 << 10]) },
+        Operation::ReplayOrders { envelopes: vec![ByteBuf::from(vec![b' '; 10 << 10]); 60] },
+        Operation::SubmitOrder { request: order },
+    ];
+    for operation in operations.into_iter().cycle().take(15) {
+        let whole = Request { id: 1, operation }.encode().unwrap();
+        let mut hog = enclave.wire().await;
+        hog.send_raw(&u32::try_from(whole.len()).unwrap().to_be_bytes()).await;
+        hog.send_raw(&whole[..whole.len() - 1]).await;
+        hogs.push(hog);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let refused = |answer: Result<Answer, protocol::Refusal>| answer.unwrap_err().tag().to_owned();
+    assert_eq!(refused(wire.ask(Operation::Describe).await), "enclave.overloaded");
+    assert_eq!(refused(wire.ask(sign(10)).await), "enclave.overloaded");
+    for version in 2..12 {
+        let answer = timeout(Duration::from_secs(2), wire.order("laptop", &Restriction::FreezeAll)).await;
+        assert!(answer.expect("at once").is_ok());
+        let policy = authority::policy("laptop", version);
+        let answer = timeout(Duration::from_secs(2), wire.put_policy(&policy)).await;
+        assert!(answer.expect("at once").is_ok());
+    }
+}
+
+/// A request that is no client's, with a body of so many bytes.
+fn padded(bytes: usize) -> protocol::request::SignedRequest {
+    let mut request = BACKEND.request("laptop", "POST", "/v1/addresses/batch", b"");
+    request.body = ByteBuf::from(vec![b' '; bytes]);
+    request
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -798,6 +798,7 @@ LIMITS = [
     limit("data_key_cache", 1, 1_000_000),
     limit("connections", 1, 1024),
     limit("in_flight", 1, 4096),
+    limit("in_flight_bytes", 4_194_304, 4_294_967_296),
     limit("kms_timeout_seconds", 1, 300),
     limit("request_past_seconds", 1, 3600),
     limit("request_future_seconds", 0, 3600),
