@@ -16,6 +16,7 @@ use governor::{
 };
 use protocol::{
     PolicyRef,
+    api::Route,
     dsse::{ACTIVATION_TYPE, Envelope, POLICY_TYPE},
     operators::{MAX_OPERATORS, OperatorKey, Quorum},
     policy::{ActivationStatement, MAX_CLIENTS, Policy},
@@ -146,6 +147,13 @@ impl Clients {
         let now = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         self.window.check(signature.created(), signature.expires(), now)?;
         signature.verify(client.key())?;
+        // Orders wait for each other alone: whoever may not give one does not make them wait.
+        let route = Route::of(&request.method, &request.path);
+        if let Some(route @ (Route::SubmitOrder | Route::ReplaceKey(_))) = route
+            && !route.roles().iter().any(|role| client.roles().contains(role))
+        {
+            return Err(RequestError::Client);
+        }
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         match nonces.remember(client.id(), signature.nonce(), signature.created(), now) {
             // Of a client with so much to ask nothing is held against it that cannot be known.

@@ -69,8 +69,9 @@ pub struct Config {
 /// Bounds on everything that could otherwise grow or wait.
 #[derive(Debug, Clone, Args)]
 pub struct Limits {
-    /// Connections to the enclave.
-    #[arg(long, env = "COFFERDAM_ENCLAVE_CONNECTIONS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Connections to the enclave for what clients ask. There is one more for orders and policies; the
+    /// enclave has `limits.connections`, 64 unless measured otherwise.
+    #[arg(long, env = "COFFERDAM_ENCLAVE_CONNECTIONS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=63))]
     pub enclave_connections: u16,
     /// Requests under way in the enclave; more are answered with 503 at once.
     #[arg(long, env = "COFFERDAM_ENCLAVE_IN_FLIGHT", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
@@ -87,13 +88,24 @@ pub struct Limits {
     /// Seconds that one operation of the store may take, repetitions included.
     #[arg(long, env = "COFFERDAM_STORE_TIMEOUT", default_value = "15", value_parser = seconds)]
     pub store_timeout: Duration,
-    /// Connections of HTTP clients.
+    /// Connections of HTTP clients: more than requests under way of both kinds together. For a further
+    /// one the connection is closed that has waited longest without a whole request.
     #[arg(long, env = "COFFERDAM_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..))]
     pub http_connections: u16,
     /// HTTP requests under way; more are answered with 503 at once.
     #[arg(long, env = "COFFERDAM_HTTP_IN_FLIGHT", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
     pub http_in_flight: u16,
-    /// Seconds that an HTTP request may take.
+    /// Orders, policies and activations under way, beside these; more wait a few seconds.
+    #[arg(long, env = "COFFERDAM_HTTP_RESTRICTING", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub http_restricting: u16,
+    /// MiB of bodies of HTTP requests in memory. When there are more, the slowest are answered with 503;
+    /// orders, policies and activations have 32 MiB of their own.
+    #[arg(long, env = "COFFERDAM_HTTP_BODY_MIB", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    pub http_body_mib: u16,
+    /// Seconds that the body of an HTTP request may take to come; later ones are answered with 408.
+    #[arg(long, env = "COFFERDAM_HTTP_BODY_TIMEOUT", default_value = "10", value_parser = seconds)]
+    pub http_body_timeout: Duration,
+    /// Seconds that an HTTP request may take once it is whole.
     #[arg(long, env = "COFFERDAM_HTTP_TIMEOUT", default_value = "30", value_parser = seconds)]
     pub http_timeout: Duration,
     /// Fresh attestation documents per second.
@@ -137,6 +149,22 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Whether the bounds fit together.
+    ///
+    /// # Errors
+    /// Which do not, and how they were given.
+    pub fn check(&self) -> Result<(), String> {
+        let Limits { http_connections, http_in_flight, http_restricting, .. } = self.limits;
+        let busy = u32::from(http_in_flight) + u32::from(http_restricting);
+        if u32::from(http_connections) > busy {
+            return Ok(());
+        }
+        Err(format!(
+            "--http-connections: above --http-in-flight and --http-restricting together, {busy}, was \
+             expected, so that there is one that can make room for another, found {http_connections}"
+        ))
+    }
+
     /// The one destination of the way out to KMS.
     pub fn kms(&self) -> HostPort {
         self.kms_endpoint.clone().unwrap_or_else(|| HostPort { host: self.region.kms_host(), port: 443 })
@@ -249,8 +277,20 @@ mod tests {
             "--auth-failure-rate=0",
             "--enclave-in-flight=0",
             "--http-timeout=-1",
+            "--http-restricting=0",
+            "--http-body-mib=0",
         ] {
             assert!(Config::try_parse_from(NEEDED.iter().chain(&[bad])).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn more_connections_than_requests_under_way_are_asked_for() {
+        let checked = |bounds: &[&str]| Config::parse_from(NEEDED.iter().chain(bounds)).check();
+        assert_eq!(checked(&[]), Ok(()));
+        let (few, more) = ("--http-in-flight=10", "--http-restricting=5");
+        assert_eq!(checked(&[few, more, "--http-connections=16"]), Ok(()));
+        let refused = checked(&[few, more, "--http-connections=15"]).unwrap_err();
+        assert!(refused.contains("15, was expected") && refused.ends_with("found 15"), "{refused}");
     }
 }

@@ -41,6 +41,9 @@ pub struct Listening {
 /// Why the parent does not serve, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Bounds that contradict each other.
+    #[error("{0}")]
+    Bounds(String),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +84,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     ready: impl FnOnce(&Listening),
 ) -> Result<(), RunError> {
+    config.check().map_err(RunError::Bounds)?;
     // For the store's HTTPS; a test may have chosen before us.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
@@ -143,6 +147,9 @@ pub async fn run(
     let tls = tls_files(&config).map(|files| files.server()).transpose()?;
     let api_limits = ApiLimits {
         in_flight: limits.http_in_flight.into(),
+        restricting: limits.http_restricting.into(),
+        body_bytes: usize::from(limits.http_body_mib) << 20,
+        body_timeout: limits.http_body_timeout,
         timeout: limits.http_timeout,
         attestation_rate: limits.attestation_rate,
         attestation_burst: limits.attestation_burst,
@@ -166,8 +173,8 @@ pub async fn run(
     listener.set_nonblocking(true).map_err(cannot(config.listen.to_string()))?;
     let drain = Drain { delay: limits.drain_delay, timeout: limits.drain_timeout };
     let router = api::router(Arc::clone(&app));
-    let serving =
-        server::serve(listener, router, tls, limits.http_connections.into(), drain, first.listener());
+    let connections = (limits.http_connections.into(), Arc::clone(&metrics));
+    let serving = server::serve(listener, router, tls, connections, drain, first.listener());
     let mut serving = tokio::spawn(serving);
     tracing::info!(%listen, kms_egress = %config.kms_egress, kms = %config.kms(), "serving");
     ready(&Listening { listen, kms_egress: config.kms_egress.clone() });

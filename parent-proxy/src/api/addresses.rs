@@ -10,7 +10,7 @@ use axum::{
 use protocol::{
     Label, NameError, NewKey, Purpose, UserRef,
     api::{self, MAX_ADDRESSES, Route},
-    request::{MAX_BODY, SignedRequest},
+    request::SignedRequest,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,7 +24,7 @@ use super::{
 use crate::{address::Address, creation::Made};
 
 /// The longest body that asks for one address.
-const MAX_SINGLE: usize = 16 * 1024;
+pub(super) const MAX_SINGLE: usize = 16 * 1024;
 
 /// What to make an address for. The same user, chain, purpose and index have the same address for ever.
 #[derive(Deserialize, ToSchema)]
@@ -126,7 +126,7 @@ pub(super) async fn create(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<(StatusCode, Json<Address>), Problem> {
-    let request = signed::read(request, Content::Json, MAX_SINGLE).await?;
+    let request = signed::read(request, Content::Json).await?;
     let wanted = wanted(Fields::of(input::json(&request.body)?, "")?)?;
     let mut made = ensure(&app, Route::CreateAddress, request, vec![wanted]).await?;
     let Made { created, key } = made.pop().ok_or_else(Problem::internal)?;
@@ -148,7 +148,7 @@ pub(super) async fn create_batch(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<BatchAnswer>, Problem> {
-    let request = signed::read(request, Content::Json, MAX_BODY).await?;
+    let request = signed::read(request, Content::Json).await?;
     let mut fields = Fields::of(input::json(&request.body)?, "")?;
     let items = fields.array("addresses")?;
     fields.finish()?;

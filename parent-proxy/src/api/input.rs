@@ -15,7 +15,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
-use super::Problem;
+use super::{Problem, budget::Share};
 
 /// How much of a body over its limit is read and thrown away.
 const DISCARDED: usize = 4 << 20;
@@ -49,11 +49,16 @@ pub(super) fn json(bytes: &[u8]) -> Result<Json, Problem> {
     serde_json::from_slice(bytes).map_err(|error| Problem::malformed(format!("JSON: {error}")))
 }
 
-/// The body of a request. One over the limit is refused. What a client writes beyond it is read and
-/// thrown away, up to [`DISCARDED`]: a connection that ends while the client still writes takes the
-/// answer with it. A client that waits for leave to write, or announces more than that, is answered
-/// at once.
-pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// The body of a request, as it comes. One over the limit is refused. What a client writes beyond it is
+/// read and thrown away, up to [`DISCARDED`]: a connection that ends while the client still writes takes
+/// the answer with it. A client that waits for leave to write, or announces more than that, is answered
+/// at once, and so is one whose share of the memory for bodies is lost.
+pub(super) async fn body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    share: &mut Share,
+) -> Result<Bytes, Problem> {
     let most = limit.saturating_add(DISCARDED);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let allowed = if headers.contains_key(header::EXPECT) { limit } else { most };
@@ -62,16 +67,25 @@ pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     }
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut read) = (BytesMut::new(), 0usize);
-    while read <= most
-        && let Some(chunk) = chunks.next().await
-    {
+    while read <= most {
+        let chunk = tokio::select! {
+            chunk = chunks.next() => chunk,
+            () = share.lost() => return Err(Problem::overloaded()),
+        };
+        let Some(chunk) = chunk else { break };
         let chunk = chunk.map_err(|_| Problem::malformed("a whole body was expected"))?;
         read = read.saturating_add(chunk.len());
         if read <= limit {
+            share.grow(chunk.len()).map_err(|_| Problem::overloaded())?;
             bytes.extend_from_slice(&chunk);
         }
     }
     if read <= limit { Ok(bytes.freeze()) } else { Err(Problem::too_large(limit)) }
+}
+
+/// The body of a request behind the gate, where it was read.
+pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Problem::internal())
 }
 
 /// The fields of an object, taken one by one.

@@ -19,7 +19,7 @@ use super::{
         UnreadableProblems,
     },
     query::Query,
-    signed::{self, Content, NO_BODY},
+    signed::{self, Content},
 };
 use crate::{
     address::{Address, AddressError, StoredKey},
@@ -74,7 +74,7 @@ pub(super) struct Checked {
     ),
 )]
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<KeyPage>, Problem> {
-    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let request = signed::read(request, Content::Any).await?;
     let mut query = Query::parse(request.query.as_deref())?;
     let user = query.take("user")?.ok_or_else(|| Problem::field("user", "user: a value was expected"))?;
     let user = UserRef::try_from(user).map_err(|error| Problem::name("user", &error))?;
@@ -124,7 +124,7 @@ pub(super) async fn read(
     request: Request,
 ) -> Result<Json<Address>, Problem> {
     let key_id = parse(key_id)?;
-    signed::authorize(&app, signed::read(request, Content::Any, NO_BODY).await?).await?;
+    signed::authorize(&app, signed::read(request, Content::Any).await?).await?;
     let found = find(app, key_id).await?.ok_or_else(Problem::no_key)?;
     Ok(Json(found.to_address()))
 }
@@ -160,7 +160,7 @@ pub(super) async fn check(
     request: Request,
 ) -> Result<Json<Checked>, Problem> {
     let key_id = parse(key_id)?;
-    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let request = signed::read(request, Content::Any).await?;
     expected_of_check(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
     let ticket = signed::authorize(&app, request).await?.ticket;
     // As it is stored: what is wrong with it is for the enclave to say.

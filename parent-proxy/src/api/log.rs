@@ -13,7 +13,7 @@ use super::{
     App, Problem,
     openapi::{AuthProblems, EnclaveProblems, InputProblems, LogProblems, ServiceProblems},
     query::Query,
-    signed::{self, Content, NO_BODY},
+    signed::{self, Content},
 };
 use crate::log::LogError;
 
@@ -41,7 +41,7 @@ const MAX_PAGE: usize = 8 << 20;
     ),
 )]
 pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let request = signed::read(request, Content::Any).await?;
     let mut query = Query::parse(request.query.as_deref())?;
     let boot = query.take("boot")?.map(|text| boot(&text)).transpose()?;
     let from = query.take("from")?.map_or(Ok(1), |text| number("from", &text, u64::MAX >> 1))?;
@@ -68,7 +68,7 @@ pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Resul
     ),
 )]
 pub(super) async fn checkpoint(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let request = signed::read(request, Content::Any).await?;
     signed::authorize(&app, request).await?;
     let json = app.enclave.checkpoint().await?;
     Ok(([(header::CONTENT_TYPE, JSON)], json).into_response())

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod attestation;
+mod budget;
 mod faults;
 mod gate;
 mod health;
@@ -45,14 +46,22 @@ use crate::{
     records::Records,
     store::{Attestations, Keys, Orders, Policies, Store, Users},
 };
-use gate::Gates;
+use gate::{Gate, Gates, Lane};
 use problem::Problem;
+use protocol::{api::MAX_SIGNING_BODY, dsse::MAX_ENVELOPE, request::MAX_BODY};
+use signed::NO_BODY;
 
 /// Bounds of the API.
 #[derive(Debug, Clone, Copy)]
 pub struct ApiLimits {
     /// Requests to `/v1` under way.
     pub in_flight: usize,
+    /// Orders, policies and activations under way, beside these.
+    pub restricting: usize,
+    /// Bytes of the bodies of the former, read or on their way.
+    pub body_bytes: usize,
+    /// For a body.
+    pub body_timeout: Duration,
     /// For an answer.
     pub timeout: Duration,
     /// Fresh attestation documents per second.
@@ -67,6 +76,9 @@ impl Default for ApiLimits {
     fn default() -> Self {
         Self {
             in_flight: 512,
+            restricting: 64,
+            body_bytes: 128 << 20,
+            body_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             attestation_rate: 10,
             attestation_burst: 20,
@@ -148,50 +160,69 @@ impl App {
     }
 }
 
-type Route = (&'static str, fn() -> MethodRouter<Arc<App>>);
+/// A path of the API.
+struct Route {
+    path: &'static str,
+    methods: fn() -> MethodRouter<Arc<App>>,
+    /// The longest body that its POST or PUT takes.
+    most: usize,
+    lane: Lane,
+}
+
+const fn common(path: &'static str, most: usize, methods: fn() -> MethodRouter<Arc<App>>) -> Route {
+    Route { path, methods, most, lane: Lane::Common }
+}
+
+const fn restricting(path: &'static str, most: usize, methods: fn() -> MethodRouter<Arc<App>>) -> Route {
+    Route { path, methods, most, lane: Lane::Restricting }
+}
 
 /// What clients ask for: behind the gate.
-const SERVICE: [Route; 17] = [
-    ("/v1/addresses", || post(addresses::create)),
-    ("/v1/addresses/batch", || post(addresses::create_batch)),
-    ("/v1/keys", || get(keys::list)),
-    ("/v1/keys/{key_id}", || get(keys::read)),
-    ("/v1/keys/{key_id}/check", || post(keys::check)),
-    ("/v1/keys/{key_id}/replace", || post(orders::replace)),
-    ("/v1/keys/rewrap", || post(rewrap::rewrap)),
-    ("/v1/signatures", || post(signatures::sign)),
-    ("/v1/signatures/batch", || post(signatures::sign_batch)),
-    ("/v1/signatures/explain", || post(signatures::explain)),
-    ("/v1/orders", || post(orders::submit).get(orders::list)),
-    ("/v1/policy", || put(policy::put).get(policy::read)),
-    ("/v1/activation", || put(policy::activate)),
-    ("/v1/log", || get(log::read)),
-    ("/v1/log/checkpoint", || get(log::checkpoint)),
-    ("/v1/attestation", || get(attestation::fresh)),
-    ("/v1/attestations/{sha256}", || get(attestation::stored)),
+static SERVICE: [Route; 19] = [
+    common("/v1/addresses", addresses::MAX_SINGLE, || post(addresses::create)),
+    common("/v1/addresses/batch", MAX_BODY, || post(addresses::create_batch)),
+    common("/v1/keys", NO_BODY, || get(keys::list)),
+    common("/v1/keys/{key_id}", NO_BODY, || get(keys::read)),
+    common("/v1/keys/{key_id}/check", NO_BODY, || post(keys::check)),
+    restricting("/v1/keys/{key_id}/replace", orders::MAX_REPLACEMENT, || post(orders::replace)),
+    common("/v1/keys/rewrap", NO_BODY, || post(rewrap::rewrap)),
+    common("/v1/signatures", MAX_SIGNING_BODY, || post(signatures::sign)),
+    common("/v1/signatures/batch", MAX_SIGNING_BODY, || post(signatures::sign_batch)),
+    common("/v1/signatures/explain", MAX_SIGNING_BODY, || post(signatures::explain)),
+    restricting("/v1/orders", orders::MAX_ORDER_ENVELOPE, || post(orders::submit)),
+    common("/v1/orders", NO_BODY, || get(orders::list)),
+    restricting("/v1/policy", MAX_ENVELOPE, || put(policy::put)),
+    common("/v1/policy", NO_BODY, || get(policy::read)),
+    restricting("/v1/activation", MAX_ENVELOPE, || put(policy::activate)),
+    common("/v1/log", NO_BODY, || get(log::read)),
+    common("/v1/log/checkpoint", NO_BODY, || get(log::checkpoint)),
+    common("/v1/attestation", NO_BODY, || get(attestation::fresh)),
+    common("/v1/attestations/{sha256}", NO_BODY, || get(attestation::stored)),
 ];
 
 /// What operators and their monitors ask for: answered also when all else is busy.
-const OPERATION: [Route; 4] = [
-    ("/healthz", || get(health::alive)),
-    ("/readyz", || get(health::ready)),
-    ("/metrics", || get(health::metrics)),
-    ("/openapi.json", || get(openapi::serve)),
+static OPERATION: [Route; 4] = [
+    common("/healthz", NO_BODY, || get(health::alive)),
+    common("/readyz", NO_BODY, || get(health::ready)),
+    common("/metrics", NO_BODY, || get(health::metrics)),
+    common("/openapi.json", NO_BODY, || get(openapi::serve)),
 ];
 
 /// All paths of the API.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    SERVICE.iter().chain(&OPERATION).map(|(path, _)| *path)
+    SERVICE.iter().chain(&OPERATION).map(|route| route.path)
 }
 
 /// The whole API.
 pub fn router(app: Arc<App>) -> Router {
-    let with = |router: Router<Arc<App>>, (path, methods): &Route| router.route(path, methods());
-    let service = SERVICE.iter().fold(Router::new(), with);
-    let service = service.route_layer(from_fn_with_state(Arc::clone(&app), gate::pass));
+    let behind_the_gate = |router: Router<Arc<App>>, route: &'static Route| {
+        let gate = Gate { app: Arc::clone(&app), route };
+        router.route(route.path, (route.methods)().route_layer(from_fn_with_state(gate, gate::pass)))
+    };
+    let service = SERVICE.iter().fold(Router::new(), behind_the_gate);
     OPERATION
         .iter()
-        .fold(service, with)
+        .fold(service, |router, route| router.route(route.path, (route.methods)()))
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::wrong_method() })
         .layer(from_fn_with_state(Arc::clone(&app), observe::observe))

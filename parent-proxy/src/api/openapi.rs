@@ -182,6 +182,7 @@ problem_sets! {
     ]
     /// Of everything behind the gate.
     ServiceProblems: [
+        (408, "request.slow", "The request came too slowly", "a whole body was expected within 10 s"),
         (500, "parent.internal", "A fault of the parent", "repeating the request is safe"),
         (503, "parent.overloaded", "Too many requests are under way", "fewer requests at once were expected"),
         (504, "parent.timeout", "The request took too long", "repeating it is safe"),

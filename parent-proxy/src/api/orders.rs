@@ -11,10 +11,10 @@ use axum::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{
-    OrderAccepted, OrderId, Replacement,
+    LogLine, OrderAccepted, OrderId, Replacement,
     api::replacement_order,
-    dsse::{Envelope, MAX_ENVELOPE, ORDER_TYPE},
-    request::{MAX_BODY, SignedRequest},
+    dsse::{Envelope, ORDER_TYPE},
+    request::SignedRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,16 +22,22 @@ use utoipa::ToSchema;
 
 use super::{
     App, Problem,
+    gate::Turn,
     openapi::{
         AuthProblems, BodyProblems, EnclaveProblems, InputProblems, OrderProblems, RecordProblems,
         ServiceProblems,
     },
-    signed::{self, Content, NO_BODY},
+    signed::{self, Content},
 };
 use crate::{address::Address, creation::Made, enclave::EnclaveError};
 
 /// Envelopes that are read at once.
 const READ_AT_ONCE: usize = 16;
+/// The longest envelope of an order: its payload and as many signatures as there may be operators are
+/// less than half of it.
+pub(super) const MAX_ORDER_ENVELOPE: usize = 64 << 10;
+/// The longest request for a replacement: an envelope in base64.
+pub(super) const MAX_REPLACEMENT: usize = 96 << 10;
 /// The most bytes of envelopes in one answer: the orders of an enclave have far less.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -81,6 +87,9 @@ pub(super) struct OrderTaken {
     /// SHA-256 of its payload.
     #[schema(example = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     order_id: String,
+    /// The order's entry of the enclave's log, as it stands there: which boot's, under which number.
+    #[schema(example = "{\"v\":1,\"boot\":\"…\",\"seq\":17,…}")]
+    entry: String,
 }
 
 /// A key that is retired, and the one in its place.
@@ -92,6 +101,9 @@ pub(super) struct Replaced {
     /// The key that is retired.
     #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     retired: String,
+    /// The order's entry of the enclave's log, as it stands there.
+    #[schema(example = "{\"v\":1,\"boot\":\"…\",\"seq\":17,…}")]
+    entry: String,
     /// The new key's address.
     address: Address,
 }
@@ -135,11 +147,16 @@ pub(super) async fn submit(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<(StatusCode, Json<OrderTaken>), Problem> {
-    let request = signed::read(request, Content::Json, MAX_ENVELOPE).await?;
+    let turn = Turn::of(&request);
+    let request = signed::read(request, Content::Json).await?;
     signed::admit(&app, &request)?;
-    let taken = carried_out(async move { take(&app, request).await }).await?;
+    let taken = carried_out(async move {
+        let _turn = turn;
+        take(&app, request).await
+    });
+    let (taken, entry) = taken.await?;
     let status = if taken.new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(OrderTaken { order_id: taken.order.to_string() })))
+    Ok((status, Json(OrderTaken { order_id: taken.order.to_string(), entry: entry.line })))
 }
 
 /// Retires a key and makes the next one in its place. Role `order.submit`; the operators' signatures
@@ -161,20 +178,22 @@ pub(super) async fn replace(
     request: Request,
 ) -> Result<(StatusCode, Json<Replaced>), Problem> {
     let key_id = super::keys::parse(key_id)?;
-    let request = signed::read(request, Content::Json, MAX_BODY).await?;
+    let turn = Turn::of(&request);
+    let request = signed::read(request, Content::Json).await?;
     replacement_order(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
     signed::admit(&app, &request)?;
     let replaced = carried_out(async move {
-        let taken = take(&app, request).await?;
+        let (taken, entry) = take(&app, request).await?;
         let Some(Replacement { key, ticket }) = taken.replacement else {
             return Err(EnclaveError::Answer("the key that replaces the retired one").into());
         };
+        let _place = turn.done(&app.gates)?;
         let mut made = app.creation.ensure(ticket, vec![key]).await?;
         let Made { created, key } = made.pop().ok_or_else(Problem::internal)?;
         app.metrics.addresses(created.into(), (!created).into());
         let status = if taken.new || created { StatusCode::CREATED } else { StatusCode::OK };
         let (order_id, retired) = (taken.order.to_string(), key_id.to_string());
-        Ok((status, Replaced { order_id, retired, address: key.to_address() }))
+        Ok((status, Replaced { order_id, retired, entry: entry.line, address: key.to_address() }))
     });
     let (status, replaced) = replaced.await?;
     Ok((status, Json(replaced)))
@@ -190,7 +209,7 @@ pub(super) async fn replace(
     ),
 )]
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<OrderList>, Problem> {
-    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let request = signed::read(request, Content::Any).await?;
     signed::authorize(&app, request).await?;
     let in_force: BTreeSet<OrderId> = app.enclave.standing().await?.orders.into_iter().collect();
     let mut names: BTreeSet<OrderId> = app.orders.names().await?.into_iter().collect();
@@ -218,11 +237,11 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
 }
 
 /// Has the enclave take an order, and stores it.
-async fn take(app: &App, request: SignedRequest) -> Result<OrderAccepted, Problem> {
-    let accepted = app.enclave.submit_order(request).await?;
+async fn take(app: &App, request: SignedRequest) -> Result<(OrderAccepted, LogLine), Problem> {
+    let (accepted, entry) = app.enclave.submit_order(request).await?;
     app.orders.store(&accepted.order, &accepted.envelope).await?;
     tracing::warn!(order = %accepted.order, new = accepted.new, "an order is in effect");
-    Ok(accepted)
+    Ok((accepted, entry))
 }
 
 /// Goes on to its end, also when nobody waits for it any more.

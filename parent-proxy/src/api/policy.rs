@@ -10,19 +10,21 @@ use axum::{
 use data_encoding::HEXLOWER;
 use protocol::{
     PolicyRef,
-    dsse::{Envelope, MAX_ENVELOPE, POLICY_TYPE},
+    dsse::{Envelope, POLICY_TYPE},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    App, Problem, input,
+    App, Problem,
+    gate::Turn,
+    input,
     openapi::{
         AuthProblems, BodyProblems, EnclaveProblems, InputProblems, PolicyProblems, ServiceProblems,
         StoredPolicyProblems, UnsignedProblems,
     },
     orders::{EnvelopeSchema, carried_out},
-    signed::{self, Content, NO_BODY},
+    signed::{self, Content},
 };
 
 /// The policy that is in the enclave.
@@ -70,14 +72,16 @@ pub(super) struct Activated {
     ),
 )]
 pub(super) async fn put(State(app): State<Arc<App>>, request: Request) -> Result<Json<PolicyTaken>, Problem> {
+    let turn = Turn::of(&request);
     let envelope = envelope(request).await?;
     app.clients.admit_policy(&envelope).map_err(Problem::too_many_failures)?;
     carried_out(async move {
+        let _turn = turn;
         let reference = app.enclave.put_policy(&envelope).await?;
         app.policies.store(&reference, &envelope).await?;
         app.clients.learn_signed(&envelope);
         tracing::warn!(version = reference.version, "a policy is in the enclave");
-        let active = app.enclave.refresh().await?.active;
+        let active = app.enclave.refresh_restricting().await?.active;
         Ok(Json(PolicyTaken::of(&reference, active)))
     })
     .await
@@ -102,7 +106,7 @@ pub(super) async fn activate(
     app.clients.admit_activation(&envelope, waits).map_err(Problem::too_many_failures)?;
     app.enclave.activate(&envelope).await?;
     tracing::warn!("the boot is activated");
-    Ok(Json(Activated { active: app.enclave.refresh().await?.active }))
+    Ok(Json(Activated { active: app.enclave.refresh_restricting().await?.active }))
 }
 
 /// The policy that is in the enclave. Role `audit.read`.
@@ -118,7 +122,7 @@ pub(super) async fn read(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<PolicyShown>, Problem> {
-    let request = signed::read(request, Content::Any, NO_BODY).await?;
+    let request = signed::read(request, Content::Any).await?;
     signed::authorize(&app, request).await?;
     let standing = app.enclave.standing().await?;
     let reference = standing.policy.ok_or_else(Problem::no_policy)?;
@@ -132,7 +136,7 @@ pub(super) async fn read(
 async fn envelope(request: Request) -> Result<Vec<u8>, Problem> {
     let (head, body) = request.into_parts();
     input::is_json(&head.headers)?;
-    let body = input::body(&head.headers, body, MAX_ENVELOPE).await?;
+    let body = input::whole(body).await?;
     Ok(body.into())
 }
 

@@ -140,6 +140,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large", "The request is too large", detail)
     }
 
+    /// The body did not come in time.
+    pub(super) fn slow(within: Duration) -> Self {
+        let detail = format!("a whole body was expected within {} s", within.as_secs_f64());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request.slow", "The request came too slowly", detail)
+    }
+
     pub(super) fn media_type() -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -21,7 +21,7 @@ use super::{
     openapi::{AuthProblems, BodyProblems, EnclaveProblems, ServiceProblems},
     problem::PartBody,
     signatures::ExpectedKey,
-    signed::{self, Content, NO_BODY},
+    signed::{self, Content},
 };
 use crate::{address::AddressError, enclave::EnclaveError, records::Found};
 
@@ -111,7 +111,7 @@ pub(super) async fn rewrap(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<RewrapAnswer>, Problem> {
-    let request = signed::read(request, Content::Json, NO_BODY).await?;
+    let request = signed::read(request, Content::Json).await?;
     let keys = api::rewrapped_keys(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
     signed::admit(&app, &request)?;
     let found: HashMap<KeyId, Found> = stream::iter(keys.clone())

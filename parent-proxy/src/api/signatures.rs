@@ -13,7 +13,7 @@ use data_encoding::HEXLOWER;
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{
     KeyId, Refusal, SignedTransaction,
-    api::{self, MAX_SIGNING_BODY, Route, SignatureRequest},
+    api::{self, Route, SignatureRequest},
     frame::MAX_FRAME,
     request::SignedRequest,
 };
@@ -208,7 +208,7 @@ struct Asked {
 
 /// Reads a request and fetches the records of its keys.
 async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem> {
-    let request = signed::read(request, Content::Json, MAX_SIGNING_BODY).await?;
+    let request = signed::read(request, Content::Json).await?;
     let wanted =
         api::signatures(route, &request.body).map_err(|error| Problem::malformed(error.to_string()))?;
     signed::admit(app, &request)?;

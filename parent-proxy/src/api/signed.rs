@@ -30,8 +30,8 @@ pub(super) enum Content {
     Any,
 }
 
-/// The request as the enclave is to see it, with a body of at most `limit` bytes.
-pub(super) async fn read(request: Request, content: Content, limit: usize) -> Result<SignedRequest, Problem> {
+/// The request as the enclave is to see it. Its body is whole: the gate read it.
+pub(super) async fn read(request: Request, content: Content) -> Result<SignedRequest, Problem> {
     let (head, body) = request.into_parts();
     let header = |name| header(&head.headers, name);
     let (signature_input, signature, content_digest) =
@@ -43,7 +43,7 @@ pub(super) async fn read(request: Request, content: Content, limit: usize) -> Re
     if content == Content::Json {
         input::is_json(&head.headers)?;
     }
-    let body = input::body(&head.headers, body, limit).await?;
+    let body = input::whole(body).await?;
     Ok(SignedRequest {
         method: head.method.as_str().to_owned(),
         path: path.to_owned(),

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::{
     Enclave, boot,
     connection::{Connection, Reply, deadlines},
+    live::Line,
     pool::Inner,
 };
 use crate::{backoff::backoff, stop::Stop};
@@ -43,16 +44,21 @@ pub(super) enum Unusable {
 impl Enclave {
     /// Keeps the connections until told to stop.
     pub(crate) async fn run(self, stop: Stop) {
-        let keeping = |number| keep(number, Arc::clone(&self.inner), stop.clone());
-        join_all((0..self.inner.limits.connections).map(keeping)).await;
+        let lines = std::iter::repeat_n(Line::Common, self.inner.limits.connections);
+        let lines = lines.chain([Line::Restricting]).enumerate();
+        let keeping = |(number, line)| keep(number, line, Arc::clone(&self.inner), stop.clone());
+        join_all(lines.map(keeping)).await;
     }
 
-    /// Asks what has just changed.
+    /// Asks what has just changed, on the line on which it was changed.
     ///
     /// # Errors
     /// [`super::EnclaveError`]
-    pub(crate) async fn refresh(&self) -> Result<Description, super::EnclaveError> {
-        let description = self.describe().await?;
+    pub(crate) async fn refresh_restricting(&self) -> Result<Description, super::EnclaveError> {
+        let description = match self.call_restricting(Operation::Describe).await? {
+            (Answer::Description(description), _) => *description,
+            _ => return Err(super::EnclaveError::Answer("a description")),
+        };
         self.inner.described(&description);
         Ok(description)
     }
@@ -73,13 +79,13 @@ impl Enclave {
     }
 }
 
-async fn keep(number: usize, inner: Arc<Inner>, mut stop: Stop) {
+async fn keep(number: usize, line: Line, inner: Arc<Inner>, mut stop: Stop) {
     let mut failures = 0u32;
     let mut reported = String::new();
     while !stop.is_said() {
         let started = Instant::now();
         let why = tokio::select! {
-            why = connected(&inner) => why,
+            why = connected(&inner, line) => why,
             () = stop.said() => return,
         };
         failures = if started.elapsed() > BACKOFF.1 { 0 } else { failures.saturating_add(1) };
@@ -97,14 +103,14 @@ async fn keep(number: usize, inner: Arc<Inner>, mut stop: Stop) {
 }
 
 /// From connecting to losing the connection.
-async fn connected(inner: &Inner) -> Unusable {
+async fn connected(inner: &Inner, line: Line) -> Unusable {
     match introduced(inner).await {
         Ok((connection, description)) => {
             let connection = Arc::new(connection);
-            inner.join(Arc::clone(&connection), description.document_hash);
+            inner.join(Arc::clone(&connection), description.document_hash, line);
             // Also when this future is dropped.
-            let _member = Member { inner, connection: Arc::clone(&connection) };
-            let _count = inner.metrics.enclave_connection();
+            let _member = Member { inner, connection: Arc::clone(&connection), line };
+            let _count = inner.metrics.enclave_connection(line == Line::Restricting);
             tend(inner, &connection).await
         }
         Err(why) => why,
@@ -114,11 +120,12 @@ async fn connected(inner: &Inner) -> Unusable {
 struct Member<'i> {
     inner: &'i Inner,
     connection: Arc<Connection>,
+    line: Line,
 }
 
 impl Drop for Member<'_> {
     fn drop(&mut self) {
-        self.inner.leave(&self.connection);
+        self.inner.leave(&self.connection, self.line);
         self.connection.end("it is no longer kept");
     }
 }

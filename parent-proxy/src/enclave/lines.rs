@@ -18,6 +18,11 @@ impl Lines {
         Self { book, lines }
     }
 
+    /// The last of them.
+    pub(super) fn last(&self) -> Option<LogLine> {
+        self.lines.last().cloned()
+    }
+
     /// Hands them over, and waits until they and all before are on disk.
     pub(super) async fn stored(mut self) -> Result<(), LogError> {
         let lines = mem::take(&mut self.lines);

@@ -6,6 +6,7 @@ mod checkpoints;
 mod connection;
 mod keeping;
 mod lines;
+mod live;
 mod operations;
 mod pool;
 mod replay;

@@ -3,8 +3,8 @@
 use attestation::document::MAX_DOCUMENT;
 use bytes::Bytes;
 use protocol::{
-    Answer, Authorized, Description, Operation, OrderAccepted, PolicyRef, Refusal, Rewrapped, Rewrapping,
-    SignedTransaction, State, message::MAX_KEYS, record::MAX_RECORD, request::SignedRequest,
+    Answer, Authorized, Description, LogLine, Operation, OrderAccepted, PolicyRef, Refusal, Rewrapped,
+    Rewrapping, SignedTransaction, State, message::MAX_KEYS, record::MAX_RECORD, request::SignedRequest,
 };
 use serde_bytes::ByteBuf;
 
@@ -136,13 +136,17 @@ impl Enclave {
         }
     }
 
-    /// Puts the order in a request into effect.
+    /// Puts the order in a request into effect. With it comes its entry of the log, which is on disk.
     ///
     /// # Errors
     /// [`EnclaveError`]
-    pub async fn submit_order(&self, request: SignedRequest) -> Result<OrderAccepted, EnclaveError> {
-        match self.call(Operation::SubmitOrder { request }).await? {
-            Answer::OrderAccepted(accepted) => Ok(accepted),
+    pub async fn submit_order(
+        &self,
+        request: SignedRequest,
+    ) -> Result<(OrderAccepted, LogLine), EnclaveError> {
+        match self.call_restricting(Operation::SubmitOrder { request }).await? {
+            (Answer::OrderAccepted(accepted), Some(entry)) => Ok((accepted, entry)),
+            (Answer::OrderAccepted(_), None) => Err(EnclaveError::Answer("the order's entry of the log")),
             _ => Err(EnclaveError::Answer("an order's id")),
         }
     }
@@ -153,8 +157,8 @@ impl Enclave {
     /// [`EnclaveError`]
     pub async fn put_policy(&self, envelope: &[u8]) -> Result<PolicyRef, EnclaveError> {
         let envelope = ByteBuf::from(envelope);
-        match self.call(Operation::PutPolicy { envelope }).await? {
-            Answer::PolicyAccepted(reference) => Ok(reference),
+        match self.call_restricting(Operation::PutPolicy { envelope }).await? {
+            (Answer::PolicyAccepted(reference), _) => Ok(reference),
             _ => Err(EnclaveError::Answer("a policy's version and hash")),
         }
     }
@@ -165,8 +169,8 @@ impl Enclave {
     /// [`EnclaveError`]
     pub async fn activate(&self, envelope: &[u8]) -> Result<(), EnclaveError> {
         let envelope = ByteBuf::from(envelope);
-        match self.call(Operation::Activate { envelope }).await? {
-            Answer::Activated => Ok(()),
+        match self.call_restricting(Operation::Activate { envelope }).await? {
+            (Answer::Activated, _) => Ok(()),
             _ => Err(EnclaveError::Answer("word that the boot is activated")),
         }
     }

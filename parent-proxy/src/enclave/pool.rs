@@ -2,21 +2,21 @@
 //! asks once more when one is lost. Every operation is harmless when repeated.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
-use attestation::DocumentHash;
-use protocol::{Answer, Deployment, Description, Endpoint, Operation, Refusal};
+use protocol::{Answer, Deployment, Description, Endpoint, LogLine, Operation, Refusal};
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep, timeout},
+    time::Instant,
 };
 
 use super::{
     EnclaveState,
     boot::Boot,
-    connection::{Broken, Connection, Reply},
+    connection::{Broken, Reply},
+    live::{Line, Live},
 };
 use crate::{
     clients::Clients,
@@ -26,9 +26,6 @@ use crate::{
     metrics::Metrics,
     store::{Attestations, Orders, Policies, Store},
 };
-
-/// How long a second try waits for a connection: about as long as an enclave takes to come back.
-const RETRY_WAIT: Duration = Duration::from_secs(2);
 
 /// The tag of a request that the enclave took before.
 const REPLAYED: &str = "auth.replayed";
@@ -62,7 +59,7 @@ pub enum EnclaveError {
 /// Bounds of the pool.
 #[derive(Debug, Clone)]
 pub struct EnclaveLimits {
-    /// Connections.
+    /// Connections for what clients ask. There is one more for what restricts.
     pub connections: usize,
     /// Requests under way.
     pub in_flight: usize,
@@ -126,18 +123,13 @@ pub(super) struct Inner {
     /// What was done for the boot that is there, by whichever connection came first.
     pub(super) boot: AsyncMutex<Boot>,
     permits: Arc<Semaphore>,
-    live: RwLock<Vec<Live>>,
-}
-
-/// A connection that is in use, and the boot at its other end.
-struct Live {
-    connection: Arc<Connection>,
-    boot: DocumentHash,
+    pub(super) live: RwLock<Vec<Live>>,
 }
 
 /// What a request holds until it is answered.
 struct Admitted {
-    _permit: OwnedSemaphorePermit,
+    /// None for what restricts, whose number the API bounds.
+    _permit: Option<OwnedSemaphorePermit>,
     _count: metrics::Held,
 }
 
@@ -198,7 +190,20 @@ impl Enclave {
         operation: Operation,
     ) -> Result<Answer, EnclaveError> {
         let started = Instant::now();
-        let result = self.admitted_call(operation, started).await;
+        let result = self.admitted_call(operation, Line::Common, started).await;
+        let result = result.map(|(answer, _)| answer);
+        self.count(name, &result, started);
+        result
+    }
+
+    /// Asks for what restricts, on the line for it. With the answer comes the last line that this put
+    /// on the log.
+    pub(super) async fn call_restricting(
+        &self,
+        operation: Operation,
+    ) -> Result<(Answer, Option<LogLine>), EnclaveError> {
+        let (name, started) = (operation.name(), Instant::now());
+        let result = self.admitted_call(operation, Line::Restricting, started).await;
         self.count(name, &result, started);
         result
     }
@@ -210,7 +215,7 @@ impl Enclave {
         let boot = self.inner.book.progress().borrow().boot;
         let limit = self.inner.limits.timeout;
         let asked = async {
-            let connection = self.pick(boot).ok_or(EnclaveError::Unavailable)?;
+            let connection = self.pick(Line::Restricting, boot).ok_or(EnclaveError::Unavailable)?;
             match connection.call(operation, None, started + limit).await {
                 Ok(Reply { result, .. }) => Ok(result?),
                 Err((Broken::Lost, _)) => Err(EnclaveError::Unavailable),
@@ -223,7 +228,7 @@ impl Enclave {
         result
     }
 
-    fn count(&self, name: &'static str, result: &Result<Answer, EnclaveError>, started: Instant) {
+    fn count<T>(&self, name: &'static str, result: &Result<T, EnclaveError>, started: Instant) {
         let outcome = match result {
             Ok(_) => "ok",
             Err(EnclaveError::Overloaded(_)) => "overloaded",
@@ -240,21 +245,23 @@ impl Enclave {
     async fn admitted_call(
         &self,
         mut operation: Operation,
+        line: Line,
         started: Instant,
-    ) -> Result<Answer, EnclaveError> {
+    ) -> Result<(Answer, Option<LogLine>), EnclaveError> {
         let limits = &self.inner.limits;
-        let permit = Arc::clone(&self.inner.permits)
-            .try_acquire_owned()
-            .map_err(|_| EnclaveError::Overloaded(limits.in_flight))?;
+        let permit = || Arc::clone(&self.inner.permits).try_acquire_owned();
+        let permit = (line == Line::Common).then(permit).transpose();
+        let permit = permit.map_err(|_| EnclaveError::Overloaded(limits.in_flight))?;
         let admitted =
             Arc::new(Admitted { _permit: permit, _count: self.inner.metrics.enclave_call_in_flight() });
         let deadline = started + limits.timeout;
         for second in [false, true] {
-            let connection = if second { self.pick_soon().await } else { self.pick(None) };
+            let connection = if second { self.pick_soon(line).await } else { self.pick(line, None) };
             let connection = connection.ok_or(EnclaveError::Unavailable)?;
             let held = Arc::clone(&admitted);
             match connection.call(operation, Some(held), deadline).await {
                 Ok(Reply { result, log }) => {
+                    let last = log.last();
                     if let Err(error) = log.stored().await {
                         if matches!(error, LogError::OtherBoot) {
                             // The enclave is another one now: get to know it.
@@ -265,7 +272,7 @@ impl Enclave {
                     return match result {
                         // It was our first try that the enclave took; its answer is lost.
                         Err(refusal) if second && refusal.tag() == REPLAYED => Err(EnclaveError::Unavailable),
-                        result => Ok(result?),
+                        result => Ok((result?, last)),
                     };
                 }
                 Err((Broken::Lost, unanswered)) => operation = unanswered,
@@ -275,45 +282,9 @@ impl Enclave {
         }
         Err(EnclaveError::Unavailable)
     }
-
-    /// The live connection with the least under way; to this boot, where one is named.
-    fn pick(&self, boot: Option<DocumentHash>) -> Option<Arc<Connection>> {
-        let live = self.inner.live.read().unwrap_or_else(PoisonError::into_inner);
-        let usable = live.iter().filter(|live| boot.is_none_or(|boot| boot == live.boot));
-        let open = usable.map(|live| &live.connection).filter(|connection| connection.is_open());
-        open.min_by_key(|connection| connection.under_way()).cloned()
-    }
-
-    /// As [`Self::pick`], waiting a little for one.
-    async fn pick_soon(&self) -> Option<Arc<Connection>> {
-        let picked = async {
-            loop {
-                // Connections of one enclave end together: time to notice that of the others.
-                sleep(Duration::from_millis(20)).await;
-                if let Some(connection) = self.pick(None) {
-                    return connection;
-                }
-            }
-        };
-        timeout(RETRY_WAIT, picked).await.ok()
-    }
 }
 
 impl Inner {
-    pub(super) fn join(&self, connection: Arc<Connection>, boot: DocumentHash) {
-        self.live.write().unwrap_or_else(PoisonError::into_inner).push(Live { connection, boot });
-        self.state.send_modify(EnclaveState::connected);
-        self.publish();
-    }
-
-    pub(super) fn leave(&self, connection: &Arc<Connection>) {
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|live| !Arc::ptr_eq(&live.connection, connection));
-        drop(live);
-        self.state.send_modify(EnclaveState::disconnected);
-        self.publish();
-    }
-
     pub(super) fn described(&self, description: &Description) {
         let mut before = EnclaveState::default();
         self.state.send_if_modified(|state| {
@@ -332,7 +303,7 @@ impl Inner {
         self.publish();
     }
 
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         self.metrics.enclave_serving(self.state.borrow().is_serving());
     }
 }

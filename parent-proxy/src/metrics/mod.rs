@@ -34,11 +34,14 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram>,
     requests_in_flight: Gauge,
+    http_connections: Gauge,
+    http_connections_over_bound: Family<OutcomeLabel, Counter>,
     addresses: Family<OutcomeLabel, Counter>,
     enclave_calls: Family<OperationLabels, Counter>,
     enclave_seconds: Family<OperationLabel, Histogram>,
     enclave_in_flight: Gauge,
     enclave_connections: Gauge,
+    enclave_restricting_connections: Gauge,
     enclave_serving: Gauge,
     store_operations: Family<OperationLabels, Counter>,
     store_seconds: Family<OperationLabel, Histogram>,
@@ -94,11 +97,14 @@ impl Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(latency),
             requests_in_flight: Gauge::default(),
+            http_connections: Gauge::default(),
+            http_connections_over_bound: Family::default(),
             addresses: Family::default(),
             enclave_calls: Family::default(),
             enclave_seconds: Family::new_with_constructor(latency),
             enclave_in_flight: Gauge::default(),
             enclave_connections: Gauge::default(),
+            enclave_restricting_connections: Gauge::default(),
             enclave_serving: Gauge::default(),
             store_operations: Family::default(),
             store_seconds: Family::new_with_constructor(latency),
@@ -125,6 +131,12 @@ impl Metrics {
             self.request_seconds.clone(),
         );
         r.register("http_in_flight", "HTTP requests under way", self.requests_in_flight.clone());
+        r.register("http_connections", "Connections of HTTP clients", self.http_connections.clone());
+        r.register(
+            "http_connections_over_bound",
+            "Connections of HTTP clients over the bound: for which another made room, or none could",
+            self.http_connections_over_bound.clone(),
+        );
         r.register("addresses", "Addresses answered, new or existing", self.addresses.clone());
         r.register("enclave_calls", "Requests to the enclave", self.enclave_calls.clone());
         r.register_with_unit(
@@ -136,8 +148,13 @@ impl Metrics {
         r.register("enclave_in_flight", "Requests to the enclave under way", self.enclave_in_flight.clone());
         r.register(
             "enclave_connections",
-            "Live connections to the enclave",
+            "Live connections to the enclave for what clients ask",
             self.enclave_connections.clone(),
+        );
+        r.register(
+            "enclave_restricting_connections",
+            "Live connections to the enclave for orders and policies",
+            self.enclave_restricting_connections.clone(),
         );
         r.register(
             "enclave_serving",
@@ -208,6 +225,16 @@ impl Metrics {
         Held::of(&self.requests_in_flight)
     }
 
+    /// A connection of an HTTP client lives.
+    pub fn http_connection(&self) -> Held {
+        Held::of(&self.http_connections)
+    }
+
+    /// A connection of an HTTP client came when as many as the bound allows were there.
+    pub fn connection_over_bound(&self, outcome: &'static str) {
+        self.http_connections_over_bound.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
     /// Addresses were answered.
     pub fn addresses(&self, created: u64, existing: u64) {
         self.addresses.get_or_create(&OutcomeLabel { outcome: "created" }).inc_by(created);
@@ -226,8 +253,8 @@ impl Metrics {
     }
 
     /// A connection to the enclave lives.
-    pub fn enclave_connection(&self) -> Held {
-        Held::of(&self.enclave_connections)
+    pub fn enclave_connection(&self, restricting: bool) -> Held {
+        Held::of(if restricting { &self.enclave_restricting_connections } else { &self.enclave_connections })
     }
 
     /// Whether the enclave serves.

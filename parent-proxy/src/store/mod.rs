@@ -75,7 +75,12 @@ impl Default for StoreLimits {
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// Whether it is for what restricts, whose operations do not wait behind everybody's.
+    apart: bool,
 }
+
+/// Operations under way for what restricts.
+const APART: usize = 16;
 
 #[derive(Debug)]
 struct Inner {
@@ -83,6 +88,7 @@ struct Inner {
     /// When it is a folder: listing is unordered there, and durability is ours to finish.
     folder: Option<Folder>,
     permits: Semaphore,
+    apart: Semaphore,
     limits: StoreLimits,
     metrics: Arc<Metrics>,
 }
@@ -130,7 +136,8 @@ impl Store {
     ) -> Self {
         let objects = PrefixStore::new(objects, prefix);
         let permits = Semaphore::new(limits.in_flight);
-        Self { inner: Arc::new(Inner { objects, folder, permits, limits, metrics }) }
+        let apart = Semaphore::new(APART);
+        Self { inner: Arc::new(Inner { objects, folder, permits, apart, limits, metrics }), apart: false }
     }
 
     /// Sealed records.
@@ -150,12 +157,16 @@ impl Store {
 
     /// Orders.
     pub fn orders(&self) -> Orders {
-        Orders::new(self.clone())
+        Orders::new(self.apart())
     }
 
     /// Policies.
     pub fn policies(&self) -> Policies {
-        Policies::new(self.clone())
+        Policies::new(self.apart())
+    }
+
+    fn apart(&self) -> Self {
+        Self { apart: true, ..self.clone() }
     }
 
     /// Boot documents.
@@ -284,7 +295,8 @@ impl Store {
         let within = self.inner.limits.timeout;
         let bounded = async {
             // The semaphore is never closed; if it were, going on without a permit is harmless.
-            let _permit = self.inner.permits.acquire().await;
+            let permits = if self.apart { &self.inner.apart } else { &self.inner.permits };
+            let _permit = permits.acquire().await;
             work.await
         };
         let result =

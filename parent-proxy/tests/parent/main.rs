@@ -16,6 +16,7 @@ mod bad_input;
 mod credentials;
 mod egress;
 mod enclave_line;
+mod flood;
 mod log;
 mod logged;
 mod openapi;

@@ -39,7 +39,7 @@ fn path(index: u64) -> KeyPath {
     }
 }
 
-fn retire(index: u64) -> (KeyId, Value) {
+pub fn retire(index: u64) -> (KeyId, Value) {
     let key_id = KeyId::derive(&"laptop".parse().unwrap(), &path(index));
     let replacement = Some(Replacement { path: path(index + 1), label: None });
     let order = client::order(&Restriction::RetireKey { key_id, replacement }, "compromised");
@@ -56,8 +56,16 @@ async fn an_order_is_stored_before_it_is_answered_and_listed() {
     let stored = site.stored_in("orders");
     assert!(stored.len() == 1 && stored[0].ends_with(&id), "{stored:?}");
     assert_eq!(std::fs::read_to_string(&stored[0]).unwrap(), order.to_string());
+    // With its entry of the log, which is on disk.
+    let lines = std::fs::read_dir(site.path("book")).unwrap().flatten().flat_map(|boot| {
+        let files = std::fs::read_dir(boot.path()).into_iter().flatten().flatten();
+        files.map(|file| std::fs::read_to_string(file.path()).unwrap_or_default())
+    });
+    let lines: String = lines.collect();
+    let entry = taken.json()["entry"].as_str().unwrap().to_owned();
+    assert!(lines.lines().any(|line| line == entry) && entry.contains("\"seq\":2,"), "{entry}");
     let again = parent.post("/v1/orders", &order).await;
-    assert_eq!((again.status.as_u16(), again.json()), (200, json!({ "order_id": id })));
+    assert_eq!((again.status.as_u16(), &again.json()["order_id"]), (200, &json!(id)));
     let listed = parent.get("/v1/orders").await.json();
     let [listed] = &listed["orders"].as_array().unwrap()[..] else { panic!("{listed}") };
     assert_eq!((&listed["order_id"], &listed["in_force"]), (&json!(id), &json!(true)));
@@ -82,7 +90,7 @@ async fn an_order_that_cannot_be_stored_is_not_answered_and_a_repetition_makes_g
     parent.post("/v1/orders", &order).await.problem(502, "store.occupied");
     std::fs::remove_file(&file).unwrap();
     let again = parent.post("/v1/orders", &order).await;
-    assert_eq!((again.status.as_u16(), again.json()), (200, json!({ "order_id": id })));
+    assert_eq!((again.status.as_u16(), &again.json()["order_id"]), (200, &json!(id)));
     assert!(file.exists());
 }
 
@@ -112,7 +120,7 @@ async fn a_key_is_retired_and_the_next_one_made() {
     assert!(site.stored_in("orders")[0].ends_with(answer["order_id"].as_str().unwrap()));
     assert_eq!(site.stored_in("keys").len(), 2);
     let again = parent.post(&replace, &body).await;
-    assert_eq!((again.status.as_u16(), again.json()), (200, answer));
+    assert_eq!((again.status.as_u16(), &again.json()["address"]), (200, &answer["address"]));
     assert_eq!(double.count("create_keys"), 2);
     for body in [json!({}), json!({"order": "not base64"}), json!({"order": 7})] {
         parent.post(&replace, &body).await.problem(400, "request.malformed");
@@ -198,6 +206,45 @@ async fn a_flood_of_strangers_does_not_keep_operators_out() {
         parent.put("/v1/policy", &envelope).await.problem(429, "auth.rate_limited");
     }
     parent.put("/v1/activation", &client::activation(boot)).await.problem(429, "auth.rate_limited");
+}
+
+#[tokio::test]
+async fn orders_of_clients_that_may_give_none_are_limited_in_their_rate() {
+    let site = Site::new();
+    let double = site.double();
+    let parent = site.parent(&["--auth-failure-rate", "1", "--auth-failure-burst", "2"]).await.ready().await;
+    // Of this policy the client may read, and give no orders.
+    assert_eq!(parent.put("/v1/policy", &client::policy(1)).await.status, 200);
+    let (key_id, replacement) = retire(0);
+    let replace = format!("/v1/keys/{key_id}/replace");
+    let mut limited = 0;
+    for number in 0..8 {
+        let answer = match number % 2 {
+            0 => parent.post("/v1/orders", &freeze(&format!("incident {number}"))).await,
+            _ => parent.post(&replace, &replacement).await,
+        };
+        limited += usize::from(answer.status == 429);
+        assert_eq!(parent.get("/v1/keys?user=alice").await.status, 200, "what it may do it goes on doing");
+    }
+    assert!((5..=6).contains(&limited), "{limited}");
+    assert_eq!(double.count("submit_order"), 8 - limited);
+}
+
+#[tokio::test]
+async fn after_a_restart_of_the_parent_a_flood_of_strangers_does_not_keep_operators_out() {
+    let site = Site::new();
+    let _double = site.double();
+    let limits = ["--auth-failure-rate", "1", "--auth-failure-burst", "1"];
+    let parent = site.parent(&limits).await.ready().await;
+    assert_eq!(parent.put("/v1/policy", &client::policy(1)).await.status, 200);
+    assert!(parent.stop().await.success());
+    // The enclave has a policy already: it says once more whose it is.
+    let parent = site.parent(&limits).await.ready().await;
+    for version in 2..5 {
+        parent.put("/v1/policy", &json!({})).await;
+        parent.put("/v1/policy", &json!({})).await.problem(429, "auth.rate_limited");
+        assert_eq!(parent.put("/v1/policy", &client::policy(version)).await.status, 200, "{version}");
+    }
 }
 
 #[tokio::test]

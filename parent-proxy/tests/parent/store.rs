@@ -13,10 +13,11 @@ use parent_proxy::{
     metrics::Metrics,
     store::{Placed, ProbeError, Store, StoreError, StoreLimits, StoreUrl, probe},
 };
-use protocol::{Index, KeyId, KeyPath, Purpose};
+use protocol::{Index, KeyId, KeyPath, OrderId, Purpose, order::Restriction, policy::Policy};
 use serde_json::json;
 
 use crate::support::{
+    client,
     process::Site,
     s3::{Habit, S3},
 };
@@ -109,6 +110,33 @@ async fn a_server_that_never_answers_costs_its_deadline() {
     let refused = store.keys().create(&key(0), &Bytes::from_static(b"x")).await;
     assert!(matches!(refused, Err(StoreError::Deadline { .. })), "{refused:?}");
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn orders_and_policies_do_not_wait_behind_the_operations_of_others() {
+    let (_s3, store) = store(Habit::SilentKeys).await;
+    let keys = store.keys();
+    let stuck: Vec<_> = (0..StoreLimits::default().in_flight as u64)
+        .map(|number| {
+            let keys = keys.clone();
+            tokio::spawn(async move { keys.create(&key(number), &Bytes::from_static(b"x")).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let started = Instant::now();
+    let payload = |envelope: &serde_json::Value| {
+        data_encoding::BASE64.decode(envelope["payload"].as_str().unwrap().as_bytes()).unwrap()
+    };
+    let order = client::order(&Restriction::FreezeAll, "incident 7");
+    store.orders().store(&OrderId::of(&payload(&order)), order.to_string().as_bytes()).await.unwrap();
+    let policy = client::policy(1);
+    let reference = Policy::parse(&payload(&policy)).unwrap().reference();
+    store.policies().store(&reference, policy.to_string().as_bytes()).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // All others do.
+    let waits = tokio::time::timeout(Duration::from_millis(500), store.keys().read(&key(0))).await;
+    assert!(waits.is_err());
+    stuck.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -30,6 +30,8 @@ pub enum Reply {
     WithoutLines,
     /// Nothing.
     Nothing,
+    /// Nothing, and for so long it reads nothing more on this connection.
+    Deaf(Duration),
     /// What an enclave would, but nobody hears it: it closes the connection.
     DoneAndClose,
     /// It closes the connection.
@@ -139,6 +141,10 @@ impl Double {
                 }
                 Reply::WithoutLines => (usual(request.operation).0, Vec::new()),
                 Reply::Nothing => continue,
+                Reply::Deaf(time) => {
+                    tokio::time::sleep(time).await;
+                    continue;
+                }
                 Reply::DoneAndClose => {
                     let _ = usual(request.operation);
                     return;

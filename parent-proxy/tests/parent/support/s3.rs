@@ -42,6 +42,8 @@ pub enum Habit {
     Endless,
     /// Never answers.
     Silent,
+    /// Never answers creations of keys.
+    SilentKeys,
 }
 
 #[derive(Clone)]
@@ -120,6 +122,7 @@ impl S3 {
             Habit::Conflicts(count) if number < count => return StatusCode::CONFLICT,
             Habit::ConflictsWithAnother if self.has(&key) => return StatusCode::CONFLICT,
             Habit::Silent => std::future::pending().await,
+            Habit::SilentKeys if key.contains("/keys/") => std::future::pending().await,
             _ => {}
         }
         let mut objects = self.objects.lock().unwrap();

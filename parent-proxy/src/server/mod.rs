@@ -1,12 +1,15 @@
 //! Serving HTTP: bounds on connections and on slow clients, TLS when there is a certificate, and
 //! a graceful end.
 
+mod cut;
+mod places;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, http::Request};
 use axum_server::{
     Handle, Server,
-    accept::{Accept, NoDelayAcceptor},
+    accept::{Accept, DefaultAcceptor},
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use hyper_util::rt::TokioTimer;
@@ -14,11 +17,12 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 
-use crate::stop::Stop;
+pub(crate) use self::places::Place;
+use self::{cut::Seated, places::Places};
+use crate::{metrics::Metrics, stop::Stop};
 
 /// For a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,7 +43,7 @@ pub(crate) async fn serve(
     listener: std::net::TcpListener,
     router: Router,
     tls: Option<ServerConfig>,
-    connections: usize,
+    (connections, metrics): (usize, Arc<Metrics>),
     drain: Drain,
     mut stop: Stop,
 ) -> io::Result<()> {
@@ -56,17 +60,17 @@ pub(crate) async fn serve(
     let mut server = axum_server::from_tcp(listener)?.handle(handle);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
     server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEAD));
-    let bound = Arc::new(Semaphore::new(connections));
+    let places = Places::new(connections, metrics);
     let service = router.into_make_service();
     let serving = async {
         match tls {
             Some(config) => {
                 let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)));
-                let inner = tls.handshake_timeout(HANDSHAKE).acceptor(NoDelayAcceptor);
-                let server: Server<SocketAddr, _> = server.acceptor(Bounded { inner, bound });
+                let inner = tls.handshake_timeout(HANDSHAKE);
+                let server: Server<SocketAddr, _> = server.acceptor(Seating { inner, places });
                 server.serve(service).await
             }
-            None => server.acceptor(Bounded { inner: NoDelayAcceptor, bound }).serve(service).await,
+            None => server.acceptor(Seating { inner: DefaultAcceptor, places }).serve(service).await,
         }
     };
     tokio::select! {
@@ -75,46 +79,49 @@ pub(crate) async fn serve(
     }
 }
 
-/// Closes connections over the bound at once.
+/// Gives each connection a place, and each request on it the connection's.
 #[derive(Clone)]
-struct Bounded<A> {
+struct Seating<A> {
     inner: A,
-    bound: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
-/// A service that is counted for as long as its connection lives.
+/// A service whose requests carry the place of their connection.
 #[derive(Clone)]
-struct Counted<S> {
+struct Placed<S> {
     inner: S,
-    _permit: Arc<OwnedSemaphorePermit>,
+    place: Place,
 }
 
 type Accepting<T, S> = std::pin::Pin<Box<dyn Future<Output = io::Result<(T, S)>> + Send>>;
 
-impl<A, S> Accept<TcpStream, S> for Bounded<A>
+impl<A, S> Accept<TcpStream, S> for Seating<A>
 where
-    A: Accept<TcpStream, S, Service = S>,
+    A: Accept<Seated<TcpStream>, S, Service = S>,
     A::Future: Send + 'static,
     A::Stream: AsyncRead + AsyncWrite + Send,
     S: Send + 'static,
 {
     type Stream = A::Stream;
-    type Service = Counted<S>;
-    type Future = Accepting<A::Stream, Counted<S>>;
+    type Service = Placed<S>;
+    type Future = Accepting<A::Stream, Placed<S>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(permit) = Arc::clone(&self.bound).try_acquire_owned() else {
-            return Box::pin(async { Err(io::Error::other("too many connections")) });
+        let Some(place) = self.places.take() else {
+            return Box::pin(async { Err(io::Error::other("too many connections are busy")) });
         };
-        let accepting = self.inner.accept(stream, service);
+        if let Err(error) = stream.set_nodelay(true) {
+            return Box::pin(async { Err(error) });
+        }
+        let accepting = self.inner.accept(Seated::new(stream, place.clone()), service);
         Box::pin(async move {
             let (stream, inner) = accepting.await?;
-            Ok((stream, Counted { inner, _permit: Arc::new(permit) }))
+            Ok((stream, Placed { inner, place }))
         })
     }
 }
 
-impl<S: tower_service::Service<R>, R> tower_service::Service<R> for Counted<S> {
+impl<S: tower_service::Service<Request<B>>, B> tower_service::Service<Request<B>> for Placed<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -126,7 +133,8 @@ impl<S: tower_service::Service<R>, R> tower_service::Service<R> for Counted<S> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: R) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.place.clone());
         self.inner.call(request)
     }
 }
