@@ -46,6 +46,14 @@ pub(crate) enum Error {
         /// How many there were.
         of: usize,
     },
+    /// An order is not on the logs of all enclaves; each was told.
+    #[error("the order is not known to be on the log of {missing} of {of} enclaves")]
+    SomeNotOnLog {
+        /// On how many it is not.
+        missing: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// The policy, an order or the transaction itself forbids it; what was found is told before.
     #[error("denied: {0}")]
     Denied(String),
@@ -142,6 +150,7 @@ impl Error {
                 "allowed": refused.allowed, "message": self.to_string(),
             }),
             Self::SomeUnsigned { .. } => plain("transaction"),
+            Self::SomeNotOnLog { .. } => plain("order"),
             Self::Denied(_) | Self::Told => plain("denied"),
             Self::SomeRefused { .. } => plain("verification"),
             Self::Input(_) | Self::ToldUnusable => plain("input"),

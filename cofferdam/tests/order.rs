@@ -11,10 +11,14 @@ use common::{NOT_VERIFIED, UNUSABLE, VERIFIED, cofferdam};
 use data_encoding::BASE64;
 use operators::Operators;
 use parent::{Answer, Parent};
+use protocol::log::{BootFacts, Chain, Detail, NewEntry, Outcome};
 use serde_json::{Value, json};
 
 /// Of laptop, alice, evm, sweep, index 0 (docs/formats.md, section 3).
 const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
+
+/// An order that nobody gave.
+const OTHER: &str = "order_2fvm7cwhzk5b6p3zfbhzer2atwvhn7el5yt45suag4on3mdh5nuq";
 
 /// Gives an order to a file; answers what was said and the payload.
 fn give(operators: &Operators, name: &str, args: &[&str]) -> (Value, Value) {
@@ -164,18 +168,108 @@ fn an_order_is_signed_by_others_and_verified_by_everyone() {
     assert_eq!(cofferdam(&["--json", "order", "sign", &bare, "--key", &operators.key(0)]).code, UNUSABLE);
 }
 
+/// An entry of a log that says that an order was taken; `change` is what is wrong with it.
+fn entry(id: &str, change: impl FnOnce(&mut NewEntry)) -> String {
+    let boot = attestation::DocumentHash::of(b"a boot");
+    let facts = BootFacts { previous: None, config: [0; 48], pcr0: attestation::Pcr::new([1; 48]) };
+    let (mut chain, _) = Chain::begin(boot, &facts, 1);
+    let mut event = NewEntry::new("order.submit".parse().unwrap(), Outcome::ALLOW);
+    event.detail = Some(Detail::of(&json!({"order": id, "type": "freeze_all"})));
+    change(&mut event);
+    chain.append(&event, 2).text
+}
+
+/// A parent that takes every order; answers as `answer` makes of its id.
+fn taking(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> Parent {
+    Parent::start(move |request| {
+        let body = request.json();
+        let inside = body["order"].as_str().map(|text| BASE64.decode(text.as_bytes()).unwrap());
+        let envelope = inside.map_or(body, |inside| serde_json::from_slice(&inside).unwrap());
+        let payload = BASE64.decode(envelope["payload"].as_str().unwrap().as_bytes()).unwrap();
+        Answer::json(201, &answer(&protocol::OrderId::of(&payload).to_string()))
+    })
+}
+
+fn taken(id: &str) -> Value {
+    json!({"order_id": id, "entry": entry(id, |_| {})})
+}
+
+#[test]
+fn an_order_is_sent_to_many_parents_at_once_and_must_be_on_the_log_of_each() {
+    let operators = Operators::new();
+    let client = operators.file("client.pem");
+    operators.run(&["operator", "new", "--role", "client", "--out", &client]);
+    let fixed = ["--deployment", "laptop", "--reason", "drill", "--key", &operators.key(0), "--all"];
+    let who = ["--client-key", &client, "--client-id", "on-call"];
+    let freeze = |mode: &[&str], urls: &[&str]| {
+        let urls: Vec<&str> = urls.iter().flat_map(|url| ["--url", url]).collect();
+        cofferdam(&[mode, &["order", "freeze"], &fixed, &who, &urls].concat())
+    };
+    let (first, second) = (taking(taken), taking(taken));
+    let said = freeze(&["--json"], &[&first.url, &second.url]);
+    assert_eq!(said.code, VERIFIED, "{}{}", said.out, said.err);
+    let boot = attestation::DocumentHash::of(b"a boot").to_string();
+    for (parent, row) in [&first, &second].iter().zip(said.json()["parents"].as_array().unwrap()) {
+        let expected = json!({"url": parent.url, "on_log": true, "boot": boot, "seq": 2});
+        assert_eq!((row, parent.seen().len()), (&expected, 1));
+    }
+    // Each request is signed for itself: a nonce counts once wherever it is shown.
+    assert_ne!(first.seen()[0].headers["signature"], second.seen()[0].headers["signature"]);
+    // One that does not answer, one that refuses, and one that nobody is at hold up nobody.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_url = format!("http://{}", silent.local_addr().unwrap());
+    let refusing = Parent::start(|_| Answer::json(403, &json!({"code": "auth.role"})));
+    let started = std::time::Instant::now();
+    let said = freeze(&["--json"], &[&silent_url, &first.url, &refusing.url, "http://127.0.0.1:1"]);
+    let took = started.elapsed().as_secs();
+    assert!((19..40).contains(&took), "{took} s");
+    assert_eq!(said.code, NOT_VERIFIED);
+    let lines = said.json_lines();
+    let on_log: Vec<&Value> =
+        lines[0]["parents"].as_array().unwrap().iter().map(|row| &row["on_log"]).collect();
+    assert_eq!(on_log, [false, true, false, false]);
+    assert_eq!(lines[0]["parents"][2]["error"]["code"], "auth.role");
+    assert_eq!(lines[1]["error"]["kind"], "order");
+    let said = freeze(&[], &[&first.url, &refusing.url]);
+    assert!(
+        said.out.contains(&format!("{}: in effect, on the log of boot {boot}, entry 2", first.url)),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains(&format!("{}: NOT KNOWN TO BE IN EFFECT", refusing.url)), "{}", said.out);
+    assert!(said.err.contains("log of 1 of 2 enclaves"), "{}", said.err);
+    assert_eq!(freeze(&[], &[&first.url, &first.url]).code, UNUSABLE);
+}
+
+#[test]
+fn an_answer_without_the_orders_own_entry_of_the_log_is_not_believed() {
+    let operators = Operators::new();
+    let client = operators.file("client.pem");
+    operators.run(&["operator", "new", "--role", "client", "--out", &client]);
+    type Liar = fn(&str) -> Value;
+    let liars: [Liar; 6] = [
+        |id| json!({"order_id": id, "entry": "{}"}),
+        |id| json!({"order_id": id, "entry": entry(id, |_| {}).replace(':', ": ")}),
+        |id| json!({"order_id": id, "entry": entry(id, |event| event.detail = None)}),
+        |id| json!({"order_id": id, "entry": entry(id, |event| event.operation = "order.replay".parse().unwrap())}),
+        |id| json!({"order_id": id, "entry": entry(id, |event| event.outcome = Outcome::deny("auth.role".parse().unwrap()))}),
+        |id| json!({"order_id": id, "entry": entry(OTHER, |_| {})}),
+    ];
+    for liar in liars {
+        let parent = taking(liar);
+        let fixed = ["--deployment", "laptop", "--reason", "drill", "--key", &operators.key(0), "--all"];
+        let who = ["--client-key", &client, "--client-id", "on-call", "--url", &parent.url];
+        let said = cofferdam(&[&["--json", "order", "freeze"], &fixed[..], &who].concat());
+        assert_eq!((said.code, &said.json()["error"]["check"]), (NOT_VERIFIED, &json!("answer")));
+    }
+}
+
 #[test]
 fn an_order_is_submitted_by_a_client_and_one_with_a_replacement_makes_it() {
     let operators = Operators::new();
     let client = operators.file("client.pem");
     operators.run(&["operator", "new", "--role", "client", "--out", &client]);
-    let parent = Parent::start(|request| {
-        let body = request.json();
-        let inside = body["order"].as_str().map(|text| BASE64.decode(text.as_bytes()).unwrap());
-        let envelope = inside.map_or(body, |inside| serde_json::from_slice(&inside).unwrap());
-        let payload = BASE64.decode(envelope["payload"].as_str().unwrap().as_bytes()).unwrap();
-        Answer::json(201, &json!({"order_id": protocol::OrderId::of(&payload).to_string()}))
-    });
+    let parent = taking(taken);
     let run = |args: &[&str], url: &str| {
         let fixed = ["--deployment", "laptop", "--reason", "drill", "--key", &operators.key(0), "--url", url];
         let who = ["--client-key", &client, "--client-id", "on-call"];
@@ -194,8 +288,7 @@ fn an_order_is_submitted_by_a_client_and_one_with_a_replacement_makes_it() {
     let inside: Value = serde_json::from_slice(&inside).unwrap();
     assert_eq!(inside["payloadType"], "application/vnd.cofferdam.order+json");
     // A parent that took something else.
-    let id = "order_2fvm7cwhzk5b6p3zfbhzer2atwvhn7el5yt45suag4on3mdh5nuq";
-    let liar = Parent::start(move |_| Answer::json(201, &json!({"order_id": id})));
+    let liar = Parent::start(move |_| Answer::json(201, &taken(OTHER)));
     let said = run(&["freeze", "--all"], &liar.url);
     assert_eq!((said.code, &said.json()["error"]["check"]), (NOT_VERIFIED, &json!("answer")));
 }

@@ -20,9 +20,10 @@ pub(crate) struct DeliveryArgs {
     /// Write the envelope here, and send nothing; - is standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Send it to the parent at this address, such as https://parent.internal:8080
-    #[arg(long, visible_alias = "parent", value_name = "URL", env = "COFFERDAM_URL")]
-    url: Option<Url>,
+    /// Send it to the parent at this address, such as https://parent.internal:8080. An order may be sent
+    /// to several: give each, here or with commas in the environment
+    #[arg(long, visible_alias = "parent", value_name = "URL", env = "COFFERDAM_URL", value_delimiter = ',')]
+    url: Vec<Url>,
     /// The authority of the parent's TLS certificate in PEM, in place of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -34,8 +35,16 @@ pub(crate) struct DeliveryArgs {
 pub(crate) enum Delivery {
     /// A new file, or standard output.
     File(PathBuf),
-    /// A parent.
-    Parent(Box<Client>),
+    /// Parents: at least one.
+    Parents(Vec<To>),
+}
+
+/// A parent that an envelope is sent to.
+pub(crate) struct To {
+    /// Its address, for people.
+    pub(crate) url: String,
+    /// How it is asked.
+    pub(crate) client: Client,
 }
 
 impl DeliveryArgs {
@@ -46,16 +55,25 @@ impl DeliveryArgs {
 
     /// Found before anything is signed.
     pub(crate) fn load(&self) -> Result<Delivery, Error> {
-        match (&self.out, &self.url) {
-            (Some(file), _) => Ok(Delivery::File(file.clone())),
-            (None, Some(url)) => {
-                let parent = ParentArgs::new(url.clone(), self.ca.clone(), self.identity.clone());
-                Ok(Delivery::Parent(Box::new(Client::new(&parent)?)))
-            }
-            (None, None) => {
-                Err(Error::input("--out", "a file for the envelope was expected, or --url to send it"))
-            }
+        if let Some(file) = &self.out {
+            return Ok(Delivery::File(file.clone()));
         }
+        if self.url.is_empty() {
+            return Err(Error::input("--out", "a file for the envelope was expected, or --url to send it"));
+        }
+        if let Some(twice) =
+            self.url.iter().enumerate().find(|(at, url)| self.url.iter().take(*at).any(|one| one == *url))
+        {
+            return Err(Error::input(
+                "--url",
+                format_args!("each parent once was expected, found {} twice", twice.1),
+            ));
+        }
+        let to = |url: &Url| {
+            let parent = ParentArgs::new(url.clone(), self.ca.clone(), self.identity.clone());
+            Ok(To { url: parent.shown_url(), client: Client::new(&parent)? })
+        };
+        self.url.iter().map(to).collect::<Result<_, Error>>().map(Delivery::Parents)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     output::Screen,
 };
 
-pub(crate) use delivery::{Delivery, DeliveryArgs, deliver};
+pub(crate) use delivery::{Delivery, DeliveryArgs, To, deliver};
 pub(crate) use envelope::{Given, read, write_new};
 pub(crate) use quorum::{Measured, QuorumArgs};
 pub(crate) use signer::{Signed, SignerArgs};

@@ -9,9 +9,12 @@ use protocol::{
     order::Order,
 };
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{restriction::Restricts, show::Shown, submit::submit};
+use super::{
+    restriction::Restricts,
+    show::Shown,
+    submit::{Submitted, submit},
+};
 use crate::{
     clock,
     error::Error,
@@ -41,9 +44,9 @@ pub(super) struct Answer {
     pub(super) signed: Signed,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) out: Option<PathBuf>,
-    /// As the parent answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) answer: Option<Value>,
+    /// What became of it at each parent that it was sent to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parents: Vec<Submitted>,
 }
 
 pub(super) async fn run<R: Args + Restricts>(args: &GiveArgs<R>, screen: &Screen) -> Result<(), Error> {
@@ -56,7 +59,7 @@ pub(super) async fn run<R: Args + Restricts>(args: &GiveArgs<R>, screen: &Screen
     let order = Order::parse(&payload).map_err(|error| Error::input("the order", error))?;
     let mut envelope = Envelope::new(ORDER_TYPE, &payload);
     let signed = Signed::with(&mut envelope, &keys)?;
-    let mut answer = Answer { order: Shown::of(&order), signed, out: None, answer: None };
+    let mut answer = Answer { order: Shown::of(&order), signed, out: None, parents: Vec::new() };
     match delivery {
         Delivery::File(file) => {
             if !operator::deliver(&file, &envelope, screen)? {
@@ -64,9 +67,13 @@ pub(super) async fn run<R: Args + Restricts>(args: &GiveArgs<R>, screen: &Screen
             }
             answer.out = Some(file);
         }
-        Delivery::Parent(client) => answer.answer = Some(submit(&client, &order, &envelope).await?),
+        Delivery::Parents(parents) => {
+            answer.parents = submit(&parents, &order, &envelope).await?;
+        }
     }
-    screen.show(&answer)
+    screen.show(&answer)?;
+    let missing = answer.parents.iter().filter(|parent| !parent.is_on_log()).count();
+    if missing == 0 { Ok(()) } else { Err(Error::SomeNotOnLog { missing, of: answer.parents.len() }) }
 }
 
 impl Show for Answer {
@@ -76,9 +83,9 @@ impl Show for Answer {
         if let Some(out) = &self.out {
             sheet.row("written to", out.display().to_string());
         }
-        if self.answer.is_some() {
-            sheet.good("the parent answered that it is in effect");
-            sheet.note("what proves it is its entry on the log, under a checkpoint: `log verify`");
+        if !self.parents.is_empty() {
+            self.parents.iter().for_each(|parent| parent.row(sheet));
+            sheet.note("by the parents' word; what proves it is the entry under a checkpoint: `log verify`");
         }
     }
 }

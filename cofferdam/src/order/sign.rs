@@ -37,5 +37,5 @@ pub(super) fn run(args: &SignArgs, screen: &Screen) -> Result<(), Error> {
     if out.as_os_str() == STDIN {
         return Ok(());
     }
-    screen.show(&Answer { order: Shown::of(&order), signed, out: Some(out), answer: None })
+    screen.show(&Answer { order: Shown::of(&order), signed, out: Some(out), parents: Vec::new() })
 }

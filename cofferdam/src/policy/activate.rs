@@ -102,9 +102,17 @@ pub(super) async fn run(args: &ActivateArgs, screen: &Screen) -> Result<(), Erro
             }
             answer.out = Some(file);
         }
-        Delivery::Parent(client) => {
+        Delivery::Parents(parents) => {
+            // A boot has one enclave.
+            let [to] = &parents[..] else {
+                let found = parents.len();
+                return Err(Error::input(
+                    "--url",
+                    format_args!("the boot's one parent was expected, found {found}"),
+                ));
+            };
             let body = envelope.to_json().into_bytes();
-            answer.answer = Some(client.put_bytes(&["activation"], body).await?);
+            answer.answer = Some(to.client.put_bytes(&["activation"], body).await?);
         }
     }
     screen.show(&answer)
