@@ -53,7 +53,7 @@ demo: build ## The whole way on one machine, and its audit as a page: target/aud
 	target/debug/cofferdam dev --demo --page target/audit.html
 
 .PHONY: bench
-bench: setup ## Speed, as ratios to the raw cryptography of the same run
+bench: setup ## Speed, as ratios to the raw cryptography of the same run; freezes under floods
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) bench --locked -p cofferdam-tests
 

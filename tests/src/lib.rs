@@ -15,6 +15,7 @@ pub mod certificates;
 pub mod config;
 pub mod deployment;
 pub mod enclave;
+pub mod floods;
 pub mod guide;
 pub mod machines;
 pub mod ministack;

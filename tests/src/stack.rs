@@ -20,7 +20,7 @@ use simulator::kms::{Config as KmsConfig, LocalKms};
 use tempfile::TempDir;
 
 use crate::{
-    authority::{self, AUDITOR, BACKEND, DESK, KEEPER},
+    authority::{self, AUDITOR, BACKEND, Client, DESK, KEEPER},
     config::Config,
     deployment::credentials,
     process::{Process, run},
@@ -66,11 +66,22 @@ impl Stack {
         store_env: Vec<(String, String)>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let mut stack = Self::with_key(folder, store, store_env, &["--create-key", "--multi-region"]);
-        change(&mut stack.config);
-        stack.pcrs = stack.measure(&stack.config);
-        stack.pin(std::slice::from_ref(&stack.pcrs));
-        stack
+        Self::with_key(folder, store, store_env, &["--create-key", "--multi-region"]).changed(change)
+    }
+
+    /// The same with another measured configuration, which is pinned in place of the first.
+    pub fn changed(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self.pcrs = self.measure(&self.config);
+        self.pin(std::slice::from_ref(&self.pcrs));
+        self
+    }
+
+    /// The same with more in the parents' environment.
+    pub fn with_env(mut self, env: &[(&str, &str)]) -> Self {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.store_env.extend(env);
+        self
     }
 
     /// The same account in another region, beside this one: a KMS of its own over the same state, with
@@ -177,6 +188,13 @@ impl Stack {
             let rule = json!({"fault": "delay", "milliseconds": milliseconds, "operation": operation});
             assert!(http().post(&url).json(&rule).send().await.unwrap().status().is_success());
         }
+    }
+
+    /// Makes every call of KMS wait for so long.
+    pub async fn stall_kms(&self, milliseconds: u64) {
+        let url = format!("http://{}/faults", self.kms.ready["control"].as_str().unwrap());
+        let rule = json!({"fault": "delay", "milliseconds": milliseconds});
+        assert!(http().post(&url).json(&rule).send().await.unwrap().status().is_success());
     }
 
     fn add_images(&self, command: &mut Command, images: &[Value]) {
@@ -403,14 +421,7 @@ impl Node {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        let client = match path {
-            "/v1/policy" | "/v1/log" | "/v1/log/checkpoint" => AUDITOR,
-            "/v1/orders" if method == Method::GET => AUDITOR,
-            "/v1/orders" => DESK,
-            path if path.ends_with("/replace") => DESK,
-            "/v1/keys/rewrap" => KEEPER,
-            _ => BACKEND,
-        };
+        let client = Self::client(&method, path);
         let headers = client.headers(&self.deployment, method.as_str(), path, query, &body);
         http.request(method, format!("{}{target}", self.url))
             .header("signature-input", headers.signature_input)
@@ -418,6 +429,18 @@ impl Node {
             .header("content-digest", headers.content_digest)
             .header("content-type", "application/json")
             .body(body)
+    }
+
+    /// The client that has the role for it.
+    fn client(method: &Method, path: &str) -> Client {
+        match path {
+            "/v1/policy" | "/v1/log" | "/v1/log/checkpoint" => AUDITOR,
+            "/v1/orders" if *method == Method::GET => AUDITOR,
+            "/v1/orders" => DESK,
+            path if path.ends_with("/replace") => DESK,
+            "/v1/keys/rewrap" => KEEPER,
+            _ => BACKEND,
+        }
     }
 
     pub async fn get(&self, target: &str) -> (StatusCode, Value) {
