@@ -174,7 +174,7 @@ fn entry(id: &str, change: impl FnOnce(&mut NewEntry)) -> String {
     let facts = BootFacts { previous: None, config: [0; 48], pcr0: attestation::Pcr::new([1; 48]) };
     let (mut chain, _) = Chain::begin(boot, &facts, 1);
     let mut event = NewEntry::new("order.submit".parse().unwrap(), Outcome::ALLOW);
-    event.detail = Some(Detail::of(&json!({"order": id, "type": "freeze_all"})));
+    event.detail = Some(Detail::of(&event.operation, &json!({"order": id, "type": "freeze_all"})));
     change(&mut event);
     chain.append(&event, 2).text
 }

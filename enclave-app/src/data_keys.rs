@@ -1,7 +1,8 @@
 //! Data keys: which one seals next, and which unwrapped ones are in memory.
 //!
-//! A data key seals once KMS has opened it again, up to a count of records and to an age. Unwrapped ones are held in a bounded
-//! cache, up to the same age: once KMS denies the key, nothing opens any more after that age.
+//! A data key seals once KMS has opened it again, up to a count of records and to an age. Unwrapped ones
+//! are held in a bounded cache, up to the same age: once KMS denies the key, nothing opens any more
+//! after that age.
 
 use std::{
     collections::BTreeMap,
