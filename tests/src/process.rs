@@ -69,8 +69,17 @@ impl Process {
 
     /// The most memory that it had resident, in bytes.
     pub fn peak_memory(&self) -> u64 {
+        self.memory_line("VmHWM:")
+    }
+
+    /// The memory that it has resident, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.memory_line("VmRSS:")
+    }
+
+    fn memory_line(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 }

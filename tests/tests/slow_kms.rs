@@ -60,12 +60,15 @@ async fn operations(scene: &mut Scene, [evm, bitcoin]: &[DepositKey; 2], round: 
     vec![create, check, signed, sign("/v1/signatures", bitcoin), explained, rewrap]
 }
 
+/// What another policy is like, against the one that all tests share.
+type Change = fn(&mut Value);
+
 /// Asks for all of them while KMS takes its time, and puts a policy before it answers, if there is one.
 async fn ask(
     scene: &mut Scene,
     operations: Vec<Operation>,
     slow: u64,
-    policy: Option<(u64, fn(&mut Value))>,
+    policy: Option<(u64, Change)>,
 ) -> Vec<Result<Answer, Refusal>> {
     // What is in memory is too old by then.
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -135,7 +138,7 @@ async fn a_client_that_was_removed_while_kms_was_slow_gets_nothing_more() {
     }
     let asked = operations(&mut scene, &keys, 1).await;
     let before = scene.entries().len();
-    let removed: fn(&mut Value) = |policy| {
+    let removed: Change = |policy| {
         let gone = [BACKEND.id, KEEPER.id];
         let clients = policy["clients"].as_array_mut().unwrap();
         clients.retain(|client| !gone.contains(&client["id"].as_str().unwrap()));
@@ -146,7 +149,7 @@ async fn a_client_that_was_removed_while_kms_was_slow_gets_nothing_more() {
     scene.put_policy(4, |_| {}).await;
     let asked = operations(&mut scene, &keys, 2).await;
     let before = scene.entries().len();
-    let changed: fn(&mut Value) = |policy| {
+    let changed: Change = |policy| {
         for client in policy["clients"].as_array_mut().unwrap() {
             if client["id"] == BACKEND.id {
                 *client = cofferdam_tests::authority::Client { seed: 61, ..BACKEND }.in_policy();

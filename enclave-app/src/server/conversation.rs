@@ -53,7 +53,10 @@ pub(super) async fn converse(service: Arc<Service>, stream: Stream, room: Room, 
         },
         // The parent takes no answers: nothing more is read from it.
         result = &mut writing => result,
-        () = slot.lost() => Ok(tracing::debug!("a silent connection made room for another")),
+        () = slot.lost() => {
+            tracing::debug!("a silent connection made room for another");
+            return;
+        }
     };
     if let Err(error) = result {
         tracing::debug!(%error, "connection ended");

@@ -143,7 +143,7 @@ mod tests {
         let mut third = budget.begin();
         third.grow(30 * K).unwrap();
         assert!(is_lost(&first).await && !is_lost(&second).await && !is_lost(&third).await);
-        assert_eq!(first.grow(1 * K), Err(NoRoom));
+        assert_eq!(first.grow(K), Err(NoRoom));
         assert_eq!(first.keep(), Err(NoRoom));
         assert_eq!(budget.lock().used, 70 * K);
         // It began first and has nothing to give; now it asks for too much.

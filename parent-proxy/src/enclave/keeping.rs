@@ -111,7 +111,7 @@ async fn connected(inner: &Inner, line: Line) -> Unusable {
             // Also when this future is dropped.
             let _member = Member { inner, connection: Arc::clone(&connection), line };
             let _count = inner.metrics.enclave_connection(line == Line::Restricting);
-            tend(inner, &connection).await
+            tend(inner, &connection, line).await
         }
         Err(why) => why,
     }
@@ -171,8 +171,9 @@ async fn describe(inner: &Inner, connection: &Connection) -> Result<Description,
 }
 
 /// Passes on credentials whenever there are new ones, or the enclave says that it has none; asks
-/// who is there in between. Returns when the connection is lost.
-async fn tend(inner: &Inner, connection: &Connection) -> Unusable {
+/// who is there in between. Returns when the connection is lost. Credentials are for what clients ask, and
+/// go on their lines alone.
+async fn tend(inner: &Inner, connection: &Connection, line: Line) -> Unusable {
     let mut credentials = inner.credentials.clone();
     let mut passed_on: Option<Arc<Credentials>> = None;
     let mut beat = interval(inner.limits.heartbeat.max(Duration::from_millis(10)));
@@ -180,7 +181,8 @@ async fn tend(inner: &Inner, connection: &Connection) -> Unusable {
     beat.reset();
     loop {
         let newest = credentials.borrow_and_update().clone();
-        if newest != passed_on
+        if line == Line::Common
+            && newest != passed_on
             && let Some(newest) = newest
         {
             match pass_on(inner, connection, &newest).await {

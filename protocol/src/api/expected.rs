@@ -152,8 +152,8 @@ impl From<ExpectedKey> for NamedWire {
 /// # Errors
 /// As [`Expected::is`].
 pub fn expect(expected: &[ExpectedKey], header: &RecordHeader) -> Result<(), Refusal> {
-    let of_key = expected.iter().filter(|expected| expected.key_id == header.key_id);
-    of_key.map(|expected| expected.expected.is(header)).collect()
+    let mut of_key = expected.iter().filter(|expected| expected.key_id == header.key_id);
+    of_key.try_for_each(|expected| expected.expected.is(header))
 }
 
 /// That each stands for another one of the request's keys.
