@@ -284,7 +284,8 @@ fn a_thousand_and_one_nonces_are_signed_unless_the_rules_say_otherwise() {
         (rules(), u64::MAX - 1, tag),
         (with(|network| network["max_nonce"] = json!(0)).unwrap(), 0, None),
         (with(|network| network["max_nonce"] = json!(0)).unwrap(), 1, tag),
-        (with(|network| network["max_nonce"] = json!(u64::MAX)).unwrap(), u64::MAX - 1, None),
+        (with(|network| network["max_nonce"] = json!((1_u64 << 53) - 1)).unwrap(), (1 << 53) - 1, None),
+        (with(|network| network["max_nonce"] = json!((1_u64 << 53) - 1)).unwrap(), 1 << 53, tag),
     ] {
         assert_eq!(denied(&rules, &sweep(nonce)), expected, "{nonce}");
     }
@@ -331,6 +332,7 @@ fn rules_that_are_none_are_refused_with_the_reason() {
     refused("unknown field", set("allow_all", json!(true)));
     refused("whole number", set("max_fee_per_gas", json!("-1")));
     refused("u64", set("max_nonce", json!("1000")));
+    refused("at most 9007199254740991", set("max_nonce", json!(1_u64 << 53)));
     refused("1 to 1000 thousandths", with(|network| network["native"]["max_fee_permille"] = json!(0)));
     refused("1 to 1000 thousandths", with(|network| network["native"]["max_fee_permille"] = json!(1001)));
     for member in ["max_fee_per_gas", "max_priority_fee_per_gas"] {

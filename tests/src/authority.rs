@@ -153,7 +153,7 @@ pub fn policy(deployment: &str, version: u64) -> Value {
                 "tokens": [{ "contract": ERC20, "symbol": "USDT", "min_amount": "1", "velocity": velocity }],
                 "fee": fee("100000000000000000", "10000000000000000000000"), "confirmations": 12,
                 "max_fee_per_gas": "1000000000000", "max_priority_fee_per_gas": "1000000000000",
-                "max_nonce": u64::MAX,
+                "max_nonce": (1_u64 << 53) - 1,
             }]},
             "bitcoin": {
                 "destinations": [collection(Chain::Bitcoin)], "velocity": velocity,

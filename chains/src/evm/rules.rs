@@ -15,6 +15,9 @@ const MAX_SYMBOL: usize = 32;
 /// The highest nonce unless the rules say another: a deposit key's begin at 0, and only the enclave uses
 /// them.
 pub const DEFAULT_MAX_NONCE: u64 = 1_000;
+/// The greatest that rules may say, 2^53 - 1: many programs that read JSON lose digits of greater numbers,
+/// and a policy is edited by such programs.
+const MOST_NONCES: u64 = (1 << 53) - 1;
 /// How many entries of a list a denial prints.
 const PRINTED: usize = 8;
 
@@ -44,7 +47,7 @@ pub struct Network {
     pub max_fee_per_gas: Amount,
     /// The most that a unit of gas may pay above the base fee, in wei. For type 0 that is all of it.
     pub max_priority_fee_per_gas: Amount,
-    /// The highest nonce that is signed. Absent: [`DEFAULT_MAX_NONCE`].
+    /// The highest nonce that is signed, at most 2^53 - 1. Absent: [`DEFAULT_MAX_NONCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_nonce: Option<u64>,
     /// How many blocks make a deposit final.
@@ -86,6 +89,9 @@ pub enum RulesError {
     /// A symbol that cannot be shown as it is.
     #[error("evm:{0}: a symbol of 1 to {MAX_SYMBOL} visible ASCII characters was expected for {1}")]
     Symbol(u64, Address),
+    /// A number that does not survive every reader.
+    #[error("evm:{0}: a max_nonce of at most {MOST_NONCES} was expected, found {1}")]
+    MaxNonce(u64, u64),
     /// A deposit that is credited before it is in a block can be taken back.
     #[error("evm:{0}: at least one confirmation was expected")]
     Confirmations(u64),
@@ -131,6 +137,9 @@ impl Network {
             if !visible || !(1..=MAX_SYMBOL).contains(&symbol.len()) {
                 return Err(RulesError::Symbol(chain, *contract));
             }
+        }
+        if let Some(last) = self.max_nonce.filter(|last| *last > MOST_NONCES) {
+            return Err(RulesError::MaxNonce(chain, last));
         }
         if self.confirmations == 0 { Err(RulesError::Confirmations(chain)) } else { Ok(()) }
     }
