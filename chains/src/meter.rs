@@ -40,6 +40,6 @@ pub struct Count {
     /// How much, in the asset's smallest unit.
     pub amount: Amount,
     /// What it may stand under: one at least. The transaction uses up all of them, so any will do; one
-    /// that is known from another transaction counts both once.
+    /// that is known from another transaction counts both once, where they are of one key.
     pub anchors: Vec<Anchor>,
 }

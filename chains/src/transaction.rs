@@ -160,8 +160,9 @@ impl Rules<'_> {
         }
     }
 
-    /// What the transaction adds to running counts. Nothing where it moves nothing, which an order
-    /// allows once; nothing where the families differ, which [`Self::check`] refuses.
+    /// What the transaction adds to running counts. Nothing where it moves nothing and an order allows it
+    /// once, but on Solana, where it may be mined more than once; nothing where the families differ, which
+    /// [`Self::check`] refuses.
     pub fn meters(self, sweep: &Sweep) -> Vec<Meter> {
         match (self, sweep) {
             (Self::Evm(rules), Sweep::Evm(sweep)) => rules.meters(sweep),

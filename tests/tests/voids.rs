@@ -153,6 +153,15 @@ async fn a_frozen_key_signs_what_an_order_voids_and_nothing_else() {
             })
             .await;
         assert_eq!(tag(scene.sign(&key, &ends).await), "order.frozen");
+        let both = [void.to_string(), freeze.to_string()];
+        scene
+            .put_policy(5, |policy| {
+                nonces(policy);
+                policy["lifted_orders"] = json!(both);
+            })
+            .await;
+        assert_eq!(tag(scene.sign(&key, &ends).await), "policy.void");
+        scene.sign(&key, &signed).await.unwrap();
     }
 }
 

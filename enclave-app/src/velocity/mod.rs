@@ -49,14 +49,17 @@ pub(crate) struct Velocity {
 type MeterId = u64;
 /// A public key's bytes.
 type Key = Vec<u8>;
+/// Whose an amount is, where keys have a bound. Who owns an output is what a transaction claims, and a
+/// claim that was false, and so worth nothing, takes nothing from what the true owner counts.
+type Owner = Option<Key>;
 
 struct Counts {
     meters: HashMap<String, Total>,
     last: MeterId,
     /// The sum of each key, those that were not counted for longest first.
     keys: LruCache<(MeterId, Key), Window>,
-    /// What was counted under each anchor, likewise.
-    anchors: LruCache<(MeterId, Anchor), Counted>,
+    /// What was counted under each anchor, likewise; where keys have a bound, of each key by itself.
+    anchors: LruCache<(MeterId, Owner, Anchor), Counted>,
     /// Which keys share a sum once they are forgotten: nobody outside can tell.
     crowds: RandomState,
 }
@@ -76,11 +79,10 @@ struct Counted {
     amount: u128,
 }
 
-/// What a transaction would change: the meter's name, and under which anchor how much.
-struct Change<'m> {
-    meter: &'m Meter,
+/// What a transaction would change: under which meter, and for whom under which anchor, how much.
+struct Change {
     name: String,
-    anchors: Vec<(Anchor, usize, u128)>,
+    amounts: BTreeMap<(Owner, Anchor), u128>,
 }
 
 impl Velocity {
@@ -121,9 +123,9 @@ impl Velocity {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let (changes, near) = counts.changes(rules, keys, meters, slot)?;
         for change in changes {
-            counts.apply(change, keys, slot);
+            counts.apply(change, slot);
         }
-        counts.forget(self.most);
+        counts.forget(self.most, slot);
         Ok(near)
     }
 
@@ -135,69 +137,77 @@ impl Velocity {
 
 impl Counts {
     /// What a transaction would change, if no bound is passed.
-    fn changes<'m>(
+    fn changes(
         &self,
         rules: &str,
         keys: &[PublicKey],
-        meters: &'m [Meter],
+        meters: &[Meter],
         slot: u64,
-    ) -> Result<(Vec<Change<'m>>, Vec<String>), Exceeded> {
+    ) -> Result<(Vec<Change>, Vec<String>), Exceeded> {
         let (mut changes, mut near) = (Vec::new(), Vec::new());
         for meter in meters {
             let name = format!("{rules}/{}", meter.name);
             let total = self.meters.get(&name);
-            let anchors = self.anchored(total, meter, slot);
+            let amounts = self.amounts(total, meter, keys, slot);
             let mut more: u128 = 0;
-            let mut of_keys: BTreeMap<usize, u128> = BTreeMap::new();
-            for (anchor, key, amount) in &anchors {
-                let known = self.known(total, anchor, slot).map_or(0, |counted| counted.amount);
+            let mut of_owners: BTreeMap<&Key, u128> = BTreeMap::new();
+            for ((owner, anchor), amount) in &amounts {
+                let known = self.known(total, owner, anchor, slot).map_or(0, |counted| counted.amount);
                 let added = amount.saturating_sub(known);
                 more = more.saturating_add(added);
-                let of_key = of_keys.entry(*key).or_default();
-                *of_key = of_key.saturating_add(added);
+                if let Some(owner) = owner {
+                    let of_owner = of_owners.entry(owner).or_default();
+                    *of_owner = of_owner.saturating_add(added);
+                }
             }
             if let Some(bound) = meter.per_key_per_day {
-                for (key, added) in of_keys {
-                    let sum = keys.get(key).map_or(0, |key| self.sum_of(total, key, slot));
+                for (owner, added) in of_owners {
+                    let sum = self.sum_of(total, owner, slot);
                     within(meter.tag, &format!("{} of one key", meter.name), sum, added, bound, &mut near)?;
                 }
             }
             let sum = total.map_or(0, |total| total.all.sum(slot));
             within(meter.tag, &meter.name, sum, more, meter.per_day, &mut near)?;
-            changes.push(Change { meter, name, anchors });
+            changes.push(Change { name, amounts });
         }
         Ok((changes, near))
     }
 
-    /// Each amount of a meter with the anchor that it is to stand under: the one with the greatest count
-    /// where there are some, else the smallest. Amounts under one anchor are one.
-    fn anchored(&self, total: Option<&Total>, meter: &Meter, slot: u64) -> Vec<(Anchor, usize, u128)> {
-        let mut anchored: BTreeMap<Anchor, (usize, u128)> = BTreeMap::new();
+    /// The amounts of a meter, each for its owner under the anchor with the greatest count where there
+    /// are some, else the smallest. Amounts of one owner under one anchor are one.
+    fn amounts(
+        &self,
+        total: Option<&Total>,
+        meter: &Meter,
+        keys: &[PublicKey],
+        slot: u64,
+    ) -> BTreeMap<(Owner, Anchor), u128> {
+        let mut amounts = BTreeMap::new();
         for Count { key, amount, anchors } in &meter.counts {
-            let known = anchors
-                .iter()
-                .filter_map(|anchor| self.known(total, anchor, slot).map(|counted| (counted.amount, anchor)));
+            let owner = meter.per_key_per_day.and_then(|_| keys.get(*key)).map(PublicKey::to_bytes);
+            let known = anchors.iter().filter_map(|anchor| {
+                self.known(total, &owner, anchor, slot).map(|counted| (counted.amount, anchor))
+            });
             let anchor = known.max().map(|(_, anchor)| anchor).or_else(|| anchors.iter().min());
             if let Some(anchor) = anchor {
-                let (_, sum) = anchored.entry(*anchor).or_insert((*key, 0));
+                let sum: &mut u128 = amounts.entry((owner, *anchor)).or_default();
                 *sum = sum.saturating_add(amount.get());
             }
         }
-        anchored.into_iter().map(|(anchor, (key, amount))| (anchor, key, amount)).collect()
+        amounts
     }
 
     /// What still counts of an anchor.
-    fn known(&self, total: Option<&Total>, anchor: &Anchor, slot: u64) -> Option<Counted> {
-        let counted = self.anchors.peek(&(total?.id, *anchor)).copied();
+    fn known(&self, total: Option<&Total>, owner: &Owner, anchor: &Anchor, slot: u64) -> Option<Counted> {
+        let counted = self.anchors.peek(&(total?.id, owner.clone(), *anchor)).copied();
         counted.filter(|counted| is_counted(counted.slot, slot))
     }
 
     /// What one key's transactions come to, those of the crowd included that it may be a part of.
-    fn sum_of(&self, total: Option<&Total>, key: &PublicKey, slot: u64) -> u128 {
+    fn sum_of(&self, total: Option<&Total>, key: &Key, slot: u64) -> u128 {
         let Some(total) = total else { return 0 };
-        let key = key.to_bytes();
-        let crowd = total.crowds.get(&self.crowd(&key)).map_or(0, |crowd| crowd.sum(slot));
-        let own = self.keys.peek(&(total.id, key)).map_or(0, |own| own.sum(slot));
+        let crowd = total.crowds.get(&self.crowd(key)).map_or(0, |crowd| crowd.sum(slot));
+        let own = self.keys.peek(&(total.id, key.clone())).map_or(0, |own| own.sum(slot));
         own.saturating_add(crowd)
     }
 
@@ -206,14 +216,14 @@ impl Counts {
     }
 
     /// Counts what a transaction changes. What replaces something counts from now on in its place.
-    fn apply(&mut self, Change { meter, name, anchors }: Change<'_>, keys: &[PublicKey], slot: u64) {
+    fn apply(&mut self, Change { name, amounts }: Change, slot: u64) {
         let next = self.last.saturating_add(1);
         let total = self.meters.entry(name).or_insert_with(|| {
             self.last = next;
             Total { id: next, all: Window::default(), crowds: HashMap::new() }
         });
-        for (anchor, key, amount) in anchors {
-            let before = self.anchors.get(&(total.id, anchor)).copied();
+        for ((owner, anchor), amount) in amounts {
+            let before = self.anchors.get(&(total.id, owner.clone(), anchor)).copied();
             let before = before.filter(|counted| is_counted(counted.slot, slot));
             let amount = amount.max(before.map_or(0, |before| before.amount));
             let replace = |window: &mut Window| {
@@ -223,17 +233,15 @@ impl Counts {
                 window.add(slot, amount);
             };
             replace(&mut total.all);
-            if meter.per_key_per_day.is_some()
-                && let Some(key) = keys.get(key)
-            {
-                replace(self.keys.get_or_insert_mut((total.id, key.to_bytes()), Window::default));
+            if let Some(owner) = &owner {
+                replace(self.keys.get_or_insert_mut((total.id, owner.clone()), Window::default));
             }
-            self.anchors.put((total.id, anchor), Counted { slot, amount });
+            self.anchors.put((total.id, owner, anchor), Counted { slot, amount });
         }
     }
 
     /// Forgets names beyond what is remembered, the oldest first; amounts stay.
-    fn forget(&mut self, most: usize) {
+    fn forget(&mut self, most: usize, slot: u64) {
         while self.anchors.len() > most {
             self.anchors.pop_lru();
         }
@@ -241,7 +249,7 @@ impl Counts {
             let Some(((meter, key), window)) = self.keys.pop_lru() else { break };
             let crowd = self.crowd(&key);
             if let Some(total) = self.meters.values_mut().find(|total| total.id == meter) {
-                total.crowds.entry(crowd).or_default().join(&window);
+                total.crowds.entry(crowd).or_default().join(&window, slot);
             }
         }
     }

@@ -56,7 +56,7 @@ fn sum(velocity: &Velocity, name: &str, now: u64) -> u128 {
 
 fn sum_of(velocity: &Velocity, name: &str, of: u8, now: u64) -> u128 {
     let counts = velocity.counts.lock().unwrap();
-    counts.sum_of(counts.meters.get(name), &key(of), slot(now))
+    counts.sum_of(counts.meters.get(name), &key(of).to_bytes(), slot(now))
 }
 
 #[test]
@@ -125,6 +125,32 @@ fn of_several_keys_each_counts_its_own_and_all_are_refused_together() {
     assert!(of(0, 1, [3, 4]).is_err(), "of all keys");
     let name = "deposits/evm:1/native";
     assert_eq!((sum_of(&velocity, name, 1, HOUR), sum_of(&velocity, name, 2, HOUR)), (100, 50));
+}
+
+/// What owns an output is what a transaction says of it. A false one, whose signature is worth nothing,
+/// neither pays for the true one nor takes anything from it.
+#[test]
+fn what_was_counted_of_another_key_under_the_same_anchor_pays_for_nothing() {
+    let velocity = Velocity::new(MANY);
+    let name = "deposits/evm:1/native";
+    let claim = |of: u8, output: u64, amount| {
+        let meter = Meter { per_day: Amount::new(10_000), ..meter(vec![counted(&[output], amount)]) };
+        velocity.count("deposits", &[key(of)], &[meter], HOUR)
+    };
+    claim(1, 100, 40).unwrap();
+    for output in 0..8 {
+        claim(2 + u8::try_from(output).unwrap(), output, 50).unwrap();
+    }
+    // Eight outputs, each of which counts for another key already.
+    assert!(claim(1, 0, 50).is_ok() && sum_of(&velocity, name, 1, HOUR) == 90);
+    for output in 1..8 {
+        assert!(claim(1, output, 50).is_err(), "the bound of the key that gives");
+    }
+    // One message that several keys give by counts for each what it gives.
+    let counts = vec![counted(&[200], 60), Count { key: 1, ..counted(&[200], 70) }];
+    let meter = Meter { per_day: Amount::new(10_000), ..meter(counts) };
+    velocity.count("deposits", &[key(20), key(21)], &[meter], HOUR).unwrap();
+    assert_eq!([20, 21].map(|of| sum_of(&velocity, name, of, HOUR)), [60, 70]);
 }
 
 #[test]
@@ -232,21 +258,23 @@ proptest! {
     /// Amounts stand each under its own input, of its own key: of one key, too, never less.
     #[test]
     fn of_each_key_never_less_is_counted(
-        days in prop::collection::vec((inputs(), 0_u64..30), 1..9),
+        days in prop::collection::vec((inputs(), 0_u64..30, 0_u8..4), 1..9),
         most in prop_oneof![Just(2_usize), Just(8), Just(MANY)],
     ) {
         let velocity = Velocity::new(most);
-        // Each output has an owner and a value of its own.
+        // Each output has an owner and a value of its own. Some say that it is another's: nobody mines
+        // what is signed then, and it pays for nothing.
         let value = |name: u64| 10 + u128::from(name);
         let owner = |name: u64| u8::try_from(name % 3).unwrap();
         let keys = [key(0), key(1), key(2)];
         let mut days = days;
-        days.sort_by_key(|(_, hour)| *hour);
+        days.sort_by_key(|(_, hour, _)| *hour);
         let mut signed: Vec<(Signed, u64)> = Vec::new();
-        for (inputs, hour) in days {
+        for (inputs, hour, lie) in days {
             let now = hour * HOUR;
+            let claimed = |name: u64| if lie == 3 { (owner(name) + 1) % 3 } else { owner(name) };
             let counts = inputs.iter().map(|name| Count {
-                key: usize::from(owner(*name)),
+                key: usize::from(claimed(*name)),
                 ..counted(&[*name], value(*name))
             });
             let meter = Meter {
@@ -255,7 +283,9 @@ proptest! {
                 ..meter(counts.collect())
             };
             velocity.count("deposits", &keys, &[meter], now).unwrap();
-            signed.push(((inputs, 0, 0), hour));
+            if lie != 3 {
+                signed.push(((inputs, 0, 0), hour));
+            }
             let recent: Vec<Signed> =
                 signed.iter().filter(|(_, at)| at + 24 >= hour).map(|(one, _)| one.clone()).collect();
             let name = "deposits/evm:1/native";

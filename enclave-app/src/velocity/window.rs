@@ -40,7 +40,8 @@ impl Window {
     }
 
     /// Adds all of another.
-    pub(super) fn join(&mut self, other: &Self) {
+    pub(super) fn join(&mut self, other: &Self, slot: u64) {
+        self.0.retain(|(at, _)| is_counted(*at, slot));
         other.0.iter().for_each(|(at, amount)| self.put(*at, *amount));
     }
 

@@ -75,14 +75,15 @@ impl Rules {
 
     /// What `sweep` adds to the running counts: `solana/native` or `solana/<mint>`, and
     /// `solana/fee`. The fee counts for the fee payer's key, or for the first key of the request
-    /// where the fee payer is none of them. Each message counts for itself.
+    /// where the fee payer is none of them. Each message counts for itself; also one that only advances a
+    /// nonce account, since several may be mined.
     ///
     /// Lamports of closed accounts are not counted: the transaction does not say how many they are.
     /// They are the rent of an account whose tokens the transaction moves, at most 2,039,280 lamports
     /// unless somebody sent more to it, and go to a pinned destination.
     pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
         let asset = match &sweep.payment {
-            Payment::Nothing => return Vec::new(),
+            Payment::Nothing => None,
             Payment::Sol(_) => {
                 self.given.native.as_ref().map(|native| ("native".to_owned(), native.velocity()))
             }
