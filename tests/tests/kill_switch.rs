@@ -62,7 +62,8 @@ async fn freezes_get_through_560_slow_connections() {
     all_get_through(&node, "slow").await;
     assert_eq!(flooding.hands(), 560);
     let there = metric(&node, "cofferdam_parent_http_connections ").await;
-    assert!((490..=500).contains(&there), "all places are taken, and no more than there are: {there}");
+    // One that was cut counts until its task has ended.
+    assert!((490..=520).contains(&there), "all places are taken, and no more than there are: {there}");
     let made_room = r#"cofferdam_parent_http_connections_over_bound_total{outcome="made_room"}"#;
     assert!(metric(&node, made_room).await > 100);
     drop(flooding);
