@@ -39,7 +39,7 @@ pub mod tron;
 pub use amount::{Amount, NotAnAmount};
 pub use bitcoin::BitcoinNetwork;
 pub use chain::{Addresses, Chain, Curve, UnknownChain, addresses};
-pub use limits::{FeeCap, Native, NotPermille, Permille, Velocity};
+pub use limits::{DEFAULT_MIN_AMOUNT, FeeCap, Native, NotPermille, Permille, Velocity};
 pub use meter::{Anchor, Count, Meter};
 pub use public_key::{PublicKey, PublicKeyError};
 pub use spends::{NotSpends, Outpoint, Spends};

@@ -19,10 +19,12 @@ pub struct Velocity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Native {
-    /// The least that a transaction moves.
-    pub min_amount: Amount,
-    /// The most that the network takes of it.
-    pub max_fee_permille: Permille,
+    /// The least that a transaction moves. Absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_amount: Option<Amount>,
+    /// The most that the network takes of it. Absent: as much as is moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fee_permille: Option<Permille>,
     /// From one key within any 24 hours.
     pub per_key_per_day: Amount,
     /// From all keys under these rules within any 24 hours.
@@ -65,7 +67,7 @@ impl Native {
     ) -> [Check; 2] {
         [
             at_least(tags.0, self.min_amount, amount, unit),
-            self.max_fee_permille.check(tags.1, amount, fee, unit),
+            self.max_fee_permille.unwrap_or_default().check(tags.1, amount, fee, unit),
         ]
     }
 }
@@ -73,6 +75,8 @@ impl Native {
 impl Permille {
     /// A twentieth.
     pub const TWENTIETH: Self = Self(50);
+    /// A fee as large as the amount.
+    pub const WHOLE: Self = Self(1000);
 
     /// The thousandths.
     pub const fn get(self) -> u16 {
@@ -95,8 +99,18 @@ impl Permille {
     }
 }
 
+impl Default for Permille {
+    fn default() -> Self {
+        Self::WHOLE
+    }
+}
+
+/// The least that a transaction moves where nothing is said: nothing moves an amount of 0.
+pub const DEFAULT_MIN_AMOUNT: Amount = Amount::new(1);
+
 /// That a transaction moves enough.
-pub(crate) fn at_least(tag: &'static str, least: Amount, amount: Amount, unit: &str) -> Check {
+pub(crate) fn at_least(tag: &'static str, least: Option<Amount>, amount: Amount, unit: &str) -> Check {
+    let least = least.unwrap_or(DEFAULT_MIN_AMOUNT);
     Check::new(tag, amount >= least, format!("at least {least} {unit}"), format!("{amount} {unit}"))
 }
 
@@ -155,8 +169,8 @@ mod tests {
     #[test]
     fn a_fee_above_its_share_or_an_amount_below_the_least_is_refused() {
         let native = Native {
-            min_amount: Amount::new(1000),
-            max_fee_permille: Permille(50),
+            min_amount: Some(Amount::new(1000)),
+            max_fee_permille: Some(Permille(50)),
             per_key_per_day: Amount::ZERO,
             per_day: Amount::ZERO,
         };
@@ -169,5 +183,12 @@ mod tests {
         assert_eq!(holds(999, 50), [false, false]);
         assert_eq!(holds(1000, 51), [true, false]);
         assert_eq!(holds(u128::MAX, u128::MAX), [true, false]);
+        // Where nothing is said, a unit at least, and no greater fee than that.
+        let native = Native { min_amount: None, max_fee_permille: None, ..native };
+        let holds = |amount, fee| {
+            let checks = native.check(("least", "share"), Amount::new(amount), Amount::new(fee), "wei");
+            checks.map(|check| check.holds)
+        };
+        assert_eq!((holds(1, 1), holds(1, 2), holds(0, 0)), ([true, true], [true, false], [false, true]));
     }
 }

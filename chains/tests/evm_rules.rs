@@ -335,17 +335,19 @@ fn rules_that_are_none_are_refused_with_the_reason() {
     refused("at most 9007199254740991", set("max_nonce", json!(1_u64 << 53)));
     refused("1 to 1000 thousandths", with(|network| network["native"]["max_fee_permille"] = json!(0)));
     refused("1 to 1000 thousandths", with(|network| network["native"]["max_fee_permille"] = json!(1001)));
-    for member in ["max_fee_per_gas", "max_priority_fee_per_gas"] {
-        let without = |network: &mut Value| drop(network.as_object_mut().unwrap().remove(member));
-        refused("missing field", with(without));
-    }
-    for member in ["min_amount", "max_fee_permille"] {
-        let without = |network: &mut Value| drop(network["native"].as_object_mut().unwrap().remove(member));
-        refused("missing field", with(without));
-    }
-    let least =
-        |network: &mut Value| drop(network["tokens"][0].as_object_mut().unwrap().remove("min_amount"));
-    refused("missing field", with(least));
+    // Without them: a unit at least, a fee as large as it, and the prices that the fee allows.
+    let without = with(|network| {
+        for member in ["max_fee_per_gas", "max_priority_fee_per_gas"] {
+            drop(network.as_object_mut().unwrap().remove(member).unwrap());
+        }
+        for member in ["min_amount", "max_fee_permille"] {
+            drop(network["native"].as_object_mut().unwrap().remove(member).unwrap());
+        }
+        drop(network["tokens"][0].as_object_mut().unwrap().remove("min_amount").unwrap());
+    });
+    let checks = without.unwrap().check(&native_sweep(), 0);
+    assert!(checks.iter().all(|check| check.holds && !check.tag.ends_with("per_gas")));
+    assert!(checks.iter().any(|check| check.tag == "policy.evm.max_fee_permille"));
     refused(
         "missing field",
         with(|network| {

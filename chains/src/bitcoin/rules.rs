@@ -22,7 +22,7 @@ const MOST_DESTINATIONS: usize = 100;
 /// }
 /// ```
 ///
-/// Amounts are satoshis, `min_amount` and `max_fee_permille` are of what the outputs pay together,
+/// Amounts are satoshis, `min_amount` and `max_fee_permille`, which may be absent, are of what the outputs pay together,
 /// `fee_rate` is whole satoshis for a virtual byte. Destinations are
 /// addresses in their one spelling: 1 to 100, none twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +30,8 @@ const MOST_DESTINATIONS: usize = 100;
 pub struct Rules {
     destinations: Vec<Address>,
     velocity: Velocity,
-    min_amount: Amount,
-    max_fee_permille: Permille,
+    min_amount: Option<Amount>,
+    max_fee_permille: Option<Permille>,
     fee: FeeCap,
     fee_rate: Amount,
     confirmations: u32,
@@ -43,8 +43,10 @@ pub struct Rules {
 struct Form {
     destinations: Vec<String>,
     velocity: Velocity,
-    min_amount: Amount,
-    max_fee_permille: Permille,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    min_amount: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_fee_permille: Option<Permille>,
     fee: FeeCap,
     fee_rate: Amount,
     confirmations: u32,
@@ -128,7 +130,7 @@ impl Rules {
     fn check_fee(&self, sweep: &Sweep) -> [Check; 3] {
         let fee = Amount::from(sweep.fee());
         let allowed = format!("a fee of at most {} satoshis", self.fee.per_transaction);
-        let share = self.max_fee_permille;
+        let share = self.max_fee_permille.unwrap_or_default();
         [
             share.check("policy.bitcoin.max_fee_permille", sweep.paid(), fee, "satoshis"),
             Check::new("policy.bitcoin.fee", fee <= self.fee.per_transaction, allowed, fee.to_string()),

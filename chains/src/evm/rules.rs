@@ -43,10 +43,13 @@ pub struct Network {
     pub tokens: Vec<Token>,
     /// Gas limit × greatest price, in wei.
     pub fee: FeeCap,
-    /// The most that a unit of gas may cost, in wei.
-    pub max_fee_per_gas: Amount,
+    /// The most that a unit of gas may cost, in wei. Absent: what `fee` allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fee_per_gas: Option<Amount>,
     /// The most that a unit of gas may pay above the base fee, in wei. For type 0 that is all of it.
-    pub max_priority_fee_per_gas: Amount,
+    /// Absent: all that it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_priority_fee_per_gas: Option<Amount>,
     /// The highest nonce that is signed, at most 2^53 - 1. Absent: [`DEFAULT_MAX_NONCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_nonce: Option<u64>,
@@ -62,8 +65,9 @@ pub struct Token {
     pub contract: Address,
     /// Its name for people: 1 to 32 visible ASCII characters. Nothing depends on it.
     pub symbol: String,
-    /// The least that a transaction moves, in the token's base unit.
-    pub min_amount: Amount,
+    /// The least that a transaction moves, in the token's base unit. Absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_amount: Option<Amount>,
     /// How much may leave, in the token's base unit.
     pub velocity: Velocity,
 }
@@ -178,21 +182,19 @@ impl Network {
         };
         let transaction = sweep.transaction();
         let (nonce, last) = (transaction.nonce(), self.max_nonce.unwrap_or(DEFAULT_MAX_NONCE));
-        vec![
-            at_most("policy.evm.fee", self.fee.per_transaction, sweep.fee()),
-            at_most("policy.evm.max_fee_per_gas", self.max_fee_per_gas, transaction.max_fee_per_gas()),
-            at_most(
+        let prices = [
+            ("policy.evm.max_fee_per_gas", self.max_fee_per_gas, transaction.max_fee_per_gas()),
+            (
                 "policy.evm.max_priority_fee_per_gas",
                 self.max_priority_fee_per_gas,
                 transaction.max_priority_fee_per_gas(),
             ),
-            Check::new(
-                "policy.evm.max_nonce",
-                nonce <= last,
-                format!("a nonce of at most {last}"),
-                nonce.to_string(),
-            ),
-        ]
+        ];
+        let prices = prices.into_iter().filter_map(|(tag, most, found)| Some(at_most(tag, most?, found)));
+        let allowed = format!("a nonce of at most {last}");
+        let fee = at_most("policy.evm.fee", self.fee.per_transaction, sweep.fee());
+        let nonce = Check::new("policy.evm.max_nonce", nonce <= last, allowed, nonce.to_string());
+        [fee].into_iter().chain(prices).chain([nonce]).collect()
     }
 
     fn assets(&self) -> impl Iterator<Item = String> {

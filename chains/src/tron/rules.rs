@@ -51,7 +51,8 @@ pub struct TokenRule {
     /// What people call it: 1 to 32 visible ASCII characters. Decides nothing.
     pub symbol: String,
     /// The least that a transaction moves, in its base unit.
-    pub min_amount: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_amount: Option<Amount>,
     /// How much of it may leave, in its base unit.
     pub velocity: Velocity,
 }

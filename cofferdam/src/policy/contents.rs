@@ -112,7 +112,8 @@ pub(super) struct Token {
     pub(super) symbol: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) decimals: Option<u8>,
-    pub(super) min_amount: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) min_amount: Option<Amount>,
     pub(super) velocity: Velocity,
 }
 
@@ -121,7 +122,7 @@ impl Rules {
     pub(super) fn coin(&self) -> Option<Native> {
         self.native.or_else(|| {
             let Velocity { per_key_per_day, per_day } = self.velocity?;
-            let (min_amount, max_fee_permille) = (self.min_amount?, self.max_fee_permille?);
+            let (min_amount, max_fee_permille) = (self.min_amount, self.max_fee_permille);
             Some(Native { min_amount, max_fee_permille, per_key_per_day, per_day })
         })
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chains::{Amount, Chain, Velocity, evm::DEFAULT_MAX_NONCE};
+use chains::{Amount, Chain, DEFAULT_MIN_AMOUNT, Velocity, evm::DEFAULT_MAX_NONCE};
 use protocol::operators::OperatorKey;
 
 use super::contents::{Contents, RuleSet, Rules, Token};
@@ -78,7 +78,7 @@ fn network_rules(at: &str, chain: Chain, rules: &Rules, put: &mut impl FnMut(Str
     if let Some(coin) = rules.coin() {
         let at = format!("{at}: native");
         bounds(&at, coin.min_amount, &coin.velocity(), &unit, put);
-        let share = coin.max_fee_permille.get();
+        let share = coin.max_fee_permille.unwrap_or_default().get();
         put(format!("{at}, share of the fee"), Meaning::AtMost(share.into(), format!("{share} ‰")));
     }
     for Token { contract, symbol, decimals, min_amount, velocity } in rules.tokens.iter().flatten() {
@@ -94,13 +94,16 @@ fn network_rules(at: &str, chain: Chain, rules: &Rules, put: &mut impl FnMut(Str
     if rules.close_accounts == Some(true) {
         put(format!("{at}: closes token accounts"), Meaning::Allows);
     }
-    if let Some(price) = rules.max_fee_per_gas {
-        put(format!("{at}: price of a unit of gas"), at_most(price));
-    }
-    if let Some(price) = rules.max_priority_fee_per_gas {
-        put(format!("{at}: price of a unit of gas, above the base fee"), at_most(price));
-    }
     if chain == Chain::Evm {
+        let price = |most: Option<Amount>| match most {
+            Some(most) => at_most(most),
+            None => Meaning::AtMost(u128::MAX, "what the fee allows".to_owned()),
+        };
+        put(format!("{at}: price of a unit of gas"), price(rules.max_fee_per_gas));
+        put(
+            format!("{at}: price of a unit of gas, above the base fee"),
+            price(rules.max_priority_fee_per_gas),
+        );
         let last = rules.max_nonce.unwrap_or(DEFAULT_MAX_NONCE);
         put(format!("{at}: nonce"), Meaning::AtMost(last.into(), last.to_string()));
     }
@@ -130,11 +133,12 @@ fn network_rules(at: &str, chain: Chain, rules: &Rules, put: &mut impl FnMut(Str
 
 fn bounds(
     at: &str,
-    min_amount: Amount,
+    min_amount: Option<Amount>,
     velocity: &Velocity,
     unit: &Unit,
     put: &mut impl FnMut(String, Meaning),
 ) {
+    let min_amount = min_amount.unwrap_or(DEFAULT_MIN_AMOUNT);
     put(format!("{at}, of one transaction"), Meaning::AtLeast(min_amount.get(), unit.of(min_amount)));
     let at_most = |amount: Amount| Meaning::AtMost(amount.get(), unit.of(amount));
     put(format!("{at}, of one key within 24 hours"), at_most(velocity.per_key_per_day));

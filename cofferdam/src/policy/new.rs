@@ -168,7 +168,8 @@ fn nothing(chain: Chain, chain_id: Option<u64>) -> Rules {
         Chain::Tron => 22_000_000,
     });
     let Velocity { per_key_per_day, per_day } = velocity;
-    let native = Native { min_amount, max_fee_permille: FEE_SHARE, per_key_per_day, per_day };
+    let (min_amount, max_fee_permille) = (Some(min_amount), Some(FEE_SHARE));
+    let native = Native { min_amount, max_fee_permille, per_key_per_day, per_day };
     let evm = chain == Chain::Evm;
     let (bitcoin, solana, tron) = (chain == Chain::Bitcoin, chain == Chain::Solana, chain == Chain::Tron);
     Rules {
@@ -177,8 +178,8 @@ fn nothing(chain: Chain, chain_id: Option<u64>) -> Rules {
         off_curve: None,
         native: (!bitcoin).then_some(native),
         velocity: bitcoin.then_some(velocity),
-        min_amount: bitcoin.then_some(min_amount),
-        max_fee_permille: bitcoin.then_some(FEE_SHARE),
+        min_amount: min_amount.filter(|_| bitcoin),
+        max_fee_permille: max_fee_permille.filter(|_| bitcoin),
         tokens: (!bitcoin).then(Vec::new),
         close_accounts: None,
         fee_payers: solana.then(|| vec!["self".to_owned()]),

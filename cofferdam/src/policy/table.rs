@@ -1,7 +1,7 @@
 //! A policy for people: one fact to a line, always in the same order, so that two of them can be put
 //! side by side.
 
-use chains::evm::DEFAULT_MAX_NONCE;
+use chains::{DEFAULT_MIN_AMOUNT, evm::DEFAULT_MAX_NONCE};
 use protocol::operators::OperatorKey;
 
 use super::contents::{Contents, Frozen, RuleSet, Rules, Token};
@@ -66,8 +66,11 @@ fn network(unit: &Unit, rules: &Rules, sheet: &mut Sheet) {
     match rules.coin() {
         Some(coin) => {
             row("native, 24 h", unit.velocity(&coin.velocity()));
-            row("  at least", unit.of(coin.min_amount));
-            row("  fee, share", format!("at most {} ‰ of the amount", coin.max_fee_permille.get()));
+            row("  at least", unit.of(coin.min_amount.unwrap_or(DEFAULT_MIN_AMOUNT)));
+            row(
+                "  fee, share",
+                format!("at most {} ‰ of the amount", coin.max_fee_permille.unwrap_or_default().get()),
+            );
         }
         None => row("native", "none".into()),
     }
@@ -75,13 +78,17 @@ fn network(unit: &Unit, rules: &Rules, sheet: &mut Sheet) {
         let unit = Unit::token(symbol, *decimals);
         row("token", format!("{symbol} {contract}"));
         row("  24 h", unit.velocity(velocity));
-        row("  at least", unit.of(*min_amount));
+        row("  at least", unit.of(min_amount.unwrap_or(DEFAULT_MIN_AMOUNT)));
     }
     row("fee", unit.fee(&rules.fee));
-    if let (Some(price), Some(tip)) = (rules.max_fee_per_gas, rules.max_priority_fee_per_gas) {
-        let last = rules.max_nonce.unwrap_or(DEFAULT_MAX_NONCE);
-        row("gas", format!("at most {price} wei a unit, {tip} of it above the base fee"));
-        row("nonce", format!("at most {last}"));
+    if let Some(price) = rules.max_fee_per_gas {
+        row("gas", format!("at most {price} wei a unit"));
+    }
+    if let Some(tip) = rules.max_priority_fee_per_gas {
+        row("  priority", format!("at most {tip} wei a unit above the base fee"));
+    }
+    if rules.chain_id.is_some() {
+        row("nonce", format!("at most {}", rules.max_nonce.unwrap_or(DEFAULT_MAX_NONCE)));
     }
     if rules.close_accounts == Some(true) {
         row("closes", "token accounts that are swept".into());

@@ -100,7 +100,8 @@ pub struct Token {
     /// The mint's decimals; TransferChecked says them again, and the program compares.
     pub decimals: u8,
     /// The least that a transaction moves, in base units.
-    pub min_amount: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_amount: Option<Amount>,
     /// How much may leave, in base units.
     pub velocity: Velocity,
 }
