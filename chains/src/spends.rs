@@ -50,18 +50,19 @@ pub enum Spends {
 pub struct Outpoint(String);
 
 /// Text that is no outpoint, or members that are no form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotSpends {
     /// Not an outpoint.
     #[error(
-        "an outpoint was expected: 64 lower-case hexadecimal digits, a colon, an index without leading zeroes"
+        "an outpoint was expected: 64 lower-case hexadecimal digits, a colon, an index without leading zeroes; \
+         found {0:?}"
     )]
-    Outpoint,
+    Outpoint(String),
     /// Not one form.
     #[error(
-        "chain_id and nonce, or 1 to {MOST_OUTPOINTS} outpoints in ascending order, or nonce_account and nonce_value, or blockhash, or expiration were expected"
+        "chain_id and nonce, or 1 to {MOST_OUTPOINTS} outpoints in ascending order, or nonce_account and nonce_value, or blockhash, or expiration were expected; found {0}"
     )]
-    Form,
+    Form(String),
 }
 
 /// The members as they are in JSON.
@@ -92,7 +93,8 @@ impl Spends {
     pub fn outpoints(outpoints: impl IntoIterator<Item = Outpoint>) -> Result<Self, NotSpends> {
         let outpoints: BTreeSet<_> = outpoints.into_iter().collect();
         let fits = (1..=MOST_OUTPOINTS).contains(&outpoints.len());
-        if fits { Ok(Self::Outpoints(outpoints)) } else { Err(NotSpends::Form) }
+        let found = || NotSpends::Form(format!("{} outpoints", outpoints.len()));
+        if fits { Ok(Self::Outpoints(outpoints)) } else { Err(found()) }
     }
 
     /// Whether a transaction that spends `other` and nothing else spends only what is named here. What
@@ -133,14 +135,15 @@ impl TryFrom<Form> for Spends {
             (None, None, Some(outpoints), None, None, None, None) => {
                 // One spelling of a set: each once, in ascending order.
                 let ascending = outpoints.iter().zip(outpoints.iter().skip(1)).all(|(one, next)| one < next);
-                if ascending { Self::outpoints(outpoints) } else { Err(NotSpends::Form) }
+                let other = || NotSpends::Form("outpoints in another order, or one of them twice".to_owned());
+                if ascending { Self::outpoints(outpoints) } else { Err(other()) }
             }
             (None, None, None, Some(account), Some(value), None, None) => {
                 Ok(Self::NonceAccount { account, value })
             }
             (None, None, None, None, None, Some(blockhash), None) => Ok(Self::Blockhash(blockhash)),
             (None, None, None, None, None, None, Some(expiration)) => Ok(Self::Expiration(expiration)),
-            _ => Err(NotSpends::Form),
+            _ => Err(NotSpends::Form("other members".to_owned())),
         }
     }
 }
@@ -166,10 +169,12 @@ impl std::str::FromStr for Outpoint {
     type Err = NotSpends;
 
     fn from_str(text: &str) -> Result<Self, NotSpends> {
-        let (txid, index) = text.split_once(':').ok_or(NotSpends::Outpoint)?;
+        // As much of it as an outpoint is long.
+        let other = || NotSpends::Outpoint(text.chars().take(80).collect());
+        let (txid, index) = text.split_once(':').ok_or_else(other)?;
         let digits = txid.len() == 64 && txid.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let number = index.parse::<u32>().is_ok_and(|number| number.to_string() == index);
-        if digits && number { Ok(Self(text.to_owned())) } else { Err(NotSpends::Outpoint) }
+        if digits && number { Ok(Self(text.to_owned())) } else { Err(other()) }
     }
 }
 

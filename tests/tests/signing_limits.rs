@@ -6,7 +6,7 @@ use chains::Chain;
 use cofferdam_tests::{
     authority::{ERC20, collection},
     scene::{DepositKey, Scene, tag},
-    transactions::{Coin, Evm, psbt, solana_transfers, sweep, unit},
+    transactions::{Coin, Evm, payout, psbt, psbt_of, solana_transfers, spent, sweep, unit},
     wire::new_key,
 };
 use protocol::RefusalCode;
@@ -300,4 +300,33 @@ async fn a_batch_whose_answer_would_fit_no_frame_is_signed_as_far_as_it_fits() {
     assert_eq!(scene.entries().len(), 1 + 1 + 16 + 1 + 256);
     // What was refused counted nothing, and is signed by another request.
     assert!(scene.sign_batch(&batch[signed..]).await.iter().all(Result::is_ok));
+}
+
+/// Without previous transactions a PSBT of P2TR inputs may say that an output is anybody's. A false one
+/// is signed for nothing, and pays for nothing: the true owner's bound holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn false_claims_of_whose_an_output_is_leave_the_bound_of_its_owner() {
+    let mut scene = Scene::new().await;
+    let [alice, bob] = two_keys(&mut scene, Chain::Bitcoin).await;
+    scene
+        .put_policy(2, |policy| {
+            policy["rules"][0]["bitcoin"]["velocity"] = coin(Chain::Bitcoin, 100_000, 1_000_000);
+        })
+        .await;
+    let to = collection(Chain::Bitcoin);
+    let psbt = |output: u64, claimed: &DepositKey| {
+        // Alice's, whatever is claimed of it.
+        let deposit = payout(usize::try_from(output).unwrap(), &[Coin::taproot(&alice, 60_000)], 0);
+        let mut psbt = psbt_of(&[(deposit, 0)], &to, 1000);
+        psbt.inputs[0].non_witness_utxo = None;
+        let claim = spent(&[Coin::taproot(claimed, 60_000)]).remove(0);
+        psbt.inputs[0].witness_utxo = Some(claim);
+        psbt.serialize()
+    };
+    scene.sign(&bob, &psbt(1, &bob)).await.unwrap();
+    scene.sign(&alice, &psbt(0, &alice)).await.unwrap();
+    let refused = scene.sign(&alice, &psbt(1, &alice)).await;
+    assert_eq!(tag(refused), "policy.bitcoin.velocity", "what counts for bob pays for nothing of hers");
+    // What she has signed before is signed again: it adds nothing.
+    scene.sign(&alice, &psbt(0, &alice)).await.unwrap();
 }

@@ -96,8 +96,9 @@ fn request(
 
 /// `KEY_ID=ADDRESS` or `KEY_ID=PUBLIC_KEY`.
 fn expected_key(text: &str) -> Result<ExpectedKey, String> {
-    let (key_id, expected) =
-        text.split_once('=').ok_or("KEY_ID=ADDRESS or KEY_ID=PUBLIC_KEY was expected")?;
+    let (key_id, expected) = text
+        .split_once('=')
+        .ok_or_else(|| format!("KEY_ID=ADDRESS or KEY_ID=PUBLIC_KEY was expected, found {text}"))?;
     let key_id = key_id.parse().map_err(|error: protocol::NameError| error.to_string())?;
     let expected = Expected::read(expected).map_err(|error| error.to_string())?;
     Ok(ExpectedKey { key_id, expected })
