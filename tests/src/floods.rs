@@ -27,6 +27,8 @@ use crate::{
 
 /// How long a freeze may take.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a flood may take to fill what it fills, on a machine that has much else to do.
+pub const FLOODED: Duration = Duration::from_secs(60);
 /// Freezes that are under way at once.
 const AT_ONCE: usize = 4;
 /// The bodies of the flood of long ones.
@@ -116,9 +118,18 @@ pub struct Flooding {
 }
 
 impl Flooding {
-    /// How often something of it was cut or answered, and began anew.
-    pub fn rounds(&self) -> u64 {
-        self.rounds.load(Ordering::Relaxed)
+    /// Waits until something of it was cut or answered so often, and began anew.
+    ///
+    /// # Errors
+    /// How often it was, when that is not reached within [`FLOODED`].
+    pub async fn reaches(&self, rounds: u64) -> Result<(), String> {
+        let reached = || self.rounds.load(Ordering::Relaxed);
+        let wait = async {
+            while reached() < rounds {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(FLOODED, wait).await.map_err(|_| format!("{} rounds of {rounds} within {FLOODED:?}", reached()))
     }
 
     /// How many go on with it: one that ended failed.

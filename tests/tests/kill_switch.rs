@@ -58,7 +58,7 @@ async fn freezes_get_through_560_slow_connections() {
     let _alone = ALONE.lock().await;
     let (stack, node) = node().await;
     let mut flooding = Flood::SlowConnections.begin(&stack, &node).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    flooding.reaches(60).await.unwrap();
     all_get_through(&node, "slow").await;
     assert_eq!(flooding.hands(), 560);
     let there = metric(&node, "cofferdam_parent_http_connections ").await;
@@ -75,10 +75,11 @@ async fn freezes_get_through_300_requests_on_a_stalled_kms() {
     let _alone = ALONE.lock().await;
     let (stack, node) = node().await;
     let mut flooding = Flood::StalledKms.begin(&stack, &node).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Everybody else is turned away.
+    flooding.reaches(1).await.unwrap();
     let (status, problem) = node.post("/v1/addresses", &json!({"user": "alice", "chain": "evm"})).await;
     let overloaded = (StatusCode::SERVICE_UNAVAILABLE, json!("enclave.overloaded"));
-    assert_eq!((status, problem["code"].clone()), overloaded, "everybody else is turned away");
+    assert_eq!((status, problem["code"].clone()), overloaded);
     all_get_through(&node, "stalled").await;
     assert_eq!(flooding.hands(), 300);
 }
@@ -88,7 +89,7 @@ async fn freezes_get_through_250_bodies_of_850_kib_and_memory_is_bounded() {
     let _alone = ALONE.lock().await;
     let (stack, node) = node().await;
     let mut flooding = Flood::LongBodies.begin(&stack, &node).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    flooding.reaches(1).await.unwrap();
     all_get_through(&node, "long").await;
     assert_eq!(flooding.hands(), 250);
     let [enclave, parent] =
@@ -102,8 +103,8 @@ async fn freezes_get_through_300_idle_connections_to_the_enclave_also_where_thes
     let _alone = ALONE.lock().await;
     let (stack, node) = node().await;
     let mut flooding = Flood::IdleSockets.begin(&stack, &node).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(flooding.rounds() >= 200, "those beyond the bound of 64 were cut");
+    // Those beyond the bound of 64 are cut.
+    flooding.reaches(200).await.unwrap();
     all_get_through(&node, "idle").await;
     // A parent that is started anew finds the places taken, and gets its own.
     let parent = Pid::from_raw(node.parent.as_ref().unwrap().id().cast_signed());
