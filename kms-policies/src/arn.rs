@@ -85,6 +85,11 @@ impl Arn {
         &self.text
     }
 
+    /// Whether this is a key of KMS: `arn:…:kms:region:account:key/…`, and no alias of one.
+    pub fn is_key(&self) -> bool {
+        self.service == "kms" && self.resource.strip_prefix("key/").is_some_and(|id| !id.is_empty())
+    }
+
     /// Whether this is `arn:…:iam::account:kind/…`.
     pub fn is_iam(&self, kind: &str) -> bool {
         let named = self.resource.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/'));

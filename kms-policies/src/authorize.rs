@@ -89,6 +89,18 @@ impl Authority {
         }
     }
 
+    /// The same without its grants.
+    pub(crate) fn without_grants(&self) -> Self {
+        let Self { key_policy, grants: _, service_control, resource_control, endpoint } = self;
+        Self {
+            key_policy: key_policy.clone(),
+            grants: Vec::new(),
+            service_control: service_control.clone(),
+            resource_control: resource_control.clone(),
+            endpoint: endpoint.clone(),
+        }
+    }
+
     /// Decides a request of a caller with these policies of its own.
     pub fn decide(&self, identity: &Identity, request: &Request) -> Decision {
         let verdict = self.verdict(identity, request.asked(), request);
@@ -126,11 +138,16 @@ impl Authority {
     /// Every policy that can deny.
     fn everything<'a>(&'a self, identity: &'a Identity, asked: Asked<'_>) -> Vec<&'a Policy> {
         let mut policies = vec![&self.key_policy];
-        policies.extend(&self.resource_control);
         policies.extend(&self.endpoint);
+        // Organizations User Guide: no policy of the organisation binds service-linked roles.
+        if !asked.caller.is_service_linked() {
+            policies.extend(&self.resource_control);
+        }
         // Neither an organisation's policies for principals nor identity policies bind AWS's services.
         if asked.caller.service().is_none() {
-            policies.extend(self.service_control.iter().flatten());
+            if !asked.caller.is_service_linked() {
+                policies.extend(self.service_control.iter().flatten());
+            }
             if let Identity::Known { policies: own, boundaries, sessions } = identity {
                 policies.extend(own.iter().chain(boundaries).chain(sessions));
             }
@@ -141,7 +158,7 @@ impl Authority {
     /// What an organisation and the endpoint let through.
     fn let_through(&self, asked: Asked<'_>, context: &dyn Context) -> Truth {
         let endpoint = self.endpoint.as_ref().map_or(Truth::Yes, |policy| allows(policy, asked, context));
-        if asked.caller.service().is_some() {
+        if asked.caller.service().is_some() || asked.caller.is_service_linked() {
             return endpoint;
         }
         let level = |level: &Vec<Policy>| any(level, asked, context);
@@ -178,7 +195,9 @@ impl Authority {
             consider(truth.and(rest), by, through_iam);
         }
         for grant in &self.grants {
-            consider(grant.grants(asked, context).and(limits.bounds), Decider::Grant(grant), false);
+            let through_iam = grant.delegates_to(asked.caller);
+            let rest = if through_iam { limits.identity.and(limits.bounds) } else { limits.bounds };
+            consider(grant.grants(asked, context).and(rest), Decider::Grant(grant), through_iam);
         }
         best
     }

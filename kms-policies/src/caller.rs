@@ -139,6 +139,12 @@ impl Caller {
         })
     }
 
+    /// Whether it is a role that belongs to a service of AWS, which writes its policies. Source: IAM User
+    /// Guide, "Service-linked roles".
+    pub(crate) fn is_service_linked(&self) -> bool {
+        self.principal().is_some_and(|arn| arn.resource().starts_with("role/aws-service-role/"))
+    }
+
     pub(crate) fn is_root(&self) -> bool {
         self.principal().is_some_and(|arn| arn.resource() == "root")
     }

@@ -5,12 +5,13 @@
 use crate::{
     error::{PolicyError, Position, Problem},
     json::Node,
+    policy::Kind,
     truth::{Context, Truth},
 };
 
 mod value;
 
-pub(crate) use value::{Comparison, Value};
+pub(crate) use value::{Comparison, Value, date, number};
 
 /// How many of the request's values have to match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(crate) struct Condition {
 
 impl Condition {
     /// Reads the member `Condition`.
-    pub(crate) fn parse(node: &Node<'_>, variables: bool) -> Result<Vec<Self>, PolicyError> {
+    pub(crate) fn parse(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Vec<Self>, PolicyError> {
         let mut conditions: Vec<Self> = Vec::new();
         for (name, keys) in node.members()? {
             let operator = Operator::parse(name).ok_or(keys.error(Problem::UnknownOperator))?;
@@ -80,11 +81,12 @@ impl Condition {
                     return Err(values.error(Problem::Expected("a condition key, service:name,")));
                 }
                 let lower = key.to_lowercase();
-                // KMS Developer Guide, "kms:EncryptionContext:context-key": a key of one value.
-                if operator.quantifier != Quantifier::Single && lower.starts_with("kms:encryptioncontext:") {
-                    return Err(
-                        values.error(Problem::Expected("an operator without ForAnyValue or ForAllValues"))
-                    );
+                // KMS Developer Guide, "kms:EncryptionContext:context-key": KMS refuses this in a key policy.
+                if kind == Kind::Resource
+                    && operator.quantifier == Quantifier::All
+                    && lower.starts_with("kms:encryptioncontext:")
+                {
+                    return Err(values.error(Problem::Expected("an operator without ForAllValues")));
                 }
                 if conditions.iter().any(|known| known.operator == operator && known.key == lower) {
                     return Err(values.error(Problem::Expected("a key that this operator has only once")));
@@ -111,15 +113,12 @@ impl Condition {
 
     /// Whether it holds.
     pub(crate) fn holds(&self, context: &dyn Context) -> Truth {
-        let Some(found) = context.values(&self.key) else { return Truth::Maybe };
+        let Some(found) = context.values(&self.key) else { return self.holds_so_far(context) };
         let Operator { comparison, negated, quantifier, if_exists } = self.operator;
         if comparison == Comparison::Null {
             return self.values.contains(&Value::Bool(found.is_empty())).into();
         }
-        let right = |found: &String| {
-            let matches = Truth::any(self.values.iter().map(|value| value.matches(found, context)));
-            if negated { matches.not() } else { matches }
-        };
+        let right = |found: &String| self.is_right(found, context);
         match quantifier {
             // IAM: a missing key matches negated operators, and what is not checked unless it exists.
             Quantifier::Single if found.is_empty() => (negated || if_exists).into(),
@@ -130,6 +129,25 @@ impl Condition {
             // IAM: an empty text counts as no value.
             Quantifier::All => Truth::all(found.iter().filter(|value| !value.is_empty()).map(right)),
         }
+    }
+
+    /// Whether one value of the request is as it asks.
+    fn is_right(&self, found: &str, context: &dyn Context) -> Truth {
+        let matches = Truth::any(self.values.iter().map(|value| value.matches(found, context)));
+        if self.operator.negated { matches.not() } else { matches }
+    }
+
+    /// Whether it holds whatever else the key has, or cannot, by the values that are known.
+    fn holds_so_far(&self, context: &dyn Context) -> Truth {
+        let Operator { comparison, negated, quantifier, .. } = self.operator;
+        let mut known = context.some_values(&self.key).iter().filter(|value| !value.is_empty());
+        if comparison == Comparison::Null {
+            let there = known.next().map(|_| Truth::from(self.values.contains(&Value::Bool(false))));
+            return there.unwrap_or(Truth::Maybe);
+        }
+        let all = quantifier == Quantifier::All || (quantifier == Quantifier::Single && negated);
+        let decides = if all { Truth::No } else { Truth::Yes };
+        if known.any(|found| self.is_right(found, context) == decides) { decides } else { Truth::Maybe }
     }
 
     /// The keys that its variables name, in lower case.

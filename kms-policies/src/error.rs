@@ -73,9 +73,6 @@ pub enum Problem {
     /// `${…}` that is neither a policy variable nor an escape.
     #[error("${{key}}, ${{key, 'default'}}, ${{*}}, ${{?}} or ${{$}} was expected")]
     Variable,
-    /// The same Sid twice.
-    #[error("a Sid that no other statement has was expected")]
-    RepeatedSid,
 }
 
 impl PolicyError {

@@ -11,16 +11,20 @@ use crate::{
     caller::Caller,
     error::{PolicyError, Position, Problem},
     evaluate::Asked,
+    principal::is_unique_id,
     truth::{Context, Truth},
 };
+
+/// The names of an encryption context's pairs.
+const NAMES: &str = "kms:encryptioncontextkeys";
 
 /// One grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// Its id.
     pub id: String,
-    /// Who may.
-    pub(crate) grantee: Caller,
+    /// Who may; nobody where the grantee was deleted since.
+    pub(crate) grantee: Option<Caller>,
     /// `Decrypt`, `GenerateDataKey`, …
     pub operations: Vec<String>,
     key: Option<Arn>,
@@ -43,6 +47,10 @@ struct Constraints {
 #[serde(rename_all = "PascalCase")]
 struct List {
     grants: Vec<Entry>,
+    #[serde(default)]
+    truncated: bool,
+    #[serde(default, rename = "NextToken")]
+    next_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,12 +73,17 @@ impl Grant {
     /// Reads what `aws kms list-grants` prints: `{"Grants":[…]}`.
     ///
     /// # Errors
-    /// [`PolicyError`] with line and column. A constraint of an unknown kind is one.
+    /// [`PolicyError`] with line and column. A constraint of an unknown kind is one, and so is a list that
+    /// says that it is not the whole.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, PolicyError> {
         let list: List = serde_json::from_str(text).map_err(|error| {
             let at = Position { line: error.line().max(1), column: error.column().max(1) };
             PolicyError::new("grants", at, Problem::Expected("what aws kms list-grants prints"))
         })?;
+        if list.truncated || list.next_token.is_some() {
+            let whole = Problem::Expected("all grants, not a page of them (Truncated, NextToken),");
+            return Err(PolicyError::new("grants", Position::START, whole));
+        }
         let wrong = |at: usize, what| {
             PolicyError::new(format!("Grants[{at}]"), Position::START, Problem::Expected(what))
         };
@@ -80,9 +93,14 @@ impl Grant {
             let grantee = entry.grantee_principal.or(entry.grantee_service_principal).unwrap_or_default();
             Ok(Self {
                 id: if entry.grant_id.is_empty() { format!("Grants[{at}]") } else { entry.grant_id },
-                grantee: Caller::parse(&grantee)
-                    .or_else(|_| Caller::aws_service(&grantee))
-                    .map_err(|_| wrong(at, whom))?,
+                grantee: match is_unique_id(&grantee) {
+                    true => None,
+                    false => Some(
+                        Caller::parse(&grantee)
+                            .or_else(|_| Caller::aws_service(&grantee))
+                            .map_err(|_| wrong(at, whom))?,
+                    ),
+                },
                 operations: entry.operations,
                 key: key.transpose().map_err(|_| wrong(at, "the ARN of a key as KeyId"))?,
                 constraints: entry.constraints.unwrap_or_default(),
@@ -95,7 +113,7 @@ impl Grant {
     pub(crate) fn to(grantee: Caller, operations: &[&str]) -> Self {
         let operations = operations.iter().map(ToString::to_string).collect();
         let constraints = Constraints::default();
-        Self { id: "a new grant".to_owned(), grantee, operations, key: None, constraints }
+        Self { id: "a new grant".to_owned(), grantee: Some(grantee), operations, key: None, constraints }
     }
 
     /// The key that it is on, where it says so.
@@ -103,22 +121,39 @@ impl Grant {
         self.key.as_ref()
     }
 
-    /// Who may.
-    pub fn grantee(&self) -> &Caller {
-        &self.grantee
+    /// Who may; nobody where the grantee was deleted since.
+    pub fn grantee(&self) -> Option<&Caller> {
+        self.grantee.as_ref()
+    }
+
+    /// Whether it is for this caller.
+    pub(crate) fn is_for(&self, caller: &Caller) -> bool {
+        let Some(grantee) = &self.grantee else { return false };
+        match (grantee.principal(), grantee.session()) {
+            _ if grantee.service().is_some() => grantee.service() == caller.service(),
+            (_, Some(session)) => caller.session() == Some(session),
+            // The root user of an account stands for the account, as in a policy.
+            (Some(account), None) if grantee.is_root() => caller.account() == Some(account.account()),
+            (principal, None) => caller.principal() == principal,
+        }
+    }
+
+    /// Whether the encryption context must be exactly what it says.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.constraints.encryption_context_equals.is_some()
+    }
+
+    /// Whether it is for a whole account, whose IAM policies say who of it.
+    pub(crate) fn delegates_to(&self, caller: &Caller) -> bool {
+        self.grantee.as_ref().is_some_and(Caller::is_root) && !caller.is_root()
     }
 
     /// Whether it grants what is asked.
     pub(crate) fn grants(&self, asked: Asked<'_>, context: &dyn Context) -> Truth {
-        let whom = match (self.grantee.principal(), self.grantee.session()) {
-            _ if self.grantee.service().is_some() => self.grantee.service() == asked.caller.service(),
-            (_, Some(session)) => asked.caller.session() == Some(session),
-            (principal, None) => asked.caller.principal() == principal,
-        };
         let operation = asked.action.strip_prefix("kms:").unwrap_or_default();
         let listed = self.operations.iter().any(|one| one == operation);
         let key = self.key.as_ref().is_none_or(|key| key.as_str() == asked.resource);
-        if !whom || !listed || !key {
+        if !self.is_for(asked.caller) || !listed || !key {
             return Truth::No;
         }
         let Constraints { encryption_context_subset, encryption_context_equals, source_arn } =
@@ -132,9 +167,11 @@ impl Grant {
         }
         let subset = encryption_context_subset.as_ref().map_or(Truth::Yes, |pairs| includes(pairs, context));
         let equals = encryption_context_equals.as_ref().map_or(Truth::Yes, |pairs| {
-            let only = match context.values("kms:encryptioncontextkeys") {
+            let among = |name: &String| pairs.keys().any(|known| same_name(known, name));
+            let only = match context.values(NAMES) {
+                Some(found) => found.iter().all(among).into(),
+                None if !context.some_values(NAMES).iter().all(among) => Truth::No,
                 None => Truth::Maybe,
-                Some(found) => found.iter().all(|name| pairs.contains_key(name)).into(),
             };
             includes(pairs, context).and(only)
         });
@@ -153,14 +190,15 @@ impl Grant {
     }
 }
 
-/// Whether an encryption context holds these pairs. Unlike condition keys, names have a case.
+/// Whether an encryption context holds these pairs. KMS API Reference, `GrantConstraints`: the name of a
+/// pair has no case, its value has.
 fn includes(pairs: &BTreeMap<String, String>, context: &dyn Context) -> Truth {
     Truth::all(pairs.iter().map(|(name, value)| {
         let found = context.values(&format!("kms:encryptioncontext:{}", name.to_lowercase()));
-        let names = context.values("kms:encryptioncontextkeys");
-        match (found, names) {
-            (Some(found), Some(names)) => (found.contains(value) && names.contains(name)).into(),
-            _ => Truth::Maybe,
-        }
+        found.map_or(Truth::Maybe, |found| found.contains(value).into())
     }))
+}
+
+fn same_name(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
 }

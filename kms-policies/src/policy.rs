@@ -11,8 +11,11 @@ use crate::{
     principal::Principal,
 };
 
-/// The longest key policy that KMS takes, in bytes. Other policies are shorter.
+/// The longest key policy that KMS takes, in bytes. Other policies are shorter. Space between values does
+/// not count: people who read a policy have it set out.
 pub const MAX_POLICY: usize = 32 * 1024;
+/// As much is read at all.
+const MAX_TEXT: usize = 8 * MAX_POLICY;
 
 /// Which policy it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +26,8 @@ pub enum Kind {
     Bucket,
     /// On a VPC endpoint. Names principals.
     Endpoint,
+    /// On a role: who may become it. Names principals, and no resource.
+    Trust,
     /// A resource control policy of the organisation. Names principals.
     ResourceControl,
     /// On a user or a role; also a permissions boundary, or the policy of a session.
@@ -34,7 +39,7 @@ pub enum Kind {
 impl Kind {
     /// Whether its statements name principals.
     const fn names_principals(self) -> bool {
-        matches!(self, Self::Resource | Self::Bucket | Self::Endpoint | Self::ResourceControl)
+        matches!(self, Self::Resource | Self::Bucket | Self::Endpoint | Self::Trust | Self::ResourceControl)
     }
 }
 
@@ -117,7 +122,7 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`], the first thing that is wrong.
     pub fn parse_as(kind: Kind, text: &str) -> Result<Self, PolicyError> {
-        if text.len() > MAX_POLICY {
+        if text.len() > MAX_TEXT || dense(text) > MAX_POLICY {
             return Err(PolicyError::new("policy", Position::START, Problem::TooLong));
         }
         let json = Json::parse(text)?;
@@ -141,13 +146,6 @@ impl Policy {
             .enumerate()
             .map(|(at, node)| statement(&node.named(format!("Statement[{at}]")), kind, variables))
             .collect::<Result<_, _>>()?;
-        for (at, statement) in statements.iter().enumerate() {
-            if let Some(other) =
-                statements.iter().skip(at.saturating_add(1)).find(|other| other.sid == statement.sid)
-            {
-                return Err(PolicyError::new(format!("Statement[{at}].Sid"), other.at, Problem::RepeatedSid));
-            }
-        }
         Ok(Self { kind, name: kind.to_string(), statements })
     }
 
@@ -182,6 +180,19 @@ impl Policy {
     pub fn statements(&self) -> &[Statement] {
         &self.statements
     }
+}
+
+/// The length of JSON without the space between its values.
+fn dense(text: &str) -> usize {
+    let (mut length, mut quoted, mut escaped) = (0usize, false, false);
+    for byte in text.bytes() {
+        let space = !quoted && matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        length = length.saturating_add(usize::from(!space));
+        let quote = byte == b'"' && !escaped;
+        escaped = quoted && byte == b'\\' && !escaped;
+        quoted ^= quote;
+    }
+    length
 }
 
 fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, PolicyError> {
@@ -222,7 +233,7 @@ fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, 
                 let items = list(&member, pattern, &mut resource_texts)?;
                 resources = Some(listed(name == "NotResource", items));
             }
-            "Condition" => conditions = Condition::parse(&member, variables)?,
+            "Condition" => conditions = Condition::parse(&member, kind, variables)?,
             // Among them Action beside NotAction.
             _ => return Err(member.error(Problem::UnknownMember)),
         }
@@ -236,11 +247,16 @@ fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, 
         at: node.position(),
         effect: effect.ok_or_else(|| missing("Effect"))?,
         principals: principals.ok_or_else(|| missing("Principal"))?,
-        actions: actions.ok_or_else(|| missing("Action"))?,
+        // KMS takes a statement without Action or Resource, which then has no effect. A role's trust
+        // policy has no Resource: it is the role.
+        actions: match actions {
+            None if kind == Kind::Resource => Listed::These(Vec::new()),
+            actions => actions.ok_or_else(|| missing("Action"))?,
+        },
         action_texts,
-        // KMS takes a statement without Resource, which then has no effect.
         resources: match resources {
             None if kind == Kind::Resource => Listed::These(Vec::new()),
+            None if kind == Kind::Trust => Listed::AllBut(Vec::new()),
             resources => resources.ok_or_else(|| missing("Resource"))?,
         },
         resource_texts,
@@ -279,6 +295,7 @@ impl fmt::Display for Kind {
             Self::Resource => "key policy",
             Self::Bucket => "bucket policy",
             Self::Endpoint => "VPC endpoint policy",
+            Self::Trust => "trust policy",
             Self::ResourceControl => "resource control policy",
             Self::Identity => "identity policy",
             Self::ServiceControl => "service control policy",
@@ -335,7 +352,6 @@ mod tests {
         assert_eq!(change("\"NotAction\"", "\"Action\":\"*\",\"NotAction\""), "Statement[1].NotAction");
         assert_eq!(change("\"Resource\":\"*\"", "\"Resource\":\"key\""), "Statement[0].Resource");
         assert_eq!(change("\"Null\"", "\"Nil\""), "Statement[0].Condition.Nil");
-        assert_eq!(change("{\"Effect\":\"Deny\"", "{\"Sid\":\"a\",\"Effect\":\"Deny\""), "Statement[0].Sid");
     }
 
     #[test]
@@ -356,7 +372,10 @@ mod tests {
 
     #[test]
     fn a_policy_beyond_kmss_limit_is_refused() {
-        let text = format!("{GOOD}{}", " ".repeat(MAX_POLICY));
+        let long = GOOD.replacen("\"x\"", &format!("\"\\\"{}\"", " ".repeat(MAX_POLICY)), 1);
+        assert_eq!(Policy::parse(&long).unwrap_err().problem, Problem::TooLong);
+        assert!(Policy::parse(&format!("{}{GOOD}", "\n ".repeat(MAX_POLICY))).is_ok(), "set out");
+        let text = format!("{GOOD}{}", " ".repeat(MAX_TEXT));
         assert_eq!(Policy::parse(&text).unwrap_err().problem, Problem::TooLong);
         assert!(Policy::parse("").is_err() && Policy::parse("[]").is_err() && Policy::parse("{}").is_err());
         assert!(Policy::parse(r#"{"Statement":[]}"#).is_err());

@@ -90,8 +90,7 @@ impl Principal {
         if let Ok(account) = text.parse() {
             return Ok(Self::Account(account));
         }
-        let unique = ["AIDA", "AROA"].iter().any(|prefix| text.starts_with(prefix));
-        if unique && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
+        if is_unique_id(text) {
             return Ok(Self::Nobody(text.to_owned()));
         }
         let caller = Caller::parse(text).map_err(|_| {
@@ -104,6 +103,12 @@ impl Principal {
             _ => caller.arn().map_or(Self::Anyone, |arn| Self::Named(arn.clone())),
         })
     }
+}
+
+/// What AWS shows in place of a user or role that was deleted. Source: IAM User Guide, "IAM identifiers".
+pub(crate) fn is_unique_id(text: &str) -> bool {
+    ["AIDA", "AROA"].iter().any(|prefix| text.starts_with(prefix))
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 /// How a statement covers a caller, if it does.

@@ -47,4 +47,9 @@ pub(crate) trait Context {
     /// The values of a key, given in lower case: none when the request does not have it, `None`
     /// when that is not known.
     fn values(&self, key: &str) -> Option<&[String]>;
+
+    /// Where the values are not known, those of a key of several that are there for sure.
+    fn some_values(&self, _key: &str) -> &[String] {
+        &[]
+    }
 }

@@ -2,12 +2,10 @@
 //! undecided.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use attestation::{Pcr, PcrIndex};
 use kms_policies::{
     Authority, Grant, Identity, Kind, Policy,
-    audit::{Severity, Subject, audit},
+    audit::{Image, Severity, Subject, audit},
 };
 use serde_json::{Value, json};
 
@@ -37,18 +35,15 @@ fn subject(statements: &[Value]) -> Subject {
     let statements: Vec<&Value> = statements.iter().chain([&admin]).collect();
     let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
     Subject {
-        authority: Authority::new(Policy::parse(&policy).unwrap()),
         key: Some(KEY.parse().unwrap()),
-        identities: BTreeMap::new(),
-        others: Identity::Anything,
-        images: BTreeMap::new(),
         admins: vec!["arn:aws:iam::111122223333:role/admin".parse().unwrap()],
+        ..Subject::new(Authority::new(Policy::parse(&policy).unwrap()))
     }
 }
 
 /// The ids of what is medium or worse.
 fn found(subject: &Subject) -> Vec<&'static str> {
-    let findings = audit(subject).findings;
+    let findings = audit(subject).unwrap().findings;
     findings.iter().filter(|one| one.severity >= Severity::Medium).map(|one| one.rule.id).collect()
 }
 
@@ -141,12 +136,12 @@ fn a_signer_is_no_image_whatever_the_expected_image_is_signed_with() {
         ),
     ];
     let mut signed = subject(&statements);
-    let register = |index, byte| (PcrIndex::new(index).unwrap(), BTreeSet::from([pcr(byte)]));
-    signed.images = BTreeMap::from([register(0, 0xa1), register(8, 0x58)]);
+    let register = |index, byte| (PcrIndex::new(index).unwrap(), pcr(byte));
+    signed.images = vec![Image::enclave([register(0, 0xa1), register(8, 0x58)])];
     finds(&signed, "signer-only");
     // Known by its signer, and the policy names an image that is not signed by it.
     let mut by_signer = subject(statements.get(..1).unwrap());
-    by_signer.images = BTreeMap::from([register(8, 0x58)]);
+    by_signer.images = vec![Image::enclave([register(8, 0x58)])];
     finds(&by_signer, "unexpected-image");
 }
 

@@ -38,15 +38,19 @@ const fn control(name: &'static str, rule: &'static Rule) -> Sensitive {
 /// Decides who may make grants; it is looked at in two ways.
 pub(super) const CREATE_GRANT: &str = "kms:CreateGrant";
 
-/// All of them. Not `kms:Decapsulate`: only keys for key agreement (ML-KEM) take it, which wrap no data keys.
-pub(super) static SENSITIVE: [Sensitive; 30] = [
+/// Makes ciphertexts; an auditor may expect it of somebody.
+pub(super) const ENCRYPT: &str = "kms:Encrypt";
+
+/// All of them. `kms:Decapsulate` gives a shared secret, and takes no document.
+pub(super) static SENSITIVE: [Sensitive; 31] = [
     plaintext("kms:Decrypt"),
     plaintext("kms:GenerateDataKey"),
     plaintext("kms:GenerateDataKeyPair"),
     plaintext("kms:DeriveSharedSecret"),
+    plaintext("kms:Decapsulate"),
     never("kms:ReEncryptFrom", &catalog::RE_ENCRYPT),
     never("kms:ReEncryptTo", &catalog::PLANT_DATA_KEY),
-    never("kms:Encrypt", &catalog::PLANT_DATA_KEY),
+    never(ENCRYPT, &catalog::PLANT_DATA_KEY),
     never("kms:GenerateDataKeyWithoutPlaintext", &catalog::UNATTESTED_WRAPPING),
     never("kms:GenerateDataKeyPairWithoutPlaintext", &catalog::UNATTESTED_WRAPPING),
     never("kms:Sign", &catalog::USE_SIGNING_KEY),

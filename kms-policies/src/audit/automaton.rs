@@ -2,12 +2,13 @@
 //! combination that is possible. All patterns run side by side over ever longer texts, and at each
 //! step only those characters are tried that make a difference to one of them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use crate::pattern::{Case, Pattern, Piece};
 
-/// How many states are visited before giving up.
+/// How many states are visited before giving up, and how many places they may be together.
 const MAX_STATES: usize = 60_000;
+const MAX_PLACES: usize = 1_500_000;
 /// How many classes are told apart before giving up.
 const MAX_FOUND: usize = 512;
 /// A character for "any other", in the order of preference.
@@ -34,102 +35,129 @@ pub(super) struct Classes {
     pub(super) complete: bool,
 }
 
-/// Where in each pattern one can stand, in ascending order.
-type State = Vec<Vec<usize>>;
+/// Where one can stand: in which pattern, and before which of its pieces. Ascending.
+pub(super) type State = Vec<(usize, usize)>;
 
-/// One text for every combination of `patterns` that matches together, among the texts that
-/// `within` matches and that are made of `alphabet`, if it is given. The shortest texts first.
-pub(super) fn classes(patterns: &[Text], within: Option<&Text>, alphabet: Option<&str>) -> Classes {
-    let all: Vec<&Text> = within.into_iter().chain(patterns).collect();
-    let start: State = all.iter().map(|text| closed(text, [0].into())).collect();
-    let mut seen: BTreeSet<State> = [start.clone()].into();
-    let mut queue: VecDeque<(State, String)> = [(start, String::new())].into();
-    let (mut found, mut known): (Vec<Class>, BTreeSet<Vec<bool>>) = (Vec::new(), BTreeSet::new());
-    // With many patterns each state is large.
-    let most = MAX_STATES.checked_div(patterns.len().max(1)).unwrap_or(1).max(2000);
-    while let Some((state, text)) = queue.pop_front() {
-        let mut matches: Vec<bool> = all
-            .iter()
-            .zip(&state)
-            .map(|(text, at)| at.last() == Some(&text.pattern.pieces().len()))
-            .collect();
-        let inside = within.is_none() || matches.remove(0);
-        if inside && known.insert(matches.clone()) {
-            found.push(Class { text: text.clone(), matches });
-        }
-        if found.len() > MAX_FOUND {
-            return Classes { classes: found, complete: false };
-        }
-        for next in characters(&all, &state, alphabet) {
-            let stepped: State = all.iter().zip(&state).map(|(text, at)| step(text, at, next)).collect();
-            // Outside of what is asked for, and never inside again.
-            if within.is_some() && stepped.first().is_none_or(Vec::is_empty) {
-                continue;
-            }
-            if seen.len() >= most {
-                return Classes { classes: found, complete: false };
-            }
-            if seen.insert(stepped.clone()) {
-                queue.push_back((stepped, format!("{text}{next}")));
-            }
-        }
-    }
-    Classes { classes: found, complete: true }
+/// Patterns that run side by side.
+pub(super) struct Automaton<'a> {
+    texts: Vec<&'a Text>,
 }
 
-/// The positions with those that are reached without a character.
-fn closed(text: &Text, mut at: BTreeSet<usize>) -> Vec<usize> {
-    let mut open: Vec<usize> = at.iter().copied().collect();
-    while let Some(position) = open.pop() {
-        let next = position.saturating_add(1);
-        let skips = matches!(text.pattern.pieces().get(position), Some(Piece::Any | Piece::AnyButColon));
-        if skips && at.insert(next) {
-            open.push(next);
-        }
+impl<'a> Automaton<'a> {
+    pub(super) fn new(texts: Vec<&'a Text>) -> Self {
+        Self { texts }
     }
-    at.into_iter().collect()
-}
 
-fn step(text: &Text, at: &[usize], next: char) -> Vec<usize> {
-    let mut reached = BTreeSet::new();
-    for position in at {
-        match text.pattern.pieces().get(*position) {
-            Some(piece) if piece.accepts(next, text.case) => {
-                let stays = matches!(piece, Piece::Any | Piece::AnyButColon);
-                reached.insert(if stays { *position } else { position.saturating_add(1) });
+    /// Before the first character.
+    pub(super) fn start(&self) -> State {
+        self.closed((0..self.texts.len()).map(|text| (text, 0)).collect())
+    }
+
+    /// After a text.
+    pub(super) fn after(&self, state: &State, text: &str) -> State {
+        text.chars().fold(state.clone(), |state, next| self.step(&state, next))
+    }
+
+    /// After one more character.
+    pub(super) fn step(&self, state: &State, next: char) -> State {
+        let reached = state.iter().filter_map(|(text, at)| {
+            let text_at = self.texts.get(*text)?;
+            let piece =
+                text_at.pattern.pieces().get(*at).filter(|piece| piece.accepts(next, text_at.case))?;
+            let stays = matches!(piece, Piece::Any | Piece::AnyButColon);
+            Some((*text, if stays { *at } else { at.saturating_add(1) }))
+        });
+        self.closed(reached.collect())
+    }
+
+    /// The places with those that are reached without a character.
+    fn closed(&self, mut state: State) -> State {
+        let mut open = state.clone();
+        while let Some((text, at)) = open.pop() {
+            let piece = self.texts.get(text).and_then(|text| text.pattern.pieces().get(at));
+            if matches!(piece, Some(Piece::Any | Piece::AnyButColon)) {
+                let next = (text, at.saturating_add(1));
+                state.push(next);
+                open.push(next);
             }
-            _ => {}
         }
+        state.sort_unstable();
+        state.dedup();
+        state
     }
-    closed(text, reached)
-}
 
-/// The characters that make a difference here, and one that stands for all others.
-fn characters(all: &[&Text], state: &State, alphabet: Option<&str>) -> BTreeSet<char> {
-    let mut characters = BTreeSet::new();
-    for (text, at) in all.iter().zip(state) {
-        for piece in at.iter().filter_map(|position| text.pattern.pieces().get(*position)) {
-            match piece {
-                Piece::Exactly(exactly) => {
+    /// Which patterns match what led here.
+    fn matched<'s>(&'s self, state: &'s State) -> impl Iterator<Item = usize> + 's {
+        let ends = |text: &usize| self.texts.get(*text).map(|text| text.pattern.pieces().len());
+        state.iter().filter(move |(text, at)| ends(text) == Some(*at)).map(|(text, _)| *text)
+    }
+
+    /// The characters that make a difference here, and one that stands for all others.
+    pub(super) fn characters(&self, state: &State, alphabet: Option<&str>) -> BTreeSet<char> {
+        let mut characters = BTreeSet::new();
+        for (text, at) in state {
+            let Some(text) = self.texts.get(*text) else { continue };
+            match text.pattern.pieces().get(*at) {
+                Some(Piece::Exactly(exactly)) => {
                     characters.insert(*exactly);
                     if text.case == Case::Ignored {
                         characters.extend(exactly.to_lowercase().chain(exactly.to_uppercase()));
                     }
                 }
-                Piece::OneButColon | Piece::AnyButColon => {
+                Some(Piece::OneButColon | Piece::AnyButColon) => {
                     characters.insert(':');
                 }
-                Piece::One | Piece::Any | Piece::Variable { .. } => {}
+                Some(Piece::One | Piece::Any | Piece::Variable { .. }) | None => {}
+            }
+        }
+        let spare = alphabet.is_none().then_some('\u{100}'..='\u{10ffff}').into_iter().flatten();
+        let other = alphabet.unwrap_or(OTHERS).chars().chain(spare).find(|other| !characters.contains(other));
+        characters.extend(other);
+        if let Some(alphabet) = alphabet {
+            characters.retain(|character| alphabet.contains(*character));
+        }
+        characters
+    }
+}
+
+/// One text for every combination of `patterns` that matches together, among the texts that
+/// `within` matches and that are made of `alphabet`, if it is given. The shortest texts first.
+pub(super) fn classes(patterns: &[Text], within: Option<&Text>, alphabet: Option<&str>) -> Classes {
+    let automaton = Automaton::new(within.into_iter().chain(patterns).collect());
+    let first = usize::from(within.is_some());
+    let start = automaton.start();
+    let mut seen: HashSet<State> = [start.clone()].into();
+    let mut queue: VecDeque<(State, String)> = [(start, String::new())].into();
+    let (mut found, mut known): (Vec<Class>, HashSet<Vec<usize>>) = (Vec::new(), HashSet::new());
+    let mut places = 0usize;
+    while let Some((state, text)) = queue.pop_front() {
+        let matched: Vec<usize> = automaton.matched(&state).collect();
+        let inside = within.is_none() || matched.first() == Some(&0);
+        if inside && known.insert(matched.clone()) {
+            let matches = first..patterns.len().saturating_add(first);
+            let matches = matches.map(|pattern| matched.contains(&pattern)).collect();
+            found.push(Class { text: text.clone(), matches });
+        }
+        if found.len() > MAX_FOUND {
+            return Classes { classes: found, complete: false };
+        }
+        for next in automaton.characters(&state, alphabet) {
+            let stepped = automaton.step(&state, next);
+            // Outside of what is asked for, and never inside again.
+            if within.is_some() && stepped.first().is_none_or(|(text, _)| *text != 0) {
+                continue;
+            }
+            if seen.len() >= MAX_STATES || places > MAX_PLACES {
+                return Classes { classes: found, complete: false };
+            }
+            if !seen.contains(&stepped) {
+                places = places.saturating_add(stepped.len());
+                seen.insert(stepped.clone());
+                queue.push_back((stepped, format!("{text}{next}")));
             }
         }
     }
-    let spare = alphabet.is_none().then_some('\u{100}'..='\u{10ffff}').into_iter().flatten();
-    let other = alphabet.unwrap_or(OTHERS).chars().chain(spare).find(|other| !characters.contains(other));
-    characters.extend(other);
-    if let Some(alphabet) = alphabet {
-        characters.retain(|character| alphabet.contains(*character));
-    }
-    characters
+    Classes { classes: found, complete: true }
 }
 
 #[cfg(test)]

@@ -164,6 +164,34 @@ rules! {
         "The encryption context is not demanded",
         "The enclave can open data keys of every purpose under this key; CloudTrail does not show what they are for.",
         "Add StringEquals on kms:EncryptionContext:NAME, and ForAllValues:StringEquals on kms:EncryptionContextKeys beside it.";
+    EXPECTED_ENCRYPT = "expected-encrypt", Info, PERMISSIONS,
+        "Who is expected to make ciphertexts",
+        "They were named with --encrypter. The enclave must not take what they encrypt for data keys of its own.",
+        "Compare with what is meant.";
+    IAM_ESCALATION = "iam-escalation", Critical, PASS_ROLE,
+        "Somebody can give themselves rights on the key by IAM",
+        "Whoever can change policies, trust or credentials of the account holds what these can give.",
+        "Deny in the key policy what IAM shall not be able to give, and let few change roles that hold control.";
+    IMPORTED_MATERIAL = "imported-material", High, IMPORT,
+        "The key's material was imported",
+        "Whoever imported it may have a copy, and decrypts with it without KMS and without an image.",
+        "Use a key whose material KMS made (Origin AWS_KMS), and re-encrypt what is under this one.";
+    EXTERNAL_STORE = "external-key-store", High, STORES,
+        "The key's material is in a store of its own",
+        "A CloudHSM cluster or an external key manager has users of its own, whom no key policy binds.",
+        "Use a key whose material KMS keeps (Origin AWS_KMS), or audit that store as well.";
+    REPLICAS = "replicas", Medium, MULTI_REGION,
+        "The same material is in keys of other regions",
+        "Each replica has a policy of its own: what this one denies, another may allow.",
+        "Audit each of them.";
+    KEY_ASSUMED = "key-assumed", Info, KEY_POLICY,
+        "Which key it is was not told",
+        "A key policy does not name its key. Whom IAM binds, and what works across accounts, depends on the account.",
+        "Give the key's ARN with --key.";
+    ATTESTED_MACHINE = "attested-machine", Info, TPM,
+        "Instances that can reach plaintext",
+        "Attestable instances with these NitroTPM measurements are accepted. The operating system with all that runs there sees the plaintext.",
+        "Compare them with the measurements of your own build.";
     PINNED_IMAGE = "pinned-image", Info, ENCLAVE,
         "The images that can reach plaintext",
         "These measurements are accepted.",
@@ -213,6 +241,22 @@ rules! {
         "A condition key that KMS does not have",
         "The key is missing in every request: a positive operator never holds, a negated one, IfExists and ForAllValues always do.",
         "Correct the name.";
+    NO_ACTION = "no-action", Low, KEY_POLICY,
+        "A statement without Action",
+        "It says of nothing that it is allowed or denied, and has no effect.",
+        "Write the actions that are meant, or take the statement away.";
+    EQUAL_SIDS = "equal-sids", Info, SID,
+        "Two statements of one name",
+        "IAM reads both, and asks for a name of its own for each; whoever speaks of one by its Sid may mean the other.",
+        "Give each statement a Sid of its own.";
+    SET_OPERATOR = "set-operator", Low, MULTI_VALUED,
+        "A set operator on a key of one value",
+        "ForAnyValue and ForAllValues are for keys of several values. With one value ForAnyValue holds as without it, and ForAllValues also where the key is missing.",
+        "Use the operator without ForAnyValue or ForAllValues.";
+    NEVER_ALLOWED = "never-allowed", Low, ATTESTED,
+        "An Allow that never holds",
+        "It demands an attestation document for an action that takes none: nobody can use it, and it may be taken for a protection.",
+        "Take the action out of the statement; what shall happen inside the enclave is done with data keys.";
     UNKNOWN_ACTION = "unknown-action", Low, PERMISSIONS,
         "An action that KMS does not have",
         "It allows or denies nothing.",

@@ -1,36 +1,43 @@
 //! Asks, for everyone and every sensitive action, whether there is a request that is allowed and
 //! should not be.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use attestation::Pcr;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use super::{
     Finding, Severity, Subject,
-    actions::{self, CREATE_GRANT, Kind, SENSITIVE, Sensitive},
+    actions::{self, CREATE_GRANT, ENCRYPT, Kind, SENSITIVE, Sensitive},
     catalog::{self, Rule},
-    describe,
-    domain::{Domain, PCR, Vocabulary},
+    domain::{Domain, is_register},
+    granted::Granted,
+    image::Image,
     lint,
-    people::{People, Person},
+    people::{Named, People},
     search::{Answer, Question},
-    world::{Registers, World, written},
+    vocabulary::Vocabulary,
+    who::{Group, groups},
+    world::{Registers, World},
 };
 use crate::{
+    Arn,
     authorize::{Authority, Decider},
     evaluate::Asked,
     grant::Grant,
-    request::of_caller,
 };
 
 /// The condition key of what a grant is for.
 const GRANT_OPERATIONS: &str = "kms:grantoperations";
+/// Works on keys of ML-KEM alone.
+const DECAPSULATE: &str = "kms:Decapsulate";
 /// What a grant can be for that leads to plaintext, plants a data key or uses the key.
-const GRANTABLE: [&str; 10] = [
+const GRANTABLE: [&str; 11] = [
     "Decrypt",
     "GenerateDataKey",
     "GenerateDataKeyPair",
     "DeriveSharedSecret",
+    "Decapsulate",
     "ReEncryptFrom",
     "ReEncryptTo",
     "Encrypt",
@@ -40,10 +47,11 @@ const GRANTABLE: [&str; 10] = [
 ];
 
 /// Somebody may do something.
+#[derive(Clone)]
 pub(super) struct Hit<'a> {
     pub(super) rule: &'static Rule,
     pub(super) severity: Severity,
-    pub(super) person: &'a Person,
+    pub(super) group: &'a Group<'a>,
     pub(super) action: &'static str,
     pub(super) world: World,
     pub(super) by: Decider<'a>,
@@ -51,53 +59,59 @@ pub(super) struct Hit<'a> {
     pub(super) context: BTreeMap<String, Vec<String>>,
 }
 
+/// What all questions of an audit have in common, whatever the key is.
+pub(super) struct Brief<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) vocabulary: &'a Vocabulary<'a>,
+    pub(super) granted: &'a Granted<'a>,
+    pub(super) images: &'a [Image],
+    pub(super) deadline: Instant,
+}
+
 /// Everything that the questions need.
 pub(super) struct Audit<'a> {
     pub(super) subject: &'a Subject,
-    pub(super) vocabulary: Vocabulary<'a>,
+    pub(super) vocabulary: &'a Vocabulary<'a>,
+    pub(super) granted: &'a Granted<'a>,
     pub(super) registers: Registers,
-    pub(super) people: &'a People,
-    pub(super) images: BTreeMap<u8, BTreeSet<String>>,
-    /// For each person the values of each key that make a difference.
-    pub(super) domains: BTreeMap<&'a str, BTreeMap<String, Domain>>,
+    pub(super) key: &'a Arn,
+    pub(super) groups: &'a [Group<'a>],
+    /// The documents of each world.
+    documents: Vec<(World, BTreeMap<String, Domain>)>,
     /// Whether a grant of an operation would be of use to somebody.
-    opens: BTreeMap<&'static str, bool>,
-    /// The same policies for callers of other organisations, whom these do not bind.
-    outside: &'a Authority,
-    pub(super) gave_up: BTreeMap<&'static str, Vec<&'a Person>>,
+    opens: HashMap<&'static str, bool>,
+    pub(super) deadline: Instant,
+    /// For each group the same people, if IAM gave them everything, and what they could do then.
+    pub(super) raised: &'a [Option<Group<'a>>],
+    pub(super) raised_hits: HashMap<usize, Vec<Hit<'a>>>,
+    pub(super) gave_up: BTreeMap<&'static str, Vec<&'a Group<'a>>>,
+    /// Whether there are people who were not asked about.
+    pub(super) left_out: bool,
 }
 
-/// Decides.
-pub(super) fn decide(subject: &Subject) -> Vec<Finding> {
-    let identities = subject.identities.values().chain([&subject.others]);
-    let vocabulary = Vocabulary::of(&subject.authority, identities);
-    let Some(people) = People::of(subject, &vocabulary) else { return vec![describe::nobody_found()] };
-    let mut images: BTreeMap<u8, BTreeSet<String>> = BTreeMap::new();
-    for (index, values) in &subject.images {
-        images.insert(index.get(), values.iter().map(Pcr::to_string).collect());
-    }
-    if images.is_empty() {
-        let named = written(&vocabulary, &format!("{PCR}0"));
-        images.extend((!named.is_empty()).then_some((0, named)));
-    }
-    let registers = Registers::of(&vocabulary, &images);
-    let domains = people
-        .everyone
-        .iter()
-        .map(|person| (person.label.as_str(), domains(&vocabulary, &people, person)))
-        .collect();
-    let gave_up = BTreeMap::new();
-    let outside = Authority { service_control: Vec::new(), ..subject.authority.clone() };
+/// Decides about one key.
+pub(super) fn decide(brief: &Brief<'_>, key: &Arn, named: Named) -> Vec<Finding> {
+    let Brief { subject, vocabulary, granted, images, deadline } = *brief;
+    let people = People::of(subject, key, named, vocabulary);
+    let groups = groups(subject, &people, vocabulary, &granted.grants);
+    let raised: Vec<Option<Group<'_>>> = groups.iter().map(|group| group.raised(key.account())).collect();
+    let registers = Registers::of(vocabulary, images.to_vec());
+    let worlds = World::FORBIDDEN.into_iter().filter(|world| registers.has(*world));
+    let documents = worlds.map(|world| (world, registers.domains(world))).collect();
     let mut audit = Audit {
         subject,
         vocabulary,
+        granted,
         registers,
-        people: &people,
-        images,
-        domains,
-        opens: BTreeMap::new(),
-        outside: &outside,
-        gave_up,
+        key: &people.key,
+        groups: &groups,
+        documents,
+        opens: HashMap::new(),
+        deadline,
+        raised: &raised,
+        raised_hits: HashMap::new(),
+        gave_up: BTreeMap::new(),
+        left_out: !people.complete,
     };
     let hits = audit.hits();
     let mut findings = audit.group(&hits);
@@ -105,95 +119,85 @@ pub(super) fn decide(subject: &Subject) -> Vec<Finding> {
     findings.extend(audit.undone(&hits));
     findings.extend(audit.images(&hits));
     findings.extend(audit.control(&hits));
+    findings.extend(audit.rights(&hits));
     findings.extend(audit.undecided());
     findings
-}
-
-/// The condition keys that follow from who somebody is.
-fn fixed(person: &Person) -> BTreeMap<String, Vec<String>> {
-    let mut fixed: BTreeMap<String, Vec<String>> =
-        of_caller(&person.caller).into_iter().map(|(key, value)| (key.to_owned(), vec![value])).collect();
-    fixed.insert("aws:securetransport".to_owned(), vec!["true".to_owned()]);
-    if person.any_of.is_some() {
-        fixed.remove("aws:principalarn");
-        fixed.remove("aws:username");
-    }
-    fixed
-}
-
-/// The values to try for each key that is not fixed.
-fn domains(vocabulary: &Vocabulary<'_>, people: &People, person: &Person) -> BTreeMap<String, Domain> {
-    let fixed = fixed(person);
-    let free = vocabulary.keys().into_iter().filter(|key| !fixed.contains_key(key) && !key.starts_with(PCR));
-    free.map(|key| {
-        let domain = match (&person.any_of, key.as_str()) {
-            (Some(any), "aws:principalarn") => {
-                let named: Vec<String> = people.named.iter().cloned().collect();
-                let mut domain = vocabulary.domain(&key, &fixed, Some(any), None, &named);
-                domain.sets.retain(|set| set.first().is_some_and(|arn| !named.contains(arn)));
-                domain
-            }
-            _ => vocabulary.domain(&key, &fixed, None, None, &[]),
-        };
-        (key, domain)
-    })
-    .collect()
 }
 
 impl<'a> Audit<'a> {
     /// Everything that anybody may do.
     fn hits(&mut self) -> Vec<Hit<'a>> {
         let mut hits = Vec::new();
-        let people = self.people;
-        for person in &people.everyone {
-            for action in &SENSITIVE {
-                match action.kind {
-                    Kind::Plaintext => hits.extend(self.plaintext(person, action)),
-                    Kind::Never(_) if action.name == CREATE_GRANT => hits.extend(self.grants(person)),
-                    Kind::Never(rule) => {
-                        let hit = self.ask(person, action, World::Unattested, 0, &[]);
-                        hits.extend(hit.map(|hit| Hit { rule, severity: rule.severity, ..hit }));
-                    }
-                    Kind::Control(rule) => {
-                        let hit = self.ask(person, action, World::Unattested, 0, &[]);
-                        let rule = if self.is_admin(person) { &catalog::ADMIN_CONTROL } else { rule };
-                        hits.extend(hit.map(|hit| Hit { rule, severity: rule.severity, ..hit }));
-                    }
+        for group in self.groups {
+            hits.extend(self.hits_of(group));
+        }
+        hits
+    }
+
+    /// Everything that these people may do.
+    pub(super) fn hits_of(&mut self, group: &'a Group<'a>) -> Vec<Hit<'a>> {
+        let mut hits = Vec::new();
+        for action in &SENSITIVE {
+            if self.subject.facts.as_ref().is_some_and(|facts| !facts.can(action.name)) {
+                continue;
+            }
+            match action.kind {
+                Kind::Plaintext => {
+                    let symmetric = action.name == DECAPSULATE && self.seems_symmetric();
+                    let found = self.plaintext(group, action).into_iter();
+                    hits.extend(found.filter(|hit| !symmetric || names(hit.by, action.name)));
+                }
+                Kind::Never(_) if action.name == CREATE_GRANT => hits.extend(self.grants(group)),
+                Kind::Never(rule) => {
+                    let rule = if action.name == ENCRYPT && group.encrypter {
+                        &catalog::EXPECTED_ENCRYPT
+                    } else {
+                        rule
+                    };
+                    let severity = self.severity(rule);
+                    let hit = self.ask(group, action, World::Unattested, &[]);
+                    hits.extend(hit.map(|hit| Hit { rule, severity, ..hit }));
+                }
+                Kind::Control(rule) => {
+                    let hit = self.ask(group, action, World::Unattested, &[]);
+                    let rule = if group.admin { &catalog::ADMIN_CONTROL } else { rule };
+                    hits.extend(hit.map(|hit| Hit { rule, severity: rule.severity, ..hit }));
                 }
             }
         }
         hits
     }
 
-    fn is_admin(&self, person: &Person) -> bool {
-        let admins = &self.subject.admins;
-        person.any_of.is_none() && person.caller.principal().is_some_and(|arn| admins.contains(arn))
+    /// Symmetric keys sign nothing.
+    fn severity(&self, rule: &'static Rule) -> Severity {
+        match rule == &catalog::USE_SIGNING_KEY && self.seems_symmetric() {
+            true => Severity::Low,
+            false => rule.severity,
+        }
+    }
+
+    /// A key whose policy speaks of data keys is taken for a symmetric one, where nobody looked.
+    fn seems_symmetric(&self) -> bool {
+        let statements = self.subject.authority.key_policy.statements().iter();
+        let mut actions = statements.flat_map(|statement| &statement.action_texts);
+        self.subject.facts.is_none()
+            && actions.any(|(text, _)| text.eq_ignore_ascii_case("kms:GenerateDataKey"))
     }
 
     /// The easiest ways to plaintext, and whether our images have theirs.
-    fn plaintext(&mut self, person: &'a Person, action: &'static Sensitive) -> Vec<Hit<'a>> {
+    fn plaintext(&mut self, group: &'a Group<'a>, action: &'static Sensitive) -> Vec<Hit<'a>> {
         let mut hits: Vec<Hit<'a>> = Vec::new();
         for world in World::FORBIDDEN {
-            let parts: &[u8] = if matches!(world, World::Part | World::Signed) { &[1, 2] } else { &[0] };
-            for part in parts {
-                let partly = world == World::Signed && hits.iter().any(|hit| hit.world == World::Part);
-                // Whoever shares a part needs no signer.
-                if partly || !self.registers.is_forbidden(world, *part) {
-                    continue;
-                }
-                let Some(mut hit) = self.ask(person, action, world, *part, &[]) else { continue };
-                if world == World::Unattested && self.is_admin(person) {
-                    (hit.rule, hit.severity) = (&catalog::ADMIN_PLAINTEXT, catalog::ADMIN_PLAINTEXT.severity);
-                }
-                hits.push(hit);
-                break;
+            if !self.registers.has(world) || !needed(world, &hits) {
+                continue;
             }
-            // Whoever needs no document, or any, needs no other way.
-            if !hits.is_empty() && matches!(world, World::Unattested | World::AnyImage) {
-                return hits;
+            let Some(mut hit) = self.ask(group, action, world, &[]) else { continue };
+            if world == World::Unattested && group.admin {
+                (hit.rule, hit.severity) = (&catalog::ADMIN_PLAINTEXT, catalog::ADMIN_PLAINTEXT.severity);
             }
-            // An image of any kind on the right instance is one that shares a part, or a signer, too.
-            if world == World::Instance && hits.iter().any(|hit| hit.world == world) {
+            hits.push(hit);
+            // Whoever needs no document needs no other way.
+            if world == World::Unattested {
                 return hits;
             }
         }
@@ -201,13 +205,13 @@ impl<'a> Audit<'a> {
     }
 
     /// Whether somebody may make a grant, and what it would be good for: the worst that it can be for.
-    fn grants(&mut self, person: &'a Person) -> Option<Hit<'a>> {
+    fn grants(&mut self, group: &'a Group<'a>) -> Option<Hit<'a>> {
         let action = SENSITIVE.iter().find(|action| action.name == CREATE_GRANT)?;
         let is_for = |value: &str| ("kms:grantisforawsresource".to_owned(), vec![value.to_owned()]);
         let mut worst: Option<Hit<'a>> = None;
         for operation in GRANTABLE {
             let operations = (GRANT_OPERATIONS.to_owned(), vec![operation.to_owned()]);
-            let free = self.ask(person, action, World::Unattested, 0, &[operations.clone(), is_for("false")]);
+            let free = self.ask(group, action, World::Unattested, &[operations.clone(), is_for("false")]);
             let hit = match free {
                 Some(hit) => {
                     let rule = &catalog::CREATE_GRANT;
@@ -216,7 +220,7 @@ impl<'a> Audit<'a> {
                 }
                 None => {
                     let more = [operations, is_for("true")];
-                    let Some(hit) = self.ask(person, action, World::Unattested, 0, &more) else { continue };
+                    let Some(hit) = self.ask(group, action, World::Unattested, &more) else { continue };
                     let rule = &catalog::GRANT_FOR_SERVICE;
                     Hit { rule, severity: rule.severity, ..hit }
                 }
@@ -239,12 +243,14 @@ impl<'a> Audit<'a> {
         }
         let action = format!("kms:{operation}");
         let worlds = [World::Unattested, World::AnyImage];
-        let opens = self.people.everyone.iter().any(|person| {
-            let mut authority = self.subject.authority.clone();
-            authority.grants.push(Grant::to(person.caller.clone(), &[operation]));
-            worlds.iter().any(|world| {
-                let answer = self.question(&authority, person, &action, *world, 0, &[]).answer();
-                !matches!(answer, Answer::Refused)
+        let opens = self.groups.iter().any(|group| {
+            group.ways.iter().any(|way| {
+                let mut authority = way.authority.clone();
+                authority.grants.push(Grant::to(group.person.caller.clone(), &[operation]));
+                worlds.iter().any(|world| {
+                    let answer = self.answer(&authority, group, way, &action, *world, &[]);
+                    !matches!(answer, Answer::Refused)
+                })
             })
         });
         self.opens.insert(operation, opens);
@@ -254,80 +260,134 @@ impl<'a> Audit<'a> {
     /// Whether there is a request of somebody for an action in a world; `more` are fixed keys.
     pub(super) fn ask(
         &mut self,
-        person: &'a Person,
+        group: &'a Group<'a>,
         action: &'static Sensitive,
         world: World,
-        part: u8,
         more: &[(String, Vec<String>)],
     ) -> Option<Hit<'a>> {
-        let subject = self.subject;
-        let foreign = person.caller.account() != Some(self.people.key.account());
-        let authority: &'a Authority = if foreign { self.outside } else { &subject.authority };
-        let question = self.question(authority, person, action.name, world, part, more);
-        match question.answer() {
-            Answer::Allowed { context, by, through_iam } => {
-                let rule = world.rule();
-                let (severity, action) = (rule.severity, action.name);
-                Some(Hit { rule, severity, person, action, world, by, through_iam, context })
-            }
-            Answer::Refused => None,
-            Answer::GaveUp => {
-                self.gave_up.entry(action.name).or_default().push(person);
-                None
+        let takes_document = crate::actions::find(action.name).is_some_and(|known| known.recipient);
+        if world != World::Unattested && !takes_document {
+            return None;
+        }
+        for way in &group.ways {
+            match self.answer(&way.authority, group, way, action.name, world, more) {
+                Answer::Allowed { context, by, through_iam } => {
+                    let rule = world.rule();
+                    let (severity, action) = (rule.severity, action.name);
+                    return Some(Hit { rule, severity, group, action, world, by, through_iam, context });
+                }
+                Answer::Refused => {}
+                Answer::GaveUp => {
+                    let groups = self.gave_up.entry(action.name).or_default();
+                    if !groups.iter().any(|known| std::ptr::eq(*known, group)) {
+                        groups.push(group);
+                    }
+                }
             }
         }
+        None
     }
 
-    fn question<'q>(
+    fn answer<'q>(
         &self,
         authority: &'q Authority,
-        person: &'q Person,
-        action: &'q str,
+        group: &'q Group<'_>,
+        way: &super::ways::Way,
+        action: &str,
         world: World,
-        part: u8,
         more: &[(String, Vec<String>)],
-    ) -> Question<'q>
-    where
-        'a: 'q,
-    {
-        let (people, subject): (&'a People, &'a Subject) = (self.people, self.subject);
+    ) -> Answer<'q> {
         let asked = Asked {
-            caller: &person.caller,
+            caller: &group.person.caller,
             action,
-            resource: people.key.as_str(),
-            owner: people.key.account(),
+            resource: self.key.as_str(),
+            owner: self.key.account(),
             bounded: false,
         };
-        let mut fixed = fixed(person);
-        let attestable =
-            SENSITIVE.iter().any(|one| one.name == action && matches!(one.kind, Kind::Plaintext));
-        let world = if attestable { world } else { World::Unattested };
-        let mut free: BTreeMap<String, Domain> = self.registers.domains(world, part);
-        for key in self.vocabulary.keys() {
-            if fixed.contains_key(&key) || free.contains_key(&key) || key.starts_with(PCR) {
-                continue;
+        let mut fixed = group.fixed.clone();
+        fixed.extend(way.fixed.clone());
+        if let Some(facts) = &self.subject.facts {
+            fixed.extend(facts.condition_keys());
+        }
+        let made;
+        let documents = match self.documents.iter().find(|(of, _)| *of == world) {
+            Some((_, documents)) => documents,
+            None => {
+                made = self.registers.domains(world);
+                &made
             }
+        };
+        let mut narrowed: BTreeMap<String, Domain> = BTreeMap::new();
+        for (key, domain) in &group.domains {
+            if let Some(domain) = way.narrowed(key, domain) {
+                narrowed.insert(key.clone(), domain);
+            }
+            for (_, values) in more.iter().filter(|(more, _)| more == key && key == GRANT_OPERATIONS) {
+                narrowed.insert(key.clone(), with_these(domain, values));
+            }
+        }
+        let mut free: BTreeMap<String, &Domain> = BTreeMap::new();
+        for (key, domain) in documents.iter().chain(&group.domains) {
             // A key that AWS does not have is in no request.
             let named = key.starts_with("kms:") || key.starts_with("aws:");
-            if !actions::can_have(action, &key) || (named && !lint::exists(&key)) {
-                fixed.insert(key, Vec::new());
-                continue;
+            if !is_register(key) && (!actions::can_have(action, key) || (named && !lint::exists(key))) {
+                fixed.insert(key.clone(), Vec::new());
+            } else if !fixed.contains_key(key) {
+                free.insert(key.clone(), narrowed.get(key).unwrap_or(domain));
             }
-            let known = self.domains.get(person.label.as_str()).and_then(|domains| domains.get(&key));
-            let Some(domain) = known.cloned() else { continue };
-            free.insert(key, domain);
         }
-        for (key, values) in more {
-            if let (GRANT_OPERATIONS, Some(domain)) = (key.as_str(), free.get_mut(key)) {
-                // These, whatever else beside them.
-                for set in &mut domain.sets {
-                    set.retain(|value| !values.contains(value));
-                    set.extend(values.iter().cloned());
-                }
-            } else if free.remove(key).is_some() {
+        for (key, values) in more.iter().filter(|(key, _)| key != GRANT_OPERATIONS) {
+            if free.remove(key).is_some() {
                 fixed.insert(key.clone(), values.clone());
             }
         }
-        Question { authority, identity: People::identity(subject, person), asked, fixed, free }
+        let foreign = !matches!(world, World::Unattested | World::Ours(_) | World::Attested);
+        let except = if foreign { self.registers.ours() } else { &[] };
+        Question { authority, identity: group.identity, asked, fixed, free, except, deadline: self.deadline }
+            .answer()
     }
+}
+
+/// Whether a world is worth a question beside these.
+fn needed(world: World, hits: &[Hit<'_>]) -> bool {
+    let has = |worlds: &[World]| hits.iter().any(|hit| worlds.contains(&hit.world));
+    let parts = [World::Part(1), World::Part(2), World::Signed(1), World::Signed(2)];
+    match world {
+        World::Unattested | World::AnyImage | World::Machine => true,
+        // Whoever may come with any image needs no other.
+        World::Debug | World::Instance => !has(&[World::AnyImage]),
+        // An image of any kind on the right instance is one that shares a part, or a signer, too.
+        World::Part(1) => !has(&[World::AnyImage, World::Instance]),
+        World::Part(_) => !has(&[World::AnyImage, World::Instance, World::Part(1)]),
+        // Whoever shares a part needs no signer.
+        World::Signed(_) => {
+            !has(&[World::AnyImage, World::Instance, World::Signed(1)])
+                && !has(&[World::Part(1), World::Part(2)])
+        }
+        World::Unexpected => !has(&[World::AnyImage, World::Instance]),
+        World::Mixed => !has(&[World::AnyImage, World::Instance, World::Unexpected]) && !has(&parts),
+        World::MachineSigned | World::MachineBoot => !has(&[World::Machine]),
+        World::MachineUnexpected => !has(&[World::Machine, World::MachineBoot]),
+        World::Ours(_) | World::Attested => false,
+    }
+}
+
+/// Whether what decides names an action, and not by a pattern.
+fn names(by: Decider<'_>, action: &str) -> bool {
+    match by {
+        Decider::Grant(_) => true,
+        Decider::Statement(_, statement) => {
+            statement.action_texts.iter().any(|(text, _)| text.eq_ignore_ascii_case(action))
+        }
+    }
+}
+
+/// A domain of several values, each with these beside whatever else.
+fn with_these(domain: &Domain, values: &[String]) -> Domain {
+    let mut domain = domain.clone();
+    for choice in &mut domain.choices {
+        choice.values.retain(|value| !values.contains(value));
+        choice.values.extend(values.iter().cloned());
+    }
+    domain
 }

@@ -1,15 +1,20 @@
 //! Writes down what was decided: one finding for each kind and statement, and what follows from
 //! several of them together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{
     Finding, Place, Severity, Witness,
     actions::SENSITIVE,
     catalog::{self, Rule},
     decide::{Audit, Hit},
-    domain::{CONTEXT, CONTEXT_KEYS, PCR, canonical},
-    world::{World, written},
+    domain::{CONTEXT, CONTEXT_KEYS, PCR, canonical, is_register},
+    image::Platform,
+    who::Group,
+    world::World,
 };
 use crate::{
     authorize::{Authority, Decider},
@@ -25,11 +30,8 @@ impl<'a> Audit<'a> {
         for hit in hits {
             let place = place(hit.by);
             // What administrators may is one finding, whatever statements say so.
-            let place = if hit.rule == &catalog::ADMIN_CONTROL {
-                Place { statement: String::new(), at: None, ..place }
-            } else {
-                place
-            };
+            let together = hit.rule == &catalog::ADMIN_CONTROL || matches!(hit.by, Decider::Grant(_));
+            let place = if together { Place { statement: String::new(), at: None, ..place } } else { place };
             groups.entry((hit.rule.id, hit.severity, place)).or_default().push(hit);
         }
         groups.into_values().filter_map(|hits| self.finding(&hits)).collect()
@@ -37,7 +39,7 @@ impl<'a> Audit<'a> {
 
     fn finding(&self, hits: &[&Hit<'a>]) -> Option<Finding> {
         let first = hits.first()?;
-        let who = distinct(hits.iter().map(|hit| self.whom(hit)));
+        let who = distinct(hits.iter().flat_map(|hit| whom(hit)));
         let actions = distinct(hits.iter().map(|hit| hit.action.to_owned()));
         let message = match first.rule {
             rule if rule == &catalog::ADMIN_CONTROL => "what the named administrators may do".to_owned(),
@@ -46,7 +48,11 @@ impl<'a> Audit<'a> {
             }
             _ if matches!(
                 first.action,
-                "kms:Decrypt" | "kms:GenerateDataKey" | "kms:GenerateDataKeyPair" | "kms:DeriveSharedSecret"
+                "kms:Decrypt"
+                    | "kms:GenerateDataKey"
+                    | "kms:GenerateDataKeyPair"
+                    | "kms:DeriveSharedSecret"
+                    | "kms:Decapsulate"
             ) =>
             {
                 format!("plaintext leaves KMS {}", first.world.describe())
@@ -60,14 +66,19 @@ impl<'a> Audit<'a> {
                 places.push(place);
             }
         }
+        let message = match hits.iter().map(|hit| self.alike(hit.by)).sum::<usize>() {
+            0 => message,
+            alike => format!("{message}; {alike} more grants are like these"),
+        };
         let witness = (first.rule != &catalog::ADMIN_CONTROL).then(|| self.witness(first));
         Some(Finding { rule: first.rule, severity: first.severity, message, who, actions, places, witness })
     }
 
-    fn whom(&self, hit: &Hit<'a>) -> String {
-        match (&hit.person.any_of, hit.through_iam) {
-            (_, true) => format!("{}, if an IAM policy of that account allows it", hit.person.label),
-            _ => hit.person.label.clone(),
+    /// How many grants are left out because they are like one.
+    fn alike(&self, by: Decider<'_>) -> usize {
+        match by {
+            Decider::Grant(grant) => self.granted.alike.get(grant.id.as_str()).copied().unwrap_or_default(),
+            Decider::Statement(..) => 0,
         }
     }
 
@@ -78,16 +89,19 @@ impl<'a> Audit<'a> {
             .context
             .iter()
             .filter(|(key, _)| written.contains(*key))
-            .map(|(key, values)| (self.vocabulary.name(key).to_owned(), values.clone()))
+            .map(|(key, values)| (self.vocabulary.name(key), values.clone()))
             .collect();
         let caller = match hit.context.get("aws:principalarn").and_then(|arn| arn.first()) {
-            Some(arn) if hit.person.any_of.is_some() => arn.clone(),
-            _ => hit.person.caller.to_string(),
+            Some(arn) if hit.group.person.any_of.is_some() => arn.clone(),
+            _ => match hit.context.get("aws:principalservicename").and_then(|name| name.first()) {
+                Some(service) => service.clone(),
+                None => hit.group.person.caller.to_string(),
+            },
         };
         Witness {
             caller,
             action: hit.action.to_owned(),
-            resource: self.people.key.to_string(),
+            resource: self.key.to_string(),
             attestation: hit.world.describe(),
             context,
             needs_iam: hit.through_iam,
@@ -96,10 +110,10 @@ impl<'a> Audit<'a> {
 
     /// Statements that leave sensitive actions to the IAM policies of an account.
     pub(super) fn delegations(&self, hits: &[Hit<'a>]) -> Vec<Finding> {
-        let home = self.people.key.account();
+        let home = self.key.account();
         let mut statements: BTreeMap<Place, Vec<&Hit<'a>>> = BTreeMap::new();
         let others = hits.iter().filter(|hit| hit.rule != &catalog::ADMIN_CONTROL && hit.through_iam);
-        for hit in others.filter(|hit| hit.person.caller.account() == Some(home)) {
+        for hit in others.filter(|hit| hit.group.person.caller.account() == Some(home)) {
             statements.entry(place(hit.by)).or_default().push(hit);
         }
         let finding = |(place, hits): (Place, Vec<&Hit<'a>>)| Finding {
@@ -117,23 +131,29 @@ impl<'a> Audit<'a> {
     /// Statements that demand a document for what another statement gives without one.
     pub(super) fn undone(&self, hits: &[Hit<'a>]) -> Vec<Finding> {
         let mut findings: Vec<Finding> = Vec::new();
-        let people = self.people;
+        let key = self.key;
         let asked = |hit: &Hit<'a>| Asked {
-            caller: &hit.person.caller,
+            caller: &hit.group.person.caller,
             action: hit.action,
-            resource: people.key.as_str(),
-            owner: people.key.account(),
+            resource: key.as_str(),
+            owner: key.account(),
             bounded: false,
         };
+        let machines = [World::Machine, World::MachineSigned, World::MachineBoot, World::MachineUnexpected];
         for hit in hits.iter().filter(|hit| {
-            hit.world == World::Unattested
-                && matches!(hit.rule.id, "unattested-plaintext" | "admin-plaintext")
+            let open = matches!(hit.rule.id, "unattested-plaintext" | "admin-plaintext");
+            (hit.world == World::Unattested && open) || machines.contains(&hit.world)
         }) {
+            let demanded = |key: &str| match hit.world {
+                World::Unattested => is_register(key),
+                // An instance is no enclave.
+                _ => key.starts_with(PCR),
+            };
             for statement in self.subject.authority.key_policy.statements() {
                 let demands = statement.effect == Effect::Allow
                     && statement.is_about(hit.action)
                     && coverage(&statement.principals, Effect::Allow, asked(hit)).is_some()
-                    && statement.conditions.iter().any(|one| canonical(&one.key).starts_with(PCR))
+                    && statement.conditions.iter().any(|one| demanded(canonical(&one.key)))
                     && !matches!(hit.by, Decider::Statement(_, by) if by == statement);
                 let places = vec![place(hit.by), at(&self.subject.authority, statement)];
                 if !demands || findings.iter().any(|finding| finding.places == places) {
@@ -143,11 +163,12 @@ impl<'a> Audit<'a> {
                     rule: &catalog::UNDONE_CONDITION,
                     severity: catalog::UNDONE_CONDITION.severity,
                     message: format!(
-                        "what {} gives only to an attested image, {} gives without a document",
+                        "what {} gives only to an attested image, {} gives {}",
                         statement.sid(),
-                        places.first().map_or("another statement", |place| place.statement.as_str())
+                        places.first().map_or("another statement", |place| place.statement.as_str()),
+                        hit.world.describe()
                     ),
-                    who: vec![hit.person.label.clone()],
+                    who: hit.group.labels.clone(),
                     actions: vec![hit.action.to_owned()],
                     places,
                     witness: Some(self.witness(hit)),
@@ -161,60 +182,59 @@ impl<'a> Audit<'a> {
     /// encryption context is bound.
     pub(super) fn images(&mut self, hits: &[Hit<'a>]) -> Vec<Finding> {
         let open = hits.iter().any(|hit| {
-            matches!(hit.world, World::Unattested | World::AnyImage) && hit.rule == hit.world.rule()
+            matches!(hit.world, World::Unattested | World::AnyImage | World::Machine)
+                && hit.rule == hit.world.rule()
         });
-        let people = self.people;
-        let (decrypt, context) = (&SENSITIVE[0..2], (CONTEXT_KEYS.to_owned(), Vec::new()));
+        let groups: &'a [Group<'a>] = self.groups;
         let mut findings = Vec::new();
-        let values: Vec<String> = self.images.get(&0).into_iter().flatten().cloned().collect();
         let (mut taken, mut refused) = (Vec::new(), Vec::new());
-        for value in values {
-            let pcr0 = (format!("{PCR}0"), vec![value.clone()]);
-            let mut may = Vec::new();
-            for person in &people.everyone {
-                for action in decrypt {
-                    may.extend(self.ask(person, action, World::Ours, 0, std::slice::from_ref(&pcr0)));
-                }
-            }
-            if may.is_empty() { refused.push(value) } else { taken.push(value) }
+        for at in 0..self.registers.images().len() {
+            let may = groups.iter().any(|group| {
+                SENSITIVE[0..2].iter().any(|action| self.ask(group, action, World::Ours(at), &[]).is_some())
+            });
+            if may { taken.push(at) } else { refused.push(at) }
         }
-        let note = |rule: &'static Rule, message: String, places| Finding {
+        let note = |rule: &'static Rule, message: String| Finding {
             rule,
             severity: rule.severity,
             message,
             who: Vec::new(),
             actions: Vec::new(),
-            places,
+            places: vec![whole()],
             witness: None,
         };
-        let whole =
-            vec![Place { document: PolicyKind::Resource.to_string(), statement: String::new(), at: None }];
-        let mut named: Vec<String> = taken.iter().map(|value| format!("PCR0 {value}")).collect();
-        let weak = hits.iter().any(|hit| hit.rule == hit.world.rule());
-        let may = |audit: &mut Self, person| audit.ask(person, &SENSITIVE[0], World::Ours, 0, &[]).is_some();
-        if self.images.is_empty() && !weak && people.everyone.iter().any(|person| may(self, person)) {
-            // Known by other registers than PCR0.
-            for register in [1, 2, 8] {
-                let values = written(&self.vocabulary, &format!("{PCR}{register}"));
-                named.extend(values.iter().map(|value| format!("PCR{register} {value}")));
+        let named = |platform, images: &[usize]| {
+            let images = images.iter().filter_map(|at| self.registers.images().get(*at));
+            let images = images.filter(|image| platform == image.platform);
+            images.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let told = !self.subject.images.is_empty();
+        for (platform, rule) in
+            [(Platform::Enclave, &catalog::PINNED_IMAGE), (Platform::NitroTpm, &catalog::ATTESTED_MACHINE)]
+        {
+            let taken = named(platform, &taken);
+            if !taken.is_empty() && !told {
+                let message = format!("compare with your own measurements: {}", taken.join(", "));
+                findings.push(note(rule, message));
+            }
+            let refused = named(platform, &refused);
+            if !refused.is_empty() && told {
+                let message = format!("nobody gets a data key for {}", refused.join(", "));
+                findings.push(note(&catalog::IMAGE_REFUSED, message));
             }
         }
-        if !named.is_empty() && self.subject.images.is_empty() && !open {
-            let message = format!("compare with your own measurements: {}", named.join(", "));
-            findings.push(note(&catalog::PINNED_IMAGE, message, whole.clone()));
-        }
-        if !refused.is_empty() && !self.subject.images.is_empty() {
-            let message = format!("nobody gets a data key for PCR0 {}", refused.join(", "));
-            findings.push(note(&catalog::IMAGE_REFUSED, message, whole));
-        }
         let mut unbound = Vec::new();
-        for person in people.everyone.iter().filter(|_| !open) {
-            let mut more = vec![context.clone()];
+        for group in groups.iter().filter(|_| !open) {
+            let mut more = vec![(CONTEXT_KEYS.to_owned(), Vec::new())];
             let pairs = self.vocabulary.keys();
             more.extend(
                 pairs.into_iter().filter(|key| key.starts_with(CONTEXT)).map(|key| (key, Vec::new())),
             );
-            unbound.extend(self.ask(person, &SENSITIVE[0], World::Ours, 0, &more));
+            let worlds: Vec<World> = match taken.is_empty() {
+                true => vec![World::Attested],
+                false => taken.iter().map(|at| World::Ours(*at)).collect(),
+            };
+            unbound.extend(worlds.into_iter().find_map(|world| self.ask(group, &SENSITIVE[0], world, &more)));
         }
         let rule = &catalog::NO_ENCRYPTION_CONTEXT;
         let unbound: Vec<Hit<'a>> =
@@ -234,11 +254,7 @@ impl<'a> Audit<'a> {
             message: "no request to change this policy is allowed, whoever makes it".to_owned(),
             who: Vec::new(),
             actions: vec!["kms:PutKeyPolicy".to_owned()],
-            places: vec![Place {
-                document: PolicyKind::Resource.to_string(),
-                statement: String::new(),
-                at: None,
-            }],
+            places: vec![whole()],
             witness: None,
         })
     }
@@ -247,11 +263,15 @@ impl<'a> Audit<'a> {
     pub(super) fn undecided(&self) -> Option<Finding> {
         let rule = &catalog::UNDECIDED;
         let resources = self.vocabulary.variable_resources;
-        if self.gave_up.is_empty() && !resources {
+        if self.gave_up.is_empty() && !resources && !self.left_out {
             return None;
         }
         let why = if resources {
             "a resource depends on a condition key"
+        } else if self.left_out {
+            "accounts can be told apart in too many ways"
+        } else if Instant::now() > self.deadline {
+            "the time for it was over"
         } else {
             "the conditions are too many or too entangled"
         };
@@ -259,7 +279,7 @@ impl<'a> Audit<'a> {
             rule,
             severity: rule.severity,
             message: format!("{why}: whether a request is allowed was not decided"),
-            who: distinct(self.gave_up.values().flatten().map(|person| person.label.clone())),
+            who: distinct(self.gave_up.values().flatten().flat_map(|group| group.labels.iter().cloned())),
             actions: self.gave_up.keys().map(ToString::to_string).collect(),
             places: Vec::new(),
             witness: None,
@@ -267,18 +287,9 @@ impl<'a> Audit<'a> {
     }
 }
 
-/// Nobody could be asked about.
-pub(super) fn nobody_found() -> Finding {
-    let rule = &catalog::UNDECIDED;
-    Finding {
-        rule,
-        severity: rule.severity,
-        message: "whom to ask about was not found: nothing was decided".to_owned(),
-        who: Vec::new(),
-        actions: Vec::new(),
-        places: Vec::new(),
-        witness: None,
-    }
+/// The key policy as a whole.
+fn whole() -> Place {
+    Place { document: PolicyKind::Resource.to_string(), statement: String::new(), at: None }
 }
 
 fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
@@ -286,7 +297,13 @@ fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
     items.filter(|item| seen.insert(item.clone())).collect()
 }
 
-fn place(by: Decider<'_>) -> Place {
+/// Who may, and what else it takes.
+fn whom(hit: &Hit<'_>) -> Vec<String> {
+    let more = if hit.through_iam { ", if an IAM policy of that account allows it" } else { "" };
+    hit.group.labels.iter().map(|label| format!("{label}{more}")).collect()
+}
+
+pub(super) fn place(by: Decider<'_>) -> Place {
     match by {
         Decider::Statement(policy, statement) => Place::of(policy, statement),
         Decider::Grant(grant) => {

@@ -2,19 +2,17 @@
 //! all documents can turn out. With these values alone, a search over requests is a search over all
 //! requests.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    automaton::{Text, classes},
+    literals::told_apart,
+    typed::Typed,
+    vocabulary::Vocabulary,
 };
-
-use data_encoding::BASE64;
-
-use super::automaton::{Text, classes};
 use crate::{
-    authorize::{Authority, Identity},
-    condition::{Comparison, Condition, Value},
+    condition::{Comparison, Value, date, number},
     pattern::{Case, Pattern, Piece, Resolved, Syntax},
-    policy::Policy,
     truth::Context,
 };
 
@@ -25,30 +23,35 @@ const MAX_CLASSES: usize = 14;
 const MAX_ALL: usize = 7;
 /// A value that no policy writes.
 const OTHER: &str = "other";
-/// A register's value that no policy writes: that of an attacker's own image.
-const OWN_REGISTER: &str =
-    "c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee";
+/// Registers' values that no policy writes: those of an attacker's own image.
+const OWN_REGISTERS: [&str; 2] = [
+    "c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee",
+    "decafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbad",
+];
 /// Names the keys of an encryption context.
 pub(super) const CONTEXT_KEYS: &str = "kms:encryptioncontextkeys";
 /// The prefix of its pairs.
 pub(super) const CONTEXT: &str = "kms:encryptioncontext:";
 /// For which resource a service asks.
-const SOURCE_ARN: &str = "aws:sourcearn";
-/// The prefix of an attestation document's registers.
+pub(super) const SOURCE_ARN: &str = "aws:sourcearn";
+/// The prefix of the registers of an enclave's document.
 pub(super) const PCR: &str = "kms:recipientattestation:pcr";
+/// And of an instance's.
+pub(super) const TPM_PCR: &str = "kms:recipientattestation:nitrotpmpcr";
 
 /// Keys that may have several values. Source: IAM User Guide, "Multivalued context keys"; KMS
 /// Developer Guide, "AWS KMS condition keys".
-const SEVERAL: [&str; 7] = [
+const SEVERAL: [&str; 8] = [
     CONTEXT_KEYS,
     "kms:grantoperations",
     "kms:resourcealiases",
     "aws:calledvia",
     "aws:principalorgpaths",
+    "aws:principalservicenameslist",
     "aws:sourceorgpaths",
     "aws:tagkeys",
 ];
-/// Keys that every request of IAM principals has.
+/// Keys that every request has.
 const ALWAYS: [&str; 7] = [
     "aws:currenttime",
     "aws:epochtime",
@@ -58,140 +61,131 @@ const ALWAYS: [&str; 7] = [
     "aws:userid",
     "aws:viaawsservice",
 ];
+/// Keys that are the time of the request.
+const TIME: [&str; 2] = ["aws:currenttime", "aws:epochtime"];
 
 /// ImageSha384 is PCR0 by another name. Source: KMS Developer Guide, "kms:RecipientAttestation:ImageSha384".
 pub(super) fn canonical(key: &str) -> &str {
     if key == "kms:recipientattestation:imagesha384" { "kms:recipientattestation:pcr0" } else { key }
 }
 
-/// Its usual name.
-const PCR0: &str = "kms:RecipientAttestation:PCR0";
+/// Whether a key is a register of a document.
+pub(super) fn is_register(key: &str) -> bool {
+    key.starts_with(PCR) || key.starts_with(TPM_PCR)
+}
+
+/// Values that a key may have at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// None is a request without the key.
+    pub(super) values: Vec<String>,
+    /// For a pair of the encryption context, how its name is written.
+    pub(super) name: Option<String>,
+}
+
+impl Choice {
+    pub(super) fn of(values: Vec<String>) -> Self {
+        Self { values, name: None }
+    }
+}
 
 /// The values to try for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Domain {
-    /// Sets of values; the empty one is a request without the key.
-    pub(super) sets: Vec<Vec<String>>,
+    pub(super) choices: Vec<Choice>,
     /// Whether no other value makes another difference.
     pub(super) complete: bool,
 }
 
 impl Domain {
-    /// One value for each set, without the missing key.
+    /// One value for each choice, without the missing key.
     pub(super) fn present(&self) -> impl Iterator<Item = &String> {
-        self.sets.iter().filter_map(|set| set.first().filter(|_| set.len() == 1))
+        self.choices.iter().filter_map(|choice| choice.values.first().filter(|_| choice.values.len() == 1))
     }
 }
 
-/// All conditions of all documents, by key.
-#[derive(Debug)]
-pub(super) struct Vocabulary<'a> {
-    conditions: BTreeMap<&'a str, Vec<&'a Condition>>,
-    /// Every key, with the name that a document writes.
-    names: BTreeMap<&'a str, String>,
-    /// What grants ask of the encryption context.
-    granted: Vec<(String, String)>,
-    /// For which resources grants let services ask.
-    sources: Vec<String>,
-    /// Whether a resource depends on a condition key, which is not searched for.
-    pub(super) variable_resources: bool,
+/// What bounds the values of a key.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bounds<'b> {
+    /// All texts are among these.
+    pub(super) within: Option<&'b Text>,
+    /// And are made of these characters.
+    pub(super) alphabet: Option<&'b str>,
+    /// Texts that are told apart besides.
+    pub(super) more: &'b [String],
 }
 
-impl<'a> Vocabulary<'a> {
-    pub(super) fn of(authority: &'a Authority, identities: impl Iterator<Item = &'a Identity>) -> Self {
-        let mut policies: Vec<&Policy> = vec![&authority.key_policy];
-        policies.extend(authority.service_control.iter().flatten());
-        policies.extend(&authority.resource_control);
-        policies.extend(&authority.endpoint);
-        for identity in identities {
-            if let Identity::Known { policies: own, boundaries, sessions } = identity {
-                policies.extend(own.iter().chain(boundaries).chain(sessions));
-            }
-        }
-        let pairs = authority.grants.iter().flat_map(|grant| grant.encryption_context());
-        let mut vocabulary = Self {
-            conditions: BTreeMap::new(),
-            names: BTreeMap::new(),
-            granted: pairs.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            sources: authority
-                .grants
-                .iter()
-                .filter_map(|grant| grant.source_arn())
-                .map(str::to_owned)
-                .collect(),
-            variable_resources: false,
-        };
-        for statement in policies.iter().flat_map(|policy| policy.statements()) {
-            let mut resources = statement.resources.items().iter();
-            vocabulary.variable_resources |= resources.any(|resource| resource.variables().next().is_some());
-            for condition in &statement.conditions {
-                let key = canonical(&condition.key);
-                vocabulary.conditions.entry(key).or_default().push(condition);
-                let name = if key == condition.key { &condition.key_name } else { PCR0 };
-                vocabulary.names.entry(key).or_insert_with(|| name.to_owned());
-                for variable in condition.variables() {
-                    vocabulary.names.entry(canonical(variable)).or_insert_with(|| variable.to_owned());
-                }
-            }
-        }
-        vocabulary
-    }
-
-    /// Every key that a document asks for, in lower case.
-    pub(super) fn keys(&self) -> BTreeSet<String> {
-        let mut keys: BTreeSet<String> = self.names.keys().map(ToString::to_string).collect();
-        for (name, _) in &self.granted {
-            keys.insert(format!("{CONTEXT}{}", name.to_lowercase()));
-            keys.insert(CONTEXT_KEYS.to_owned());
-        }
-        keys.extend((!self.sources.is_empty()).then(|| SOURCE_ARN.to_owned()));
-        keys
-    }
-
-    /// As a document writes it.
-    pub(super) fn name<'k>(&'k self, key: &'k str) -> &'k str {
-        self.names.get(key).map_or(key, String::as_str)
-    }
-
-    /// The conditions on a key.
-    pub(super) fn conditions(&self, key: &str) -> &[&'a Condition] {
-        self.conditions.get(key).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// The values to try for a key, when these keys have these values. `within` bounds the texts,
-    /// `alphabet` their characters.
+impl Vocabulary<'_> {
+    /// The values to try for a key, when these keys have these values.
     pub(super) fn domain(
         &self,
         key: &str,
         fixed: &BTreeMap<String, Vec<String>>,
-        within: Option<&Text>,
-        alphabet: Option<&str>,
-        more: &[String],
+        bounds: Bounds<'_>,
     ) -> Domain {
+        if key == CONTEXT_KEYS {
+            return self.other_names();
+        }
         let (mut texts, mut values, mut complete) = (Vec::new(), Vec::new(), true);
         let mut typed = Typed::default();
-        let compared = self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null);
-        for value in compared.flat_map(|condition| &condition.values) {
+        for value in self.compared(key) {
             match value {
                 Value::Text(pattern, case) => {
                     complete &= self.without_variables(key, pattern, *case, fixed, &mut texts);
                 }
                 Value::Arn(pattern) => {
-                    complete &=
-                        self.without_variables(key, &pattern.flattened(), Case::Matters, fixed, &mut texts);
+                    let pattern = pattern.flattened();
+                    complete &= self.without_variables(key, &pattern, Case::Matters, fixed, &mut texts);
                 }
                 other => typed.add(other),
             }
         }
+        complete &= self.as_variable(key, &mut texts, &mut values);
+        for (_, value) in self.granted.iter().filter(|(name, _)| pair_key(name) == key) {
+            texts.extend(literal(value));
+        }
+        if key == SOURCE_ARN {
+            texts.extend(self.sources.iter().filter_map(|source| literal(source)));
+        }
+        texts.extend(bounds.more.iter().filter_map(|text| literal(text)));
+        texts.dedup();
+        if texts.is_empty() && bounds.within.is_none() {
+            if typed.is_empty() {
+                values.push(OTHER.to_owned());
+            }
+        } else {
+            let [one, two] = OWN_REGISTERS;
+            let found = told_apart(&texts, bounds.within, bounds.alphabet, &[OTHER, "another", one, two]);
+            complete &= found.complete && typed.is_empty();
+            values.extend(found.classes.into_iter().map(|class| class.text));
+        }
+        if !typed.is_empty() {
+            values.push(OTHER.to_owned());
+        }
+        values.extend(typed.values());
+        if TIME.contains(&key) {
+            values = self.to_come(values);
+        }
+        let mut seen = BTreeSet::new();
+        values.retain(|value| seen.insert(value.clone()));
+        match key.strip_prefix(CONTEXT) {
+            Some(name) => self.pair(name, &values, complete),
+            None => self.sets(key, &values, complete),
+        }
+    }
+
+    /// The texts that a key is compared with where it is a variable, and whether these are all.
+    fn as_variable(&self, key: &str, texts: &mut Vec<Text>, values: &mut Vec<String>) -> bool {
+        let mut complete = true;
         // What a variable stands for elsewhere is compared with what is written there.
         for (other, conditions) in &self.conditions {
             for condition in conditions.iter().filter(|one| one.variables().any(|v| canonical(v) == key)) {
                 // Whoever chooses the value chooses the register: any value, or his own image's.
-                if other.starts_with(PCR) {
-                    texts.extend(literal(OWN_REGISTER).map(|pattern| Text { pattern, case: Case::Matters }));
+                if is_register(other) {
+                    texts.extend(OWN_REGISTERS.first().and_then(|text| literal(text)));
                 }
                 for text in self.conditions(other).iter().flat_map(|one| &one.texts) {
-                    texts.extend(literal(&text.0).map(|pattern| Text { pattern, case: Case::Matters }));
+                    texts.extend(literal(&text.0));
                 }
                 complete &= condition.values.iter().all(is_plain);
                 // What its patterns match besides is not tried.
@@ -201,67 +195,82 @@ impl<'a> Vocabulary<'a> {
                 values.push(OTHER.to_owned());
             }
         }
-        if key == CONTEXT_KEYS {
-            let pairs = self.names.iter().filter_map(|(key, name)| Some((key.strip_prefix(CONTEXT)?, name)));
-            let names = pairs.filter_map(|(_, name)| name.get(CONTEXT.len()..));
-            let names = names.chain(self.granted.iter().map(|(name, _)| name.as_str()));
-            texts.extend(names.filter_map(literal).map(|pattern| Text { pattern, case: Case::Matters }));
-        }
-        for (_, value) in self.granted.iter().filter(|(name, _)| pair_key(name) == key) {
-            texts.extend(literal(value).map(|pattern| Text { pattern, case: Case::Matters }));
-        }
-        texts.extend(
-            more.iter().filter_map(|text| literal(text)).map(|pattern| Text { pattern, case: Case::Matters }),
-        );
-        texts.dedup();
-        if texts.is_empty() && within.is_none() {
-            if typed.is_empty() {
-                values.push(OTHER.to_owned());
-            }
-        } else {
-            let found = classes(&texts, within, alphabet);
-            complete &= found.complete && typed.is_empty();
-            values.extend(found.classes.into_iter().map(|class| class.text));
-        }
-        if !typed.is_empty() {
-            values.push(OTHER.to_owned());
-        }
-        values.extend(typed.values());
-        let mut seen = BTreeSet::new();
-        values.retain(|value| seen.insert(value.clone()));
-        self.sets(key, values, complete)
+        complete
     }
 
-    fn sets(&self, key: &str, values: Vec<String>, mut complete: bool) -> Domain {
+    /// No request is made in the past.
+    fn to_come(&self, values: Vec<String>) -> Vec<String> {
+        let now = self.now.to_string();
+        let later = values.into_iter().filter(|value| match (date(value), number(value)) {
+            (Some(date), _) => date.unix_timestamp() >= self.now,
+            (None, Some(number)) => number >= self.now as f64,
+            (None, None) => false,
+        });
+        std::iter::once(now.clone()).chain(later.collect::<Vec<_>>()).collect()
+    }
+
+    fn sets(&self, key: &str, values: &[String], complete: bool) -> Domain {
         let mut sets: Vec<Vec<String>> = Vec::new();
         if !ALWAYS.contains(&key) {
             sets.push(Vec::new());
         }
-        sets.extend(values.iter().map(|value| vec![value.clone()]));
-        if SEVERAL.contains(&key) {
-            // As many values as there are conditions that each may want another, and pairs to name.
-            let pairs =
-                self.keys().iter().filter(|name| key == CONTEXT_KEYS && name.starts_with(CONTEXT)).count();
-            let asked = self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null);
-            let wanted = asked.count().max(pairs).max(2);
-            let most = if values.len() <= MAX_ALL { values.len() } else { MAX_SET };
-            complete &= values.len() <= MAX_CLASSES && wanted.min(values.len()) <= most;
-            let mut last: Vec<(usize, Vec<String>)> =
-                values.iter().take(MAX_CLASSES).cloned().map(|value| vec![value]).enumerate().collect();
-            for _ in 1..most.min(wanted.saturating_add(1)) {
-                last = last
-                    .iter()
-                    .flat_map(|(at, set)| {
-                        let more = values.iter().take(MAX_CLASSES).enumerate().skip(at.saturating_add(1));
-                        more.map(|(next, value)| {
-                            (next, set.iter().chain([value]).cloned().collect::<Vec<String>>())
-                        })
-                    })
-                    .collect();
-                sets.extend(last.iter().map(|(_, set)| set.clone()));
-            }
+        let asked = self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null);
+        // As many values as there are conditions that each may want another.
+        let wanted = if SEVERAL.contains(&key) { asked.count().max(2) } else { 1 };
+        let (more, all) = combined(values, wanted);
+        sets.extend(more);
+        Domain { choices: sets.into_iter().map(Choice::of).collect(), complete: complete && all }
+    }
+
+    /// A pair of the encryption context: missing, or with one of these values, its name written in every
+    /// way that makes a difference. A condition key has no case, and a name in
+    /// `kms:EncryptionContextKeys` has.
+    fn pair(&self, name: &str, values: &[String], complete: bool) -> Domain {
+        let written = self.pairs().get(name).map_or(name, String::as_str);
+        let (mut names, mut all) = (vec![written.to_owned()], true);
+        let texts = self.names_asked();
+        if !texts.is_empty()
+            && let Some(pattern) = pattern(written)
+        {
+            let any_case = Text { pattern, case: Case::Ignored };
+            let found = classes(&texts, Some(&any_case), None);
+            all = found.complete;
+            names = found.classes.into_iter().map(|class| class.text).collect();
         }
-        Domain { sets, complete }
+        let mut choices = vec![Choice::of(Vec::new())];
+        for name in names {
+            let with = |value: &String| Choice { values: vec![value.clone()], name: Some(name.clone()) };
+            choices.extend(values.iter().map(with));
+        }
+        Domain { choices, complete: complete && all }
+    }
+
+    /// What is asked of the names of an encryption context.
+    fn names_asked(&self) -> Vec<Text> {
+        let texts = self.compared(CONTEXT_KEYS).filter_map(|value| match value {
+            Value::Text(pattern, case) => Some(Text { pattern: pattern.clone(), case: *case }),
+            _ => None,
+        });
+        let mut texts: Vec<Text> = texts.collect();
+        texts.dedup();
+        texts
+    }
+
+    /// Names of an encryption context that no document names: one for each way in which they are matched.
+    fn other_names(&self) -> Domain {
+        let named = self.pairs().values().filter_map(|name| pattern(name));
+        let named: Vec<Text> = named.map(|pattern| Text { pattern, case: Case::Ignored }).collect();
+        let asked = self.names_asked();
+        let texts: Vec<Text> = named.iter().cloned().chain(asked).collect();
+        let found = told_apart(&texts, None, None, &[OTHER, "another", "somename"]);
+        let others = found.classes.into_iter().filter(|class| {
+            !class.text.is_empty() && !class.matches.iter().take(named.len()).any(|matches| *matches)
+        });
+        let values: Vec<String> = others.map(|class| class.text).collect();
+        let wanted = self.conditions(CONTEXT_KEYS).len().max(1);
+        let (sets, all) = combined(&values, wanted);
+        let sets = std::iter::once(Vec::new()).chain(sets);
+        Domain { choices: sets.map(Choice::of).collect(), complete: found.complete && all }
     }
 
     /// Puts values in the place of a pattern's variables; says whether these are all.
@@ -288,7 +297,8 @@ impl<'a> Vocabulary<'a> {
                 .map(|(text, _)| text.clone())
                 .collect(),
         };
-        values.push(if key.starts_with(PCR) { OWN_REGISTER } else { OTHER }.to_owned());
+        let own = OWN_REGISTERS.first().copied().filter(|_| is_register(key));
+        values.push(own.unwrap_or(OTHER).to_owned());
         for value in values {
             if let Resolved::Pattern(pattern) = pattern.resolve(&Every(&[value])) {
                 texts.push(Text { pattern, case });
@@ -296,6 +306,29 @@ impl<'a> Vocabulary<'a> {
         }
         variables.len() == 1 && *variable != key && pattern.pieces().len() == 1
     }
+}
+
+/// Sets of up to so many of these values, and whether these are all that can make a difference.
+fn combined(values: &[String], wanted: usize) -> (Vec<Vec<String>>, bool) {
+    let mut sets: Vec<Vec<String>> = values.iter().map(|value| vec![value.clone()]).collect();
+    if wanted < 2 {
+        return (sets, true);
+    }
+    let most = if values.len() <= MAX_ALL { values.len() } else { MAX_SET };
+    let complete = values.len() <= MAX_CLASSES && wanted.min(values.len()) <= most;
+    let mut last: Vec<(usize, Vec<String>)> =
+        values.iter().take(MAX_CLASSES).cloned().map(|value| vec![value]).enumerate().collect();
+    for _ in 1..most.min(wanted.saturating_add(1)) {
+        last = last
+            .iter()
+            .flat_map(|(at, set)| {
+                let more = values.iter().take(MAX_CLASSES).enumerate().skip(at.saturating_add(1));
+                more.map(|(next, value)| (next, set.iter().chain([value]).cloned().collect::<Vec<String>>()))
+            })
+            .collect();
+        sets.extend(last.iter().map(|(_, set)| set.clone()));
+    }
+    (sets, complete)
 }
 
 /// The condition key of a pair of the encryption context.
@@ -323,8 +356,13 @@ fn is_wild(value: &Value) -> bool {
     }
 }
 
-fn literal(text: &str) -> Option<Pattern> {
+/// A text without wildcards and variables, as a pattern.
+fn pattern(text: &str) -> Option<Pattern> {
     Pattern::parse(text, Syntax { wildcards: false, variables: false }).ok()
+}
+
+fn literal(text: &str) -> Option<Text> {
+    Some(Text { pattern: pattern(text)?, case: Case::Matters })
 }
 
 /// Every key has these values.
@@ -333,87 +371,5 @@ struct Every<'a>(&'a [String]);
 impl Context for Every<'_> {
     fn values(&self, _: &str) -> Option<&[String]> {
         Some(self.0)
-    }
-}
-
-/// What is written with a type: the values at its borders, and between them.
-#[derive(Default)]
-struct Typed {
-    booleans: bool,
-    numbers: Vec<f64>,
-    dates: BTreeSet<i64>,
-    addresses: BTreeSet<IpAddr>,
-    binaries: BTreeSet<Vec<u8>>,
-}
-
-impl Typed {
-    fn add(&mut self, value: &Value) {
-        match value {
-            Value::Text(..) | Value::Arn(_) => {}
-            Value::Bool(_) => self.booleans = true,
-            Value::Number(_, number) => self.numbers.push(*number),
-            Value::Date(_, date) => {
-                let at = date.unix_timestamp();
-                self.dates.extend([at.saturating_sub(1), at, at.saturating_add(1)]);
-            }
-            Value::Ip(network) => {
-                let (first, last) = (network.first, network.last);
-                self.addresses.extend([first, last]);
-                self.addresses.extend(before(first).into_iter().chain(after(last)));
-            }
-            Value::Binary(bytes) => {
-                let mut longer = bytes.clone();
-                longer.push(0);
-                self.binaries.extend([bytes.clone(), longer]);
-            }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.booleans
-            && self.numbers.is_empty()
-            && self.dates.is_empty()
-            && self.addresses.is_empty()
-            && self.binaries.is_empty()
-    }
-
-    fn values(mut self) -> Vec<String> {
-        let mut values = Vec::new();
-        if self.booleans {
-            values.extend(["true", "false"].map(str::to_owned));
-        }
-        self.numbers.sort_by(f64::total_cmp);
-        if let (Some(first), Some(last)) = (self.numbers.first(), self.numbers.last()) {
-            values.extend([number(first - 1.0), number(last + 1.0), number(0.0)]);
-            values.extend([number(first.next_down()), number(last.next_up())]);
-        }
-        values.extend(self.numbers.iter().map(|one| number(*one)));
-        let next = self.numbers.iter().skip(1);
-        values.extend(self.numbers.iter().zip(next).map(|(one, two)| number(f64::midpoint(*one, *two))));
-        values.extend(self.dates.iter().map(ToString::to_string));
-        if !self.addresses.is_empty() {
-            values.extend(["192.0.2.1", "2001:db8::1"].map(str::to_owned));
-        }
-        values.extend(self.addresses.iter().map(ToString::to_string));
-        values.extend(self.binaries.iter().map(|bytes| BASE64.encode(bytes)));
-        values
-    }
-}
-
-fn number(number: f64) -> String {
-    number.to_string()
-}
-
-fn before(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().checked_sub(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
-        IpAddr::V6(v6) => v6.to_bits().checked_sub(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
-    }
-}
-
-fn after(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
-        IpAddr::V6(v6) => v6.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
     }
 }

@@ -130,6 +130,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// How many findings there are of each severity, the worst first.
+    pub fn counts(&self) -> [usize; Severity::ALL.len()] {
+        let mut severities = Severity::ALL;
+        severities.reverse();
+        severities.map(|severity| self.findings.iter().filter(|one| one.severity == severity).count())
+    }
+
     /// Whether a finding is at least this bad.
     pub fn reaches(&self, severity: Severity) -> bool {
         self.findings.iter().any(|finding| finding.severity >= severity)

@@ -1,13 +1,16 @@
 //! What is wrong with a policy as it is written, whatever it decides.
 
 use crate::{
-    authorize::Identity,
+    arn::Arn,
     condition::Condition,
     error::Position,
     policy::{Policy, Statement},
 };
 
-use super::{Finding, Place, Severity, Subject, catalog::Rule};
+use super::{
+    Finding, Place, Severity, Subject,
+    catalog::{DELETED_PRINCIPAL, Rule},
+};
 
 mod known;
 mod names;
@@ -17,8 +20,8 @@ mod shape;
 pub(super) use known::is_key as exists;
 
 /// Looks at every statement of every policy.
-pub(super) fn lint(subject: &Subject) -> Vec<Finding> {
-    let policies = policies(subject);
+pub(super) fn lint(subject: &Subject, key: Option<&Arn>) -> Vec<Finding> {
+    let policies = subject.policies();
     let written: Vec<Written<'_>> = policies
         .iter()
         .flat_map(|policy| policy.statements().iter().map(|statement| Written { policy, statement }))
@@ -27,32 +30,32 @@ pub(super) fn lint(subject: &Subject) -> Vec<Finding> {
     for here in &written {
         findings.extend(registers::lint(here));
         findings.extend(names::lint(here));
-        findings.extend(shape::lint(here, subject.key.as_ref()));
+        findings.extend(shape::lint(here, key));
     }
+    findings.extend(shape::equal_sids(&policies));
+    findings.extend(deleted_grantees(subject));
     findings.extend(shape::mixed_types(&written));
     findings
 }
 
-/// Every policy that takes part.
-fn policies(subject: &Subject) -> Vec<&Policy> {
-    let authority = &subject.authority;
-    let mut policies = vec![&authority.key_policy];
-    policies.extend(authority.service_control.iter().flatten());
-    policies.extend(&authority.resource_control);
-    policies.extend(&authority.endpoint);
-    for identity in subject.identities.values() {
-        if let Identity::Known { policies: own, boundaries, sessions } = identity {
-            policies.extend(own.iter().chain(boundaries).chain(sessions));
-        }
-    }
-    // One policy may count for many principals.
-    let mut known: Vec<&Policy> = Vec::new();
-    for policy in policies {
-        if !known.contains(&policy) {
-            known.push(policy);
-        }
-    }
-    known
+/// Grants to users and roles that are gone.
+fn deleted_grantees(subject: &Subject) -> Option<Finding> {
+    let gone: Vec<Place> = subject
+        .authority
+        .grants
+        .iter()
+        .filter(|grant| grant.grantee().is_none())
+        .map(|grant| Place { document: "grant".to_owned(), statement: grant.id.clone(), at: None })
+        .collect();
+    (!gone.is_empty()).then(|| Finding {
+        rule: &DELETED_PRINCIPAL,
+        severity: Severity::Info,
+        message: "the grantee was deleted: nobody can use the grant".to_owned(),
+        who: Vec::new(),
+        actions: Vec::new(),
+        places: gone,
+        witness: None,
+    })
 }
 
 /// A statement where it is written.

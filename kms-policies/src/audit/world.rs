@@ -1,14 +1,16 @@
 //! With which attestation document somebody comes. A register has a value that an image of the
 //! key's owner has, one that a policy names, one that only the attacker's own image has, or zeroes.
-//! Source: AWS Nitro Enclaves User Guide, "Cryptographic attestation": what each register measures,
-//! and that PCR0 to PCR2 are zero in debug mode.
+//! Sources: AWS Nitro Enclaves User Guide, "Cryptographic attestation": what each register measures,
+//! and that PCR0 to PCR2 are zero in debug mode; EC2 User Guide, "Prepare AWS KMS for attestation".
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     automaton::Text,
     catalog::{self, Rule},
-    domain::{Domain, PCR, Vocabulary},
+    domain::{Bounds, Choice, Domain},
+    image::{Image, Platform},
+    vocabulary::Vocabulary,
 };
 use crate::pattern::{Case, Pattern, Syntax};
 
@@ -27,38 +29,57 @@ pub(super) enum World {
     Debug,
     /// An image that is none of ours, on an instance or with a role that a policy names.
     Instance,
-    /// An image that shares kernel or application with one of ours.
-    Part,
-    /// An image that is none of ours, signed by a key that a policy names.
-    Signed,
-    /// An image that a policy names and the auditor does not.
+    /// An image that shares this register, the kernel's or the application's, with one that is named.
+    Part(u8),
+    /// The same, or an image of its own, signed by a key that a policy names.
+    Signed(u8),
+    /// An image that a policy names by PCR0 and the auditor does not.
     Unexpected,
-    /// One of our images.
-    Ours,
+    /// An image that policies name by kernel and application, which are not both of one of ours.
+    Mixed,
+    /// An instance that boots what is none of ours.
+    Machine,
+    /// The same, signed by a key that a policy names.
+    MachineSigned,
+    /// An instance that boots what a policy names, with a command line of its own.
+    MachineBoot,
+    /// An instance with all registers that a policy names, and none of ours.
+    MachineUnexpected,
+    /// One of our images, by its place among them.
+    Ours(usize),
+    /// Any document at all.
+    Attested,
 }
 
 impl World {
     /// The worlds in which nobody may get anything, the easiest for an attacker first.
-    pub(super) const FORBIDDEN: [Self; 7] = [
+    pub(super) const FORBIDDEN: [Self; 14] = [
         Self::Unattested,
         Self::AnyImage,
         Self::Debug,
         Self::Instance,
-        Self::Part,
-        Self::Signed,
+        Self::Part(1),
+        Self::Part(2),
+        Self::Signed(1),
+        Self::Signed(2),
         Self::Unexpected,
+        Self::Mixed,
+        Self::Machine,
+        Self::MachineSigned,
+        Self::MachineBoot,
+        Self::MachineUnexpected,
     ];
 
     /// What it is if something is allowed in it.
     pub(super) fn rule(self) -> &'static Rule {
         match self {
-            Self::Unattested | Self::Ours => &catalog::UNATTESTED_PLAINTEXT,
-            Self::AnyImage => &catalog::ANY_IMAGE,
+            Self::Unattested | Self::Ours(_) | Self::Attested => &catalog::UNATTESTED_PLAINTEXT,
+            Self::AnyImage | Self::Machine => &catalog::ANY_IMAGE,
             Self::Debug => &catalog::DEBUG_IMAGE,
             Self::Instance => &catalog::INSTANCE_ONLY,
-            Self::Part => &catalog::PARTIAL_IMAGE,
-            Self::Signed => &catalog::SIGNER_ONLY,
-            Self::Unexpected => &catalog::UNEXPECTED_IMAGE,
+            Self::Part(_) | Self::MachineBoot => &catalog::PARTIAL_IMAGE,
+            Self::Signed(_) | Self::MachineSigned => &catalog::SIGNER_ONLY,
+            Self::Unexpected | Self::Mixed | Self::MachineUnexpected => &catalog::UNEXPECTED_IMAGE,
         }
     }
 
@@ -71,30 +92,56 @@ impl World {
             Self::Instance => {
                 "with a document of another image, on this instance or with this role (PCR3, PCR4)"
             }
-            Self::Part => "with a document of another image that shares PCR1 or PCR2",
-            Self::Signed => "with a document of another image, signed with the same certificate (PCR8)",
-            Self::Unexpected => "with a document of an image that is not among those expected",
-            Self::Ours => "with a document of an expected image",
+            Self::Part(_) => "with a document of another image that shares PCR1 or PCR2",
+            Self::Signed(_) => "with a document of another image, signed with the same certificate (PCR8)",
+            Self::Unexpected | Self::Mixed => "with a document of an image that is not among those expected",
+            Self::Machine => "with a NitroTPM document of any other instance",
+            Self::MachineSigned => {
+                "with a NitroTPM document of another instance under the same secure boot keys (PCR7)"
+            }
+            Self::MachineBoot => {
+                "with a NitroTPM document of an instance that boots the same with another command line (PCR12)"
+            }
+            Self::MachineUnexpected => {
+                "with a NitroTPM document of an instance that is not among those expected"
+            }
+            Self::Ours(_) | Self::Attested => "with a document of an expected image",
         }
     }
 
-    /// What a register may have in it. `identity` are the registers by which our images are known.
-    fn allows(self, identity: &BTreeSet<u8>, register: u8, value: &Value) -> bool {
-        use Value::{Expected, Own, Written, Zero};
-        let of_image = identity.contains(&register) || matches!(register, 0..=2);
+    /// Whose document it is; none where there is none.
+    fn platform(self, images: &[Image]) -> Option<Platform> {
+        match self {
+            Self::Unattested => None,
+            Self::Machine | Self::MachineSigned | Self::MachineBoot | Self::MachineUnexpected => {
+                Some(Platform::NitroTpm)
+            }
+            Self::Ours(at) => images.get(at).map(|image| image.platform),
+            _ => Some(Platform::Enclave),
+        }
+    }
+
+    /// What a register may have in it, in a document of the world's platform.
+    fn allows(self, register: u8, value: Kind) -> bool {
+        use Kind::{Expected, Own, Written, Zero};
+        let measured = value != Zero;
         match (self, register) {
             (Self::Unattested, _) => false,
-            (Self::Debug, 0..=2 | 8) => *value == Zero,
-            (Self::Ours, r) if identity.contains(&r) => *value == Expected,
-            (Self::Unexpected, 0) => *value == Written,
-            (Self::Unexpected, r) if identity.contains(&r) && !identity.contains(&0) => *value != Expected,
-            // Registers of the instance and such as an enclave extends itself.
-            (Self::Ours | Self::Debug | Self::Unexpected, _) => true,
-            (Self::Part | Self::Signed, 1 | 2) => *value != Zero,
-            (Self::Signed, 8) => true,
-            (Self::Instance | Self::Part | Self::Signed, 3 | 4) => true,
-            (_, 3 | 4 | 8) => matches!(value, Own | Zero),
-            (_, _) if of_image => *value == Own,
+            (Self::AnyImage, 3 | 4) => matches!(value, Own | Zero),
+            (Self::AnyImage | Self::Instance | Self::Part(_), 8) => matches!(value, Own | Zero),
+            (Self::AnyImage | Self::Instance, 0..=2) => value == Own,
+            (Self::Debug, 0..=2 | 8) => value == Zero,
+            (Self::Part(part) | Self::Signed(part), 1 | 2) if part == register => measured,
+            (Self::Part(_) | Self::Signed(_), 0..=2) => value == Own,
+            (Self::Unexpected, 0) => value == Written,
+            (Self::Unexpected, 1 | 2) => measured,
+            (Self::Mixed, 0) => value == Own,
+            (Self::Mixed, 1 | 2) => matches!(value, Expected | Written),
+            (Self::Ours(_), 0..=2) => measured,
+            (Self::Machine, 4 | 7) | (Self::MachineSigned, 4) | (Self::MachineBoot, 7 | 12) => value == Own,
+            (Self::MachineUnexpected, 4) => value == Written,
+            (Self::MachineSigned, 7) | (Self::MachineBoot, 4) => measured,
+            // Registers of the instance and such as whoever runs there extends himself.
             _ => true,
         }
     }
@@ -102,7 +149,7 @@ impl World {
 
 /// What a register holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
+enum Kind {
     /// Zeroes.
     Zero,
     /// One of our images'.
@@ -113,91 +160,114 @@ enum Value {
     Own,
 }
 
-/// The registers that documents ask for, and the values that make a difference.
+/// The values of a register that make a difference, and whether they are all.
 #[derive(Debug)]
-pub(super) struct Registers {
-    registers: BTreeMap<u8, Vec<(String, Value)>>,
-    /// By which registers our images are known.
-    identity: BTreeSet<u8>,
+struct Values {
+    values: Vec<(String, Kind)>,
     complete: bool,
 }
 
+/// The registers that documents ask for, and the values that make a difference.
+#[derive(Debug)]
+pub(super) struct Registers {
+    registers: BTreeMap<(Platform, u8), Values>,
+    images: Vec<Image>,
+    /// What says that a document is of one of our images.
+    ours: Vec<Vec<(String, String)>>,
+}
+
 impl Registers {
-    /// `images`: for each register the values of ours, in lower case.
-    pub(super) fn of(vocabulary: &Vocabulary<'_>, images: &BTreeMap<u8, BTreeSet<String>>) -> Self {
+    pub(super) fn of(vocabulary: &Vocabulary<'_>, images: Vec<Image>) -> Self {
         let mut registers = BTreeMap::new();
-        let mut complete = true;
+        let zero = "0".repeat(DIGITS);
         for key in vocabulary.keys() {
-            let Some(register) = key.strip_prefix(PCR).and_then(|index| index.parse::<u8>().ok()) else {
-                continue;
-            };
-            let expected = images.get(&register).cloned().unwrap_or_default();
+            let Some((platform, register)) = register(&key) else { continue };
+            let of_platform = images.iter().filter(|image| image.platform == platform);
+            let expected: BTreeSet<String> = of_platform.filter_map(|image| image.get(register)).collect();
             let written = written(vocabulary, &key);
-            let zero = "0".repeat(DIGITS);
             let more: Vec<String> = expected.iter().chain(&written).cloned().chain([zero.clone()]).collect();
-            let domain = vocabulary.domain(&key, &BTreeMap::new(), any_register().as_ref(), Some(HEX), &more);
-            complete &= domain.complete;
-            let values: Vec<(String, Value)> = domain
-                .present()
-                .map(|text| {
-                    let value = match text {
-                        _ if *text == zero => Value::Zero,
-                        _ if expected.contains(text) => Value::Expected,
-                        _ if written.contains(text) => Value::Written,
-                        _ => Value::Own,
-                    };
-                    (text.clone(), value)
-                })
-                .collect();
-            registers.insert(register, values);
-        }
-        Self { registers, identity: images.keys().copied().collect(), complete }
-    }
-
-    /// The registers of one world, each with the values that it may have. `part` is the register
-    /// that the attacker's image shares with ours in [`World::Part`].
-    pub(super) fn domains(&self, world: World, part: u8) -> BTreeMap<String, Domain> {
-        let register = |(register, values): (&u8, &Vec<(String, Value)>)| {
-            let may = |value: &Value| match world {
-                World::Part | World::Signed if matches!(register, 1 | 2) && *register != part => {
-                    *value == Value::Own
-                }
-                _ => world.allows(&self.identity, *register, value),
+            let any = any_register();
+            let bounds = Bounds { within: any.as_ref(), alphabet: Some(HEX), more: &more };
+            let domain = vocabulary.domain(&key, &BTreeMap::new(), bounds);
+            let kind = |text: &String| match text {
+                _ if *text == zero => Kind::Zero,
+                _ if expected.contains(text) => Kind::Expected,
+                _ if written.contains(text) => Kind::Written,
+                _ => Kind::Own,
             };
-            let mut sets: Vec<Vec<String>> =
-                values.iter().filter(|(_, value)| may(value)).map(|(text, _)| vec![text.clone()]).collect();
-            // Documents show sixteen registers; more are there once they were extended.
-            if world == World::Unattested || *register >= 16 {
-                sets.insert(0, Vec::new());
-            }
-            (format!("{PCR}{register}"), Domain { sets, complete: self.complete })
-        };
-        self.registers.iter().map(register).collect()
+            let values = domain.present().map(|text| (text.clone(), kind(text))).collect();
+            registers.insert((platform, register), Values { values, complete: domain.complete });
+        }
+        let ours = images.iter().flat_map(Image::identities).collect();
+        Self { registers, images, ours }
     }
 
-    /// Whether this world is one that the auditor did not mean to allow.
-    pub(super) fn is_forbidden(&self, world: World, part: u8) -> bool {
+    /// Our images.
+    pub(super) fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// What makes a document one of ours, in any of these ways.
+    pub(super) fn ours(&self) -> &[Vec<(String, String)>] {
+        &self.ours
+    }
+
+    /// Whether a document of this world differs from those that are looked at beside it.
+    pub(super) fn has(&self, world: World) -> bool {
+        let known = |platform| self.registers.keys().any(|(of, _)| *of == platform);
         match world {
-            World::Ours => false,
-            World::Unexpected => !self.identity.is_empty(),
-            World::Part => self.identity != [part].into(),
-            World::Signed => self.identity != [8].into(),
-            World::Instance => {
-                self.identity.iter().any(|register| !matches!(register, 3 | 4)) || self.identity.is_empty()
-            }
+            World::Machine | World::MachineSigned | World::MachineBoot => known(Platform::NitroTpm),
+            World::MachineUnexpected => known(Platform::NitroTpm) && !self.ours.is_empty(),
+            World::Unexpected | World::Mixed => !self.ours.is_empty(),
             _ => true,
         }
     }
+
+    /// The registers of one world, each with the values that it may have.
+    pub(super) fn domains(&self, world: World) -> BTreeMap<String, Domain> {
+        let platform = world.platform(&self.images);
+        let image = match world {
+            World::Ours(at) => self.images.get(at),
+            _ => None,
+        };
+        let domain = |((of, register), known): (&(Platform, u8), &Values)| {
+            let key = format!("{}{register}", of.prefix());
+            let named = image.and_then(|image| image.get(*register)).filter(|_| platform == Some(*of));
+            let may = |(text, kind): &&(String, Kind)| {
+                platform == Some(*of)
+                    && world.allows(*register, *kind)
+                    && named.as_ref().is_none_or(|named| named == text)
+            };
+            let present = known.values.iter().filter(may).map(|(text, _)| Choice::of(vec![text.clone()]));
+            let mut choices: Vec<Choice> = present.collect();
+            // Documents show sixteen registers; more are there once they were extended.
+            if platform != Some(*of) || (*register >= 16 && named.is_none()) {
+                choices.insert(0, Choice::of(Vec::new()));
+            }
+            (key, Domain { choices, complete: known.complete })
+        };
+        self.registers.iter().map(domain).collect()
+    }
+}
+
+/// The register that a condition key, in lower case, stands for.
+pub(super) fn register(key: &str) -> Option<(Platform, u8)> {
+    [Platform::NitroTpm, Platform::Enclave].into_iter().find_map(|platform| {
+        let digits = key.strip_prefix(platform.prefix())?;
+        Some((platform, digits.parse().ok().filter(|index: &u8| index.to_string() == digits)?))
+    })
 }
 
 /// The values that policies write for a register, as a document has them: 96 digits, lower case.
-pub(super) fn written(vocabulary: &Vocabulary<'_>, key: &str) -> BTreeSet<String> {
+fn written(vocabulary: &Vocabulary<'_>, key: &str) -> BTreeSet<String> {
     let texts = vocabulary.conditions(key).iter().flat_map(|condition| &condition.texts);
-    texts
-        .map(|(text, _)| text.to_lowercase())
-        .filter(|text| text.len() == DIGITS && text.chars().all(|c| HEX.contains(c)))
-        .filter(|text| text.chars().any(|c| c != '0'))
-        .collect()
+    texts.filter_map(|(text, _)| measurement(text)).filter(|text| text.chars().any(|c| c != '0')).collect()
+}
+
+/// A value as a document has it: 96 digits, lower case.
+pub(super) fn measurement(text: &str) -> Option<String> {
+    let text = text.to_lowercase();
+    (text.len() == DIGITS && text.chars().all(|c| HEX.contains(c))).then_some(text)
 }
 
 fn any_register() -> Option<Text> {

@@ -7,7 +7,7 @@ const KEY: &str = "kms:RecipientAttestation:PCR0";
 fn holds(operator: &str, expected: &str, found: &[&str]) -> bool {
     let text = format!(r#"{{"{operator}": {{"{KEY}": {expected}}}}}"#);
     let json = Json::parse(&text).unwrap();
-    let conditions = Condition::parse(&Node::root(&json, &text), true).unwrap();
+    let conditions = Condition::parse(&Node::root(&json, &text), Kind::Resource, true).unwrap();
     let caller = Caller::parse("arn:aws:iam::000000000000:role/r").unwrap();
     let key = "arn:aws:kms:eu-central-1:000000000000:key/k".parse().unwrap();
     let mut request = Request::new(caller, "kms:Decrypt", key);
@@ -127,7 +127,7 @@ fn what_cannot_be_evaluated_is_an_error_with_its_path() {
         ),
     ] {
         let json = Json::parse(text).unwrap();
-        let error = Condition::parse(&Node::root(&json, text), true).unwrap_err();
+        let error = Condition::parse(&Node::root(&json, text), Kind::Resource, true).unwrap_err();
         assert_eq!((error.path.as_str(), error.problem), (path, problem));
     }
 }

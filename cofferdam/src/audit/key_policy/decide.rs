@@ -2,12 +2,12 @@
 //! whether the images that shall use the key can. Where the key policy leaves a decision to IAM policies,
 //! they are taken to allow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use attestation::{Pcr, PcrIndex};
 use kms_policies::{
     Authority, Caller, Decision, Grant, Identity, Policy, PolicyError, Request,
-    audit::{Subject, audit},
+    audit::{Image, Subject, SubjectError, audit},
 };
 
 use super::{Given, Judged, Registers};
@@ -30,17 +30,28 @@ struct Document {
     registers: Option<Registers>,
 }
 
+/// Why nothing was judged.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unjudged {
+    /// The policy or a grant holds something that cannot be evaluated.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// They are not of one key.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+}
+
 /// Judges.
 ///
 /// # Errors
-/// [`PolicyError`], where the policy or a grant holds something that cannot be evaluated.
-pub(super) fn judge(given: &Given<'_>) -> Result<Judged, PolicyError> {
+/// [`Unjudged`]
+pub(super) fn judge(given: &Given<'_>) -> Result<Judged, Unjudged> {
     let policy = Policy::parse(given.policy)?;
     let subject = subject(given, policy.clone())?;
     let judge = Judge { given, policy };
     let mut found = Found::default();
     judge.needed(&mut found);
-    let mut findings: Vec<Finding> = audit(&subject).findings.into_iter().map(told).collect();
+    let mut findings: Vec<Finding> = audit(&subject)?.findings.into_iter().map(told).collect();
     findings.extend(found.findings());
     Ok(Judged { findings, decisions: judge.table() })
 }
@@ -50,22 +61,15 @@ fn subject(given: &Given<'_>, policy: Policy) -> Result<Subject, PolicyError> {
     let grants = serde_json::json!({"Grants": given.grants}).to_string();
     let admins = given.everybody.list.iter().filter(|somebody| somebody.part == Part::Admin);
     let known = [PcrIndex::IMAGE, PcrIndex::KERNEL, PcrIndex::APPLICATION];
-    let mut images: BTreeMap<PcrIndex, BTreeSet<Pcr>> = BTreeMap::new();
-    for image in given.images {
-        // PCR0 is all that PCR1 and PCR2 are.
-        let named = known.iter().filter_map(|index| Some((*index, *image.get(index)?)));
-        let by_image = image.contains_key(&PcrIndex::IMAGE);
-        for (index, pcr) in named.filter(|(index, _)| !by_image || *index == PcrIndex::IMAGE) {
-            images.entry(index).or_default().insert(pcr);
-        }
-    }
+    let image = |registers: &Registers| {
+        Image::enclave(known.iter().filter_map(|index| Some((*index, *registers.get(index)?))))
+    };
+    let authority = Authority { grants: Grant::parse_list(&grants)?, ..Authority::new(policy) };
     Ok(Subject {
-        authority: Authority { grants: Grant::parse_list(&grants)?, ..Authority::new(policy) },
         key: Some(given.key.clone()),
-        identities: BTreeMap::new(),
-        others: Identity::Anything,
-        images,
+        images: given.images.iter().map(image).collect(),
         admins: admins.filter_map(|somebody| somebody.caller.principal().cloned()).collect(),
+        ..Subject::new(authority)
     })
 }
 

@@ -87,7 +87,9 @@ impl Answer {
 
 pub(super) fn run(args: &AuditArgs, screen: &Screen) -> Result<(), Error> {
     let Loaded { subject, files } = args.subject.load()?;
-    let answer = Answer { report: kms_policies::audit::audit(&subject), fail_on: args.fail_on, files };
+    let report =
+        kms_policies::audit::audit(&subject).map_err(|error| Error::input("the documents", error))?;
+    let answer = Answer { report, fail_on: args.fail_on, files };
     let format = args.format.unwrap_or(if screen.json() { Format::Json } else { Format::Text });
     match &args.out {
         None if format == Format::Text => screen.sheet(&text::sheet(&answer))?,

@@ -7,7 +7,10 @@ use std::{
 
 use attestation::{Pcr, PcrIndex};
 use clap::Args;
-use kms_policies::{Arn, Authority, Caller, Grant, Identity, Kind, Policy, audit::Subject};
+use kms_policies::{
+    Arn, Authority, Caller, Grant, Identity, Kind, Policy,
+    audit::{Endpoint, Image, Subject},
+};
 
 use super::document::{self, Document};
 use crate::{
@@ -100,8 +103,9 @@ impl SubjectArgs {
         for file in &self.resource_control {
             authority.resource_control.push(files.read(Kind::ResourceControl, file)?);
         }
+        let mut endpoints = Vec::new();
         if let Some(file) = &self.endpoint_policy {
-            authority.endpoint = Some(files.read(Kind::Endpoint, file)?);
+            endpoints.push(Endpoint { policy: files.read(Kind::Endpoint, file)?, id: None, vpc: None });
         }
         if let Some(file) = &self.grants {
             let text = input::read_text(file, MAX_TEXT)?;
@@ -110,25 +114,35 @@ impl SubjectArgs {
             files.known.insert("grant".to_owned(), File { path: file.clone(), in_place: false });
         }
         let (identities, others) = self.identities(&mut files)?;
-        let mut images: BTreeMap<PcrIndex, BTreeSet<Pcr>> = BTreeMap::new();
-        let mut named = self.pcrs.clone();
-        for file in &self.images {
-            for text in trust::read_registers(file)? {
-                named.push(register(&text).map_err(|error| Error::input(file.display(), error))?);
-            }
-        }
-        for (index, value) in named {
-            images.entry(index).or_default().insert(value);
-        }
         let subject = Subject {
-            authority,
+            endpoints,
             key: self.key.clone(),
             identities,
             others,
-            images,
+            images: self.images()?,
             admins: self.admins.clone(),
+            ..Subject::new(authority)
         };
         Ok(Loaded { subject, files: files.known })
+    }
+
+    /// The images that may use the key.
+    fn images(&self) -> Result<Vec<Image>, Error> {
+        let mut values: BTreeMap<PcrIndex, BTreeSet<Pcr>> = BTreeMap::new();
+        for (index, value) in &self.pcrs {
+            values.entry(*index).or_default().insert(*value);
+        }
+        let mut images = Image::enclaves(&values).ok_or_else(|| {
+            let expected = "several values of one register, or one of each, were expected: give whole \
+                            images with --image";
+            Error::input("--pcr", expected)
+        })?;
+        for file in &self.images {
+            let registers = trust::read_registers(file)?;
+            let read = |text: &String| register(text).map_err(|error| Error::input(file.display(), error));
+            images.push(Image::enclave(registers.iter().map(read).collect::<Result<Vec<_>, _>>()?));
+        }
+        Ok(images)
     }
 
     /// What is known of users' and roles' own policies, and of those of everyone else.

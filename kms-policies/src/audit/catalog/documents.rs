@@ -52,6 +52,14 @@ documents! {
         "https://docs.aws.amazon.com/enclaves/latest/user/set-up-attestation.html";
     ROTATION = "AWS KMS Developer Guide, Rotate AWS KMS keys",
         "https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html";
+    PASS_ROLE = "IAM User Guide, Grant a user permissions to pass a role to an AWS service",
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html";
+    SID = "IAM User Guide, IAM JSON policy elements: Sid",
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html";
+    STORES = "AWS KMS Developer Guide, Key stores",
+        "https://docs.aws.amazon.com/kms/latest/developerguide/key-store-overview.html";
+    TPM = "EC2 User Guide, Prepare AWS KMS for attestation",
+        "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/prepare-attestation-service.html";
     TAGS = "AWS KMS Developer Guide, Use tags to control access to KMS keys",
         "https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html";
     EVALUATION = "IAM User Guide, Policy evaluation logic",

@@ -76,7 +76,13 @@ fn principals(here: &Written<'_>) -> Vec<Finding> {
         _ => None,
     });
     findings.extend(deleted.map(|id| {
-        here.finding(&DELETED_PRINCIPAL, at, format!("{id} is the id of a user or role that was deleted"))
+        let message = format!("{id} is the id of a user or role that was deleted");
+        // What is allowed to nobody harms nobody; whom a Deny no longer means is let in.
+        let severity = match statement.effect {
+            Effect::Allow => Severity::Low,
+            Effect::Deny => DELETED_PRINCIPAL.severity,
+        };
+        here.graded(&DELETED_PRINCIPAL, severity, at, message)
     }));
     findings
 }

@@ -1,10 +1,10 @@
 //! Conditions on the registers of an enclave: their values, and how they are compared.
 //! Source: KMS Developer Guide, "Condition keys for Nitro Enclaves".
 
-use attestation::{Pcr, PcrIndex};
+use attestation::Pcr;
 use data_encoding::BASE64;
 
-use super::{Written, known};
+use super::Written;
 use crate::{
     audit::{
         Finding, Severity,
@@ -12,6 +12,9 @@ use crate::{
             MIXED_TYPES, PCR_BASE64, PCR_CASE, PCR_IF_EXISTS, PCR_LENGTH, PCR_NEGATED_ALLOW, PCR_PATTERN,
             PCR_ZERO,
         },
+        domain::canonical,
+        image::Platform,
+        world::register,
     },
     condition::{Comparison, Condition},
     error::Position,
@@ -19,24 +22,21 @@ use crate::{
 };
 
 /// The register that a condition key, given in lower case, stands for.
-pub(super) fn of_key(key: &str) -> Option<PcrIndex> {
-    if key == "kms:recipientattestation:imagesha384" {
-        return Some(PcrIndex::IMAGE);
-    }
-    known::register(key, "kms:RecipientAttestation:PCR").and_then(|index| PcrIndex::new(index).ok())
+pub(super) fn of_key(key: &str) -> Option<(Platform, u8)> {
+    register(canonical(key))
 }
 
 pub(super) fn lint(here: &Written<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for condition in &here.statement.conditions {
-        let Some(index) = of_key(&condition.key) else { continue };
+        let Some(register) = of_key(&condition.key) else { continue };
         match condition.operator.comparison {
             Comparison::Null => {}
             Comparison::Text | Comparison::TextWithoutCase | Comparison::Like => {
                 findings.extend(operator(here, condition));
                 for (text, at) in &condition.texts {
                     findings.extend(value(here, condition, text, *at));
-                    findings.extend(zero(here, condition, index, text, *at));
+                    findings.extend(zero(here, condition, register, text, *at));
                 }
             }
             _ => findings.push(here.of_condition(
@@ -91,12 +91,19 @@ fn value(here: &Written<'_>, condition: &Condition, text: &str, at: Position) ->
         let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
         if upper && comparison != Comparison::TextWithoutCase {
             let message = format!("{key}: {} minds upper and lower case", condition.operator_name);
-            return Some(here.finding(&PCR_CASE, at, message));
+            // Beside the same in lower case it opens nothing and closes nothing.
+            let beside = condition.texts.iter().any(|(other, _)| *other == text.to_lowercase());
+            let severity = if beside { Severity::Info } else { PCR_CASE.severity };
+            return Some(here.graded(&PCR_CASE, severity, at, message));
         }
         return like.then(|| {
             let message = format!("{key}: the value is compared as a pattern, though it holds no wildcard");
             here.graded(&PCR_PATTERN, Severity::Low, at, message)
         });
+    }
+    // KMS Developer Guide, "Condition keys for NitroTPM": up to 96 digits.
+    if of_key(&condition.key).is_some_and(|(platform, _)| platform == Platform::NitroTpm) {
+        return None;
     }
     if !hexadecimal && BASE64.decode(text.as_bytes()).is_ok_and(|bytes| bytes.len() == 48) {
         return Some(here.finding(&PCR_BASE64, at, format!("{key}: 48 bytes in base64")));
@@ -113,15 +120,15 @@ fn value(here: &Written<'_>, condition: &Condition, text: &str, at: Position) ->
 fn zero(
     here: &Written<'_>,
     condition: &Condition,
-    index: PcrIndex,
+    register: (Platform, u8),
     text: &str,
     at: Position,
 ) -> Option<Finding> {
     let accepts = (here.statement.effect == Effect::Allow) != condition.operator.negated;
     let all_zero = text.parse().is_ok_and(|pcr: Pcr| pcr.is_zero());
     // Zero in every image that is not signed: right where the image is pinned beside it.
-    let unsigned = index.get() == 8 && pins_image(here);
-    (accepts && all_zero && matches!(index.get(), 0..=2 | 8) && !unsigned).then(|| {
+    let unsigned = register.1 == 8 && pins_image(here);
+    (accepts && all_zero && matches!(register, (Platform::Enclave, 0..=2 | 8)) && !unsigned).then(|| {
         let message = format!("{}: zeroes are every enclave in debug mode", condition.key_name);
         here.finding(&PCR_ZERO, at, message)
     })
@@ -130,7 +137,7 @@ fn zero(
 /// Whether the statement names an image that is not of debug mode.
 fn pins_image(here: &Written<'_>) -> bool {
     here.statement.conditions.iter().any(|condition| {
-        of_key(&condition.key) == Some(PcrIndex::IMAGE)
+        of_key(&condition.key) == Some((Platform::Enclave, 0))
             && condition.texts.iter().all(|(text, _)| text.parse().is_ok_and(|pcr: Pcr| !pcr.is_zero()))
     })
 }

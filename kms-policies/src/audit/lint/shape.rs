@@ -6,17 +6,24 @@ use super::{Written, known, registers};
 use crate::{
     arn::Arn,
     audit::{
-        Finding, Place,
-        catalog::{EMPTY_DENY, FOR_ALL_VALUES, MIXED_TYPES, RESOURCE},
+        Finding, Place, Severity,
+        catalog::{
+            EMPTY_DENY, EQUAL_SIDS, FOR_ALL_VALUES, MIXED_TYPES, NEVER_ALLOWED, NO_ACTION, RESOURCE,
+            SET_OPERATOR,
+        },
+        domain::{CONTEXT, canonical, is_register},
     },
     condition::{Comparison, Condition, Quantifier, Value},
     pattern::{Case, Pattern},
-    policy::{Effect, Kind, Listed, Statement},
+    policy::{Effect, Kind, Listed, Policy, Statement},
 };
 
 pub(super) fn lint(here: &Written<'_>, key: Option<&Arn>) -> Vec<Finding> {
     let mut findings = for_all_values(here);
     findings.extend(resource(here, key));
+    findings.extend(no_action(here));
+    findings.extend(set_operators(here));
+    findings.extend(never_allowed(here));
     findings.extend(empty_deny(here));
     findings
 }
@@ -30,6 +37,8 @@ fn for_all_values(here: &Written<'_>) -> Vec<Finding> {
             && operator.quantifier == Quantifier::All
             // Every CreateGrant has operations.
             && condition.key != "kms:grantoperations"
+            // Said of a key of one value as such.
+            && !condition.key.starts_with(CONTEXT)
             && !statement.conditions.iter().any(|other| demands(other, &condition.key))
     });
     vague
@@ -75,9 +84,88 @@ fn resource(here: &Written<'_>, key: Option<&Arn>) -> Option<Finding> {
             (first.is_some(), first)
         }
     };
-    let (text, at) = first.filter(|_| empty && here.policy.kind() == Kind::Resource)?;
+    if here.policy.kind() != Kind::Resource {
+        return None;
+    }
+    if let (Listed::These(none), true) = (&statement.resources, texts.is_empty())
+        && none.is_empty()
+    {
+        let message = "no Resource: the statement has no effect".to_owned();
+        return Some(here.finding(&RESOURCE, statement.at, message));
+    }
+    let (text, at) = first.filter(|_| empty)?;
     let message = format!("{text}: the statement has no effect on the key that the policy is on");
     Some(here.finding(&RESOURCE, *at, message))
+}
+
+/// No Action, so that nothing is allowed or denied.
+fn no_action(here: &Written<'_>) -> Option<Finding> {
+    let statement = here.statement;
+    let empty = matches!(&statement.actions, Listed::These(these) if these.is_empty());
+    empty.then(|| here.finding(&NO_ACTION, statement.at, "no Action: the statement has no effect".to_owned()))
+}
+
+/// ForAnyValue and ForAllValues on a pair of the encryption context. Source: KMS Developer Guide,
+/// "kms:EncryptionContext:context-key": a key of one value.
+fn set_operators(here: &Written<'_>) -> Vec<Finding> {
+    let sets = here.statement.conditions.iter().filter(|condition| {
+        condition.operator.quantifier != Quantifier::Single && condition.key.starts_with(CONTEXT)
+    });
+    sets.map(|condition| {
+        let all = condition.operator.quantifier == Quantifier::All;
+        let what = match (all, here.statement.effect) {
+            (true, Effect::Allow) => "a key of one value: this holds for a request without the pair, too",
+            _ => "a key of one value: it is read as without ForAnyValue",
+        };
+        let mut finding = here.of_condition(&SET_OPERATOR, condition, what);
+        if all && here.statement.effect == Effect::Allow {
+            finding.severity = Severity::Medium;
+        }
+        finding
+    })
+    .collect()
+}
+
+/// An action that takes no document, allowed with one alone.
+fn never_allowed(here: &Written<'_>) -> Option<Finding> {
+    let statement = here.statement;
+    if statement.effect != Effect::Allow {
+        return None;
+    }
+    let document = statement
+        .conditions
+        .iter()
+        .find(|condition| is_register(canonical(&condition.key)) && demands(condition, &condition.key))?;
+    // By name: a pattern may be meant for others.
+    let named = statement.action_texts.iter().map(|(text, _)| text);
+    let never: Vec<&str> = named
+        .filter_map(|text| crate::actions::find(text))
+        .filter(|action| !action.recipient)
+        .map(|action| action.name)
+        .collect();
+    (!never.is_empty()).then(|| {
+        let what = format!("{} takes no document", never.join(", "));
+        here.of_condition(&NEVER_ALLOWED, document, &what)
+    })
+}
+
+/// Statements of one policy with the same Sid.
+pub(super) fn equal_sids(policies: &[&Policy]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for policy in policies {
+        let mut first: BTreeMap<&str, &Statement> = BTreeMap::new();
+        for statement in policy.statements() {
+            let known = *first.entry(statement.sid()).or_insert(statement);
+            if !std::ptr::eq(known, statement) {
+                let here = Written { policy, statement };
+                let message = format!("{} is the Sid of another statement, too", statement.sid());
+                let mut finding = here.finding(&EQUAL_SIDS, statement.at, message);
+                finding.places.push(Place::of(policy, known));
+                findings.push(finding);
+            }
+        }
+    }
+    findings
 }
 
 /// A Deny that no request meets.

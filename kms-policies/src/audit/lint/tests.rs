@@ -1,7 +1,5 @@
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::{Authority, policy::Kind};
+use crate::{Authority, Identity, policy::Kind};
 
 const PCR0: &str = "kms:RecipientAttestation:PCR0";
 const HEX: &str =
@@ -12,14 +10,15 @@ const ZERO: &str =
 const BASE64: &str = "i7FZ8gK7ldbU2Y4OEDkYJGzqc08dV80mPk/VYHXtU/b6jGiFSBejJ0miQeEYdMJr";
 
 fn subject(policy: &str) -> Subject {
+    let authority = Authority::new(Policy::parse(policy).unwrap());
     Subject {
-        authority: Authority::new(Policy::parse(policy).unwrap()),
         key: Some("arn:aws:kms:eu-central-1:111122223333:key/k".parse().unwrap()),
-        identities: BTreeMap::new(),
-        others: Identity::Anything,
-        images: BTreeMap::new(),
-        admins: Vec::new(),
+        ..Subject::new(authority)
     }
+}
+
+fn lint(subject: &Subject) -> Vec<Finding> {
+    super::lint(subject, subject.key.as_ref())
 }
 
 /// The findings of one statement: an Allow or Deny of these members, for anyone unless they say whom.
@@ -202,7 +201,8 @@ fn principals_that_are_not_what_they_seem_are_told() {
     assert_eq!(found("Allow", not), [("not-principal", "high")]);
     assert_eq!(found("Deny", not), [("not-principal", "medium")]);
     let deleted = r#""Principal": {"AWS": ["AROAEXAMPLEID", "arn:aws:iam::111122223333:role/r"]}"#;
-    assert_eq!(found("Allow", deleted), [("deleted-principal", "medium")]);
+    assert_eq!(found("Allow", deleted), [("deleted-principal", "low")]);
+    assert_eq!(found("Deny", deleted), [("deleted-principal", "medium")]);
 }
 
 #[test]

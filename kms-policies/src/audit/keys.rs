@@ -1,0 +1,164 @@
+//! Which key it is. Where the auditor does not say, the documents may: a grant names its key, and so does a
+//! Resource of the key policy that is a whole ARN. Else the key is judged as one of each account that is
+//! named, and a pattern matches it.
+
+use super::{
+    Finding, Subject,
+    accounts::Accounts,
+    automaton::{Text, classes},
+    catalog::{self, Rule},
+    people::Named,
+    vocabulary::Vocabulary,
+};
+use crate::{
+    arn::{AccountId, Arn},
+    pattern::{Case, Pattern, Syntax},
+    policy::{Listed, Statement},
+    principal::Principal,
+};
+
+/// The account of a key of which nothing is known.
+const EXAMPLE: &str = "111122223333";
+const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
+/// As many keys are judged.
+const MOST: usize = 64;
+
+/// The keys that it can be, and whether that was told.
+pub(super) struct Keys {
+    pub(super) keys: Vec<Arn>,
+    pub(super) told: bool,
+    /// Whether there are more.
+    pub(super) complete: bool,
+}
+
+impl Keys {
+    pub(super) fn of(subject: &Subject, named: &Named, vocabulary: &Vocabulary<'_>) -> Self {
+        let told = |keys| Self { keys, told: true, complete: true };
+        if let Some(key) = subject.key.as_ref().or(subject.facts.as_ref().map(|facts| &facts.key)) {
+            return told(vec![key.clone()]);
+        }
+        if let Some(key) = subject.authority.grants.iter().find_map(|grant| grant.key()) {
+            return told(vec![key.clone()]);
+        }
+        let mut whole: Vec<Arn> = Vec::new();
+        for arn in resources(subject).filter_map(|(text, _)| text.parse::<Arn>().ok()) {
+            if arn.is_key() && !whole.contains(&arn) {
+                whole.push(arn);
+            }
+        }
+        if !whole.is_empty() {
+            let (told, complete) = (whole.len() == 1, whole.len() <= MOST);
+            whole.truncate(MOST);
+            return Self { keys: whole, told, complete };
+        }
+        Self::guessed(subject, named, vocabulary)
+    }
+
+    /// One key for each account that it can be of, and for each way in which patterns can match it.
+    fn guessed(subject: &Subject, named: &Named, vocabulary: &Vocabulary<'_>) -> Self {
+        let mut accounts: Vec<&AccountId> = Vec::new();
+        let conditions = Accounts::of(vocabulary, named.partition());
+        let mut seen = Vec::new();
+        for account in &named.accounts {
+            let statements = subject.authority.key_policy.statements();
+            let listed: Vec<bool> = statements.iter().map(|statement| names(statement, account)).collect();
+            let somebody = statements.iter().any(|statement| of_account(statement, account));
+            // Accounts that nothing tells apart are alike as the key's own.
+            let alike = (conditions.state(account), listed);
+            if somebody || !seen.contains(&alike) {
+                seen.push(alike);
+                accounts.push(account);
+            }
+        }
+        let example: Option<AccountId> = EXAMPLE.parse().ok();
+        if accounts.is_empty() {
+            accounts.extend(&example);
+        }
+        let complete = accounts.len() <= MOST;
+        let mut keys = Vec::new();
+        for account in accounts.into_iter().take(MOST) {
+            keys.extend(matched(subject, named.partition(), account));
+        }
+        Self { told: false, complete: complete && keys.len() <= MOST, keys }
+    }
+}
+
+impl Keys {
+    /// What was taken for the key, where it was not told; and that it may be of others.
+    pub(super) fn finding(&self, worst: &Arn) -> Vec<Finding> {
+        let note = |rule: &'static Rule, message: String| Finding {
+            rule,
+            severity: rule.severity,
+            message,
+            who: Vec::new(),
+            actions: Vec::new(),
+            places: Vec::new(),
+            witness: None,
+        };
+        let mut findings = Vec::new();
+        if !self.told {
+            let mut accounts: Vec<&str> = self.keys.iter().map(|key| key.account().as_str()).collect();
+            accounts.dedup();
+            let message = format!(
+                "judged as a key of account {}; what is worst is shown, for {worst}",
+                accounts.join(", or of account ")
+            );
+            findings.push(note(&catalog::KEY_ASSUMED, message));
+        }
+        if !self.complete {
+            let message =
+                format!("the key can be of more accounts than the {MOST} that were tried: give its ARN");
+            findings.push(note(&catalog::UNDECIDED, message));
+        }
+        findings
+    }
+}
+
+/// Whether a statement names an account as its principal.
+fn names(statement: &Statement, account: &AccountId) -> bool {
+    statement.principals.items().contains(&Principal::Account(account.clone()))
+}
+
+/// Whether a statement names somebody of an account.
+fn of_account(statement: &Statement, account: &AccountId) -> bool {
+    statement
+        .principals
+        .items()
+        .iter()
+        .any(|principal| matches!(principal, Principal::Named(arn) if arn.account() == account))
+}
+
+/// What Resource and NotResource of the key policy are, as texts and patterns.
+fn resources(subject: &Subject) -> impl Iterator<Item = (&str, &Pattern)> {
+    subject.authority.key_policy.statements().iter().flat_map(|statement| {
+        let patterns = match &statement.resources {
+            Listed::These(patterns) | Listed::AllBut(patterns) => patterns,
+        };
+        statement.resource_texts.iter().map(|(text, _)| text.as_str()).zip(patterns)
+    })
+}
+
+/// Keys of an account that as many patterns match as can together.
+fn matched(subject: &Subject, partition: &str, account: &AccountId) -> Vec<Arn> {
+    let plain = || format!("arn:{partition}:kms:us-west-2:{account}:key/{ID}").parse();
+    let mut patterns: Vec<Text> = Vec::new();
+    for (text, pattern) in resources(subject) {
+        let text_of = Text { pattern: pattern.clone(), case: Case::Matters };
+        if text != "*" && pattern.variables().next().is_none() && !patterns.contains(&text_of) {
+            patterns.push(text_of);
+        }
+    }
+    let syntax = Syntax { wildcards: true, variables: false };
+    let within = Pattern::parse(&format!("arn:{partition}:kms:?*:{account}:key/?*"), syntax);
+    if patterns.is_empty() {
+        return plain().into_iter().collect();
+    }
+    let within = within.ok().map(|pattern| Text { pattern, case: Case::Matters });
+    let found = classes(&patterns, within.as_ref(), None).classes;
+    let all = |one: &[bool], other: &[bool]| one.iter().zip(other).all(|(one, other)| *one <= *other);
+    let most = found.iter().filter(|class| {
+        !found.iter().any(|other| other.matches != class.matches && all(&class.matches, &other.matches))
+    });
+    let keys: Vec<Arn> = most.filter_map(|class| class.text.parse().ok()).collect();
+    if keys.is_empty() { plain().into_iter().collect() } else { keys }
+}

@@ -1,0 +1,158 @@
+//! People who cannot be told apart: whatever one of them may, all may. So each question is asked once for
+//! all of them, and a policy of hundreds of accounts is no more work than one of two.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    Subject,
+    domain::Domain,
+    people::{People, Person, fixed, resource_policies},
+    vocabulary::Vocabulary,
+    ways::Way,
+};
+use crate::{
+    AccountId, authorize::Identity, evaluate::Asked, grant::Grant, principal::coverage, truth::Context,
+};
+
+/// Keys that follow from who somebody is.
+const OF_PERSONS: [&str; 6] = [
+    "aws:principalarn",
+    "aws:principalaccount",
+    "kms:calleraccount",
+    "aws:principaltype",
+    "aws:username",
+    "aws:principalservicename",
+];
+
+/// People who cannot be told apart.
+pub(super) struct Group<'a> {
+    /// One of them.
+    pub(super) person: Person,
+    /// What all are called.
+    pub(super) labels: Vec<String>,
+    pub(super) identity: &'a Identity,
+    /// How they come to the key.
+    pub(super) ways: Vec<Way>,
+    /// Keys that they have, and keys that they choose.
+    pub(super) fixed: BTreeMap<String, Vec<String>>,
+    pub(super) domains: BTreeMap<String, Domain>,
+    pub(super) admin: bool,
+    pub(super) encrypter: bool,
+}
+
+/// What is known of a request from who makes it.
+pub(super) struct Known<'k>(pub(super) &'k BTreeMap<String, Vec<String>>);
+
+impl Context for Known<'_> {
+    fn values(&self, key: &str) -> Option<&[String]> {
+        self.0.get(key).map(Vec::as_slice)
+    }
+}
+
+impl<'a> Group<'a> {
+    /// The same people, if IAM gave them everything; none where it does, or cannot.
+    pub(super) fn raised(&self, home: &AccountId) -> Option<Self> {
+        let Self { person, labels, ways, fixed, domains, admin, encrypter, .. } = self;
+        let known = matches!(self.identity, Identity::Known { .. });
+        let own = person.caller.account() == Some(home) && !person.caller.is_service_linked();
+        (known && own).then(|| Self {
+            person: person.clone(),
+            labels: labels.clone(),
+            identity: &Identity::Anything,
+            ways: ways.clone(),
+            fixed: fixed.clone(),
+            domains: domains.clone(),
+            admin: *admin,
+            encrypter: *encrypter,
+        })
+    }
+}
+
+/// Everyone, in groups.
+pub(super) fn groups<'a>(
+    subject: &'a Subject,
+    people: &People,
+    vocabulary: &Vocabulary<'_>,
+    grants: &[&Grant],
+) -> Vec<Group<'a>> {
+    let by_name = vocabulary.has_variable(&OF_PERSONS);
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for person in &people.everyone {
+        let fixed = fixed(person, &people.key, vocabulary);
+        let alike = signature(subject, people, vocabulary, grants, person, &fixed, by_name);
+        if let Some(group) = known.get(&alike).and_then(|at| groups.get_mut(*at)) {
+            group.labels.push(person.label.clone());
+            continue;
+        }
+        known.insert(alike, groups.len());
+        let free = vocabulary.keys();
+        let free =
+            free.into_iter().filter(|key| !fixed.contains_key(key) && !super::domain::is_register(key));
+        let domains =
+            free.map(|key| (key.clone(), people.domain(vocabulary, person, &key, &fixed))).collect();
+        let is = |list: &[crate::Arn]| {
+            let principal = person.caller.principal();
+            person.any_of.is_none() && principal.is_some_and(|arn| list.contains(arn))
+        };
+        groups.push(Group {
+            person: person.clone(),
+            labels: vec![person.label.clone()],
+            identity: people.identity(subject, person),
+            ways: Way::of(subject, vocabulary, grants, person, people.key.account()),
+            fixed,
+            domains,
+            admin: is(&subject.admins),
+            encrypter: is(&subject.encrypters),
+        });
+    }
+    groups
+}
+
+/// All that decides about somebody's requests.
+fn signature(
+    subject: &Subject,
+    people: &People,
+    vocabulary: &Vocabulary<'_>,
+    grants: &[&Grant],
+    person: &Person,
+    fixed: &BTreeMap<String, Vec<String>>,
+    by_name: bool,
+) -> String {
+    let identity = people.identity(subject, person);
+    let bounded = matches!(identity, Identity::Known { boundaries, .. } if !boundaries.is_empty());
+    let asked = Asked {
+        caller: &person.caller,
+        action: "kms:Decrypt",
+        resource: people.key.as_str(),
+        owner: people.key.account(),
+        bounded,
+    };
+    let covered: Vec<_> = resource_policies(subject)
+        .flat_map(|policy| policy.statements())
+        .map(|statement| coverage(&statement.principals, statement.effect, asked))
+        .collect();
+    let held: Vec<_> = OF_PERSONS
+        .iter()
+        .filter(|key| fixed.contains_key(**key))
+        .flat_map(|key| vocabulary.conditions(key))
+        .map(|condition| condition.holds(&Known(fixed)))
+        .collect();
+    let granted: Vec<usize> = grants
+        .iter()
+        .enumerate()
+        .filter(|(_, grant)| grant.is_for(&person.caller))
+        .map(|(at, _)| at)
+        .collect();
+    let principal = person.caller.principal();
+    let own = principal.filter(|arn| {
+        by_name
+            || subject.identities.contains_key(*arn)
+            || subject.admins.contains(arn)
+            || subject.encrypters.contains(arn)
+    });
+    // A role's own session and one that is named are both somebody of that role.
+    let state = people.state(person).filter(|_| person.any_of.is_some());
+    let home = person.caller.account() == Some(people.key.account());
+    format!("{home} {} {covered:?} {held:?} {granted:?} {own:?} {state:?}", person.kind())
+}
