@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    automaton::{Automaton, State, Text},
+    automaton::{Asked, Automaton, State, Text},
     vocabulary::Vocabulary,
 };
 use crate::{
@@ -22,14 +22,26 @@ const MOST: usize = 20_000;
 
 /// What conditions ask of an account.
 pub(super) struct Accounts {
-    texts: Vec<Text>,
-    /// The texts before the account's digits for each pattern.
+    /// Of the ARN of somebody in it.
+    arns: Vec<Text>,
+    /// The texts before the account's digits for each of them.
     before: Vec<String>,
+    /// Of the account itself; of those of one condition one has to match.
+    ids: Vec<Asked>,
+}
+
+/// All that conditions can say of an account: the same for two that they cannot tell apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Said {
+    /// How far its digits bring the patterns on ARNs.
+    arns: State,
+    /// Which conditions its digits meet.
+    ids: Vec<bool>,
 }
 
 impl Accounts {
     pub(super) fn of(vocabulary: &Vocabulary<'_>, partition: &str) -> Self {
-        let mut accounts = Self { texts: Vec::new(), before: Vec::new() };
+        let mut accounts = Self { arns: Vec::new(), before: Vec::new(), ids: Vec::new() };
         for value in vocabulary.compared("aws:principalarn") {
             let text = match value {
                 Value::Text(pattern, case) => text(pattern.clone(), *case),
@@ -37,48 +49,65 @@ impl Accounts {
                 _ => None,
             };
             for service in ["iam", "sts"] {
-                accounts.add(text.clone(), &format!("arn:{partition}:{service}::"));
+                let before = format!("arn:{partition}:{service}::");
+                if let Some(text) = text.clone() {
+                    accounts.arns.push(text);
+                    accounts.before.push(before);
+                }
             }
         }
         for key in ["aws:principalaccount", "kms:calleraccount"] {
-            for value in vocabulary.compared(key) {
-                if let Value::Text(pattern, case) = value {
-                    accounts.add(text(pattern.clone(), *case), "");
+            for condition in vocabulary.conditions(key) {
+                let texts = condition.values.iter().filter_map(|value| match value {
+                    Value::Text(pattern, case) => text(pattern.clone(), *case),
+                    _ => None,
+                });
+                let texts: Asked = texts.collect();
+                if !texts.is_empty() && !accounts.ids.contains(&texts) {
+                    accounts.ids.push(texts);
                 }
             }
         }
         accounts
     }
 
-    fn add(&mut self, text: Option<Text>, before: &str) {
-        if let Some(text) = text {
-            self.texts.push(text);
-            self.before.push(before.to_owned());
-        }
-    }
-
-    fn start(&self, automaton: &Automaton<'_>) -> State {
+    /// All patterns, those on ARNs first, with where they stand before the digits.
+    fn automaton<'t>(&'t self, more: &'t [Text]) -> (Automaton<'t>, State) {
+        let automaton = Automaton::new(self.arns.iter().chain(self.ids.iter().flatten()).chain(more).collect());
+        let start = automaton.start();
         let of = |(text, before): (usize, &String)| {
-            let start = automaton.start().into_iter().filter(|(of, _)| *of == text).collect();
-            automaton.after(&start, before)
+            let own = start.iter().filter(|(of, _)| *of == text).copied().collect();
+            automaton.after(&own, before)
         };
         let mut state: State = self.before.iter().enumerate().flat_map(of).collect();
+        state.extend(start.iter().filter(|(of, _)| *of >= self.arns.len()));
         state.sort_unstable();
-        state
+        (automaton, state)
     }
 
-    /// All that conditions can say of an account: the same for two that they cannot tell apart.
-    pub(super) fn state(&self, account: &AccountId) -> State {
-        let automaton = Automaton::new(self.texts.iter().collect());
-        automaton.after(&self.start(&automaton), account.as_str())
+    fn said(&self, automaton: &Automaton<'_>, state: &State) -> Said {
+        let matched: BTreeSet<usize> = automaton.matched(state).collect();
+        let mut next = self.arns.len();
+        let mut ids = Vec::new();
+        for asked in &self.ids {
+            let end = next.saturating_add(asked.len());
+            ids.push(matched.range(next..end).next().is_some());
+            next = end;
+        }
+        let arns = state.iter().filter(|(text, _)| *text < self.arns.len()).copied().collect();
+        Said { arns, ids }
+    }
+
+    /// What conditions can say of an account.
+    pub(super) fn of_account(&self, account: &AccountId) -> Said {
+        let (automaton, start) = self.automaton(&[]);
+        self.said(&automaton, &automaton.after(&start, account.as_str()))
     }
 
     /// An account for every way to be told from those that are named; and whether these are all.
     pub(super) fn unnamed(&self, named: &BTreeSet<AccountId>) -> (Vec<AccountId>, bool) {
         let literals: Vec<Text> = named.iter().filter_map(|account| literal(account.as_str())).collect();
-        let automaton = Automaton::new(self.texts.iter().chain(&literals).collect());
-        let mut start = self.start(&automaton);
-        start.extend((0..literals.len()).map(|at| (self.texts.len().saturating_add(at), 0)));
+        let (automaton, start) = self.automaton(&literals);
         let mut states: BTreeMap<State, String> = [(start, String::new())].into();
         for _ in 0..LENGTH {
             let mut next: BTreeMap<State, String> = BTreeMap::new();
@@ -94,14 +123,10 @@ impl Accounts {
             }
             states = next;
         }
-        // Two states may differ by the literals alone.
-        let mut seen: BTreeSet<State> = BTreeSet::new();
-        let own = |state: &State| -> State {
-            state.iter().filter(|(text, _)| *text < self.texts.len()).copied().collect()
-        };
+        let mut seen: BTreeSet<Said> = BTreeSet::new();
         let accounts = states.into_iter().filter_map(|(state, digits)| {
             let account: AccountId = digits.parse().ok()?;
-            (!named.contains(&account) && seen.insert(own(&state))).then_some(account)
+            (!named.contains(&account) && seen.insert(self.said(&automaton, &state))).then_some(account)
         });
         (accounts.collect(), true)
     }

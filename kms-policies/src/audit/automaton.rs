@@ -2,7 +2,10 @@
 //! combination that is possible. All patterns run side by side over ever longer texts, and at each
 //! step only those characters are tried that make a difference to one of them.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::{
+    collections::{BTreeSet, HashSet, VecDeque},
+    time::Instant,
+};
 
 use crate::pattern::{Case, Pattern, Piece};
 
@@ -21,7 +24,10 @@ pub(super) struct Text {
     pub(super) case: Case,
 }
 
-/// A text, and which of the patterns match it.
+/// Patterns of which one has to match.
+pub(super) type Asked = Vec<Text>;
+
+/// A text, and which of those that are asked match it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Class {
     pub(super) text: String,
@@ -87,7 +93,7 @@ impl<'a> Automaton<'a> {
     }
 
     /// Which patterns match what led here.
-    fn matched<'s>(&'s self, state: &'s State) -> impl Iterator<Item = usize> + 's {
+    pub(super) fn matched<'s>(&'s self, state: &'s State) -> impl Iterator<Item = usize> + 's {
         let ends = |text: &usize| self.texts.get(*text).map(|text| text.pattern.pieces().len());
         state.iter().filter(move |(text, at)| ends(text) == Some(*at)).map(|(text, _)| *text)
     }
@@ -120,25 +126,44 @@ impl<'a> Automaton<'a> {
     }
 }
 
-/// One text for every combination of `patterns` that matches together, among the texts that
+/// One text for every combination of `asked` that matches together, among the texts that
 /// `within` matches and that are made of `alphabet`, if it is given. The shortest texts first.
-pub(super) fn classes(patterns: &[Text], within: Option<&Text>, alphabet: Option<&str>) -> Classes {
-    let automaton = Automaton::new(within.into_iter().chain(patterns).collect());
+pub(super) fn classes(
+    asked: &[Asked],
+    within: Option<&Text>,
+    alphabet: Option<&str>,
+    deadline: Instant,
+) -> Classes {
+    let texts: Vec<&Text> = within.into_iter().chain(asked.iter().flatten()).collect();
+    let automaton = Automaton::new(texts);
+    // Which of those asked a pattern is of.
+    let of: Vec<usize> = asked.iter().enumerate().flat_map(|(at, one)| one.iter().map(move |_| at)).collect();
     let first = usize::from(within.is_some());
+    let all = u32::try_from(asked.len()).ok().and_then(|count| 1usize.checked_shl(count));
     let start = automaton.start();
     let mut seen: HashSet<State> = [start.clone()].into();
     let mut queue: VecDeque<(State, String)> = [(start, String::new())].into();
-    let (mut found, mut known): (Vec<Class>, HashSet<Vec<usize>>) = (Vec::new(), HashSet::new());
+    let (mut found, mut known): (Vec<Class>, HashSet<Vec<bool>>) = (Vec::new(), HashSet::new());
     let mut places = 0usize;
     while let Some((state, text)) = queue.pop_front() {
         let matched: Vec<usize> = automaton.matched(&state).collect();
-        let inside = within.is_none() || matched.first() == Some(&0);
-        if inside && known.insert(matched.clone()) {
-            let matches = first..patterns.len().saturating_add(first);
-            let matches = matches.map(|pattern| matched.contains(&pattern)).collect();
-            found.push(Class { text: text.clone(), matches });
+        if within.is_none() || matched.first() == Some(&0) {
+            let mut matches = vec![false; asked.len()];
+            for pattern in matched.iter().filter_map(|at| of.get(at.checked_sub(first)?)) {
+                if let Some(matches) = matches.get_mut(*pattern) {
+                    *matches = true;
+                }
+            }
+            if known.insert(matches.clone()) {
+                found.push(Class { text: text.clone(), matches });
+            }
         }
-        if found.len() > MAX_FOUND {
+        // There are no more combinations than that.
+        if all == Some(found.len()) {
+            break;
+        }
+        let late = seen.len().is_multiple_of(256) && Instant::now() > deadline;
+        if found.len() > MAX_FOUND || late {
             return Classes { classes: found, complete: false };
         }
         for next in automaton.characters(&state, alphabet) {
@@ -162,6 +187,8 @@ pub(super) fn classes(patterns: &[Text], within: Option<&Text>, alphabet: Option
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::pattern::Syntax;
     use proptest::prelude::*;
@@ -171,9 +198,14 @@ mod tests {
         Text { pattern: Pattern::parse(pattern, syntax).unwrap(), case }
     }
 
+    fn found(patterns: &[Text], within: Option<&Text>, alphabet: Option<&str>) -> Classes {
+        let asked: Vec<Asked> = patterns.iter().map(|text| vec![text.clone()]).collect();
+        classes(&asked, within, alphabet, Instant::now() + Duration::from_secs(60))
+    }
+
     fn all(patterns: &[&str]) -> Vec<Vec<bool>> {
         let patterns: Vec<Text> = patterns.iter().map(|p| text(p, Case::Matters)).collect();
-        let found = classes(&patterns, None, None);
+        let found = found(&patterns, None, None);
         assert!(found.complete);
         for class in &found.classes {
             let matches: Vec<bool> =
@@ -194,9 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn of_patterns_of_which_one_has_to_match_it_does_not_matter_which() {
+        let many: Asked = (0..60u8)
+            .map(|n| text(&format!("*{}*{}", char::from(b'a' + n % 26), char::from(b'A' + n % 25)), Case::Matters))
+            .collect();
+        let found = classes(&[many], None, None, Instant::now() + Duration::from_secs(60));
+        assert!(found.complete);
+        assert_eq!(found.classes.iter().map(|class| class.matches.clone()).collect::<Vec<_>>(), [[false], [true]]);
+    }
+
+    #[test]
     fn a_text_that_differs_in_case_alone_is_found() {
         let patterns = [text("aB", Case::Ignored), text("aB", Case::Matters)];
-        let found = classes(&patterns, None, None);
+        let found = found(&patterns, None, None);
         let one_only = found.classes.iter().find(|class| class.matches == [true, false]).unwrap();
         assert!(one_only.text.eq_ignore_ascii_case("ab") && one_only.text != "aB");
     }
@@ -206,7 +248,7 @@ mod tests {
         let within = text(&"?".repeat(96), Case::Matters);
         let pinned = "ab".repeat(48);
         let patterns = [text(&pinned, Case::Ignored), text("ab*", Case::Matters)];
-        let found = classes(&patterns, Some(&within), Some("0123456789abcdef"));
+        let found = found(&patterns, Some(&within), Some("0123456789abcdef"));
         assert!(found.complete && found.classes.iter().all(|class| class.text.len() == 96));
         let matches: Vec<_> = found.classes.iter().map(|class| class.matches.clone()).collect();
         assert_eq!(matches.len(), 3, "{matches:?}");
@@ -217,7 +259,7 @@ mod tests {
         #[test]
         fn no_combination_is_missed(patterns in prop::collection::vec("[ab*?]{0,5}", 1..4), short in "[abx]{0,6}") {
             let patterns: Vec<Text> = patterns.iter().map(|p| text(p, Case::Matters)).collect();
-            let found = classes(&patterns, None, None);
+            let found = found(&patterns, None, None);
             prop_assert!(found.complete);
             let matches: Vec<bool> = patterns.iter().map(|p| p.pattern.matches(&short, p.case)).collect();
             prop_assert!(found.classes.iter().any(|class| class.matches == matches), "{short}");

@@ -15,8 +15,9 @@ use super::{
     image::Image,
     lint,
     people::{Named, People},
-    search::{Answer, Question},
+    search::{Answer, Free, Question},
     vocabulary::Vocabulary,
+    ways::ENDPOINT,
     who::{Group, groups},
     world::{Registers, World},
 };
@@ -65,7 +66,6 @@ pub(super) struct Brief<'a> {
     pub(super) vocabulary: &'a Vocabulary<'a>,
     pub(super) granted: &'a Granted<'a>,
     pub(super) images: &'a [Image],
-    pub(super) deadline: Instant,
 }
 
 /// Everything that the questions need.
@@ -91,9 +91,9 @@ pub(super) struct Audit<'a> {
 
 /// Decides about one key.
 pub(super) fn decide(brief: &Brief<'_>, key: &Arn, named: Named) -> Vec<Finding> {
-    let Brief { subject, vocabulary, granted, images, deadline } = *brief;
+    let Brief { subject, vocabulary, granted, images } = *brief;
     let people = People::of(subject, key, named, vocabulary);
-    let groups = groups(subject, &people, vocabulary, &granted.grants);
+    let groups = groups(subject, &people, vocabulary, granted);
     let raised: Vec<Option<Group<'_>>> = groups.iter().map(|group| group.raised(key.account())).collect();
     let registers = Registers::of(vocabulary, images.to_vec());
     let worlds = World::FORBIDDEN.into_iter().filter(|world| registers.has(*world));
@@ -107,7 +107,7 @@ pub(super) fn decide(brief: &Brief<'_>, key: &Arn, named: Named) -> Vec<Finding>
         groups: &groups,
         documents,
         opens: HashMap::new(),
-        deadline,
+        deadline: vocabulary.deadline,
         raised: &raised,
         raised_hits: HashMap::new(),
         gave_up: BTreeMap::new(),
@@ -288,10 +288,16 @@ impl<'a> Audit<'a> {
         None
     }
 
+    /// What somebody may choose of a key. Patterns take a search to find the values that matter.
+    fn free<'q>(&self, group: &'q Group<'q>, key: &str) -> Free<'q> {
+        let compared = self.vocabulary.compared(key).count();
+        Free::OfGroup(group, compared.saturating_add(2))
+    }
+
     fn answer<'q>(
         &self,
         authority: &'q Authority,
-        group: &'q Group<'_>,
+        group: &'q Group<'q>,
         way: &super::ways::Way,
         action: &str,
         world: World,
@@ -318,22 +324,24 @@ impl<'a> Audit<'a> {
             }
         };
         let mut narrowed: BTreeMap<String, Domain> = BTreeMap::new();
-        for (key, domain) in &group.domains {
-            if let Some(domain) = way.narrowed(key, domain) {
-                narrowed.insert(key.clone(), domain);
-            }
-            for (_, values) in more.iter().filter(|(more, _)| more == key && key == GRANT_OPERATIONS) {
+        if let Some(domain) = group.domain(ENDPOINT).and_then(|domain| way.narrowed(domain)) {
+            narrowed.insert(ENDPOINT.to_owned(), domain);
+        }
+        for (key, values) in more.iter().filter(|(key, _)| key == GRANT_OPERATIONS) {
+            if let Some(domain) = group.domain(key) {
                 narrowed.insert(key.clone(), with_these(domain, values));
             }
         }
-        let mut free: BTreeMap<String, &Domain> = BTreeMap::new();
-        for (key, domain) in documents.iter().chain(&group.domains) {
+        let mut free: BTreeMap<String, Free<'_>> = BTreeMap::new();
+        let documents = documents.iter().map(|(key, domain)| (key, Free::These(domain)));
+        let chosen = group.free.keys().map(|key| (key, self.free(group, key)));
+        for (key, values) in documents.chain(chosen) {
             // A key that AWS does not have is in no request.
             let named = key.starts_with("kms:") || key.starts_with("aws:");
             if !is_register(key) && (!actions::can_have(action, key) || (named && !lint::exists(key))) {
                 fixed.insert(key.clone(), Vec::new());
             } else if !fixed.contains_key(key) {
-                free.insert(key.clone(), narrowed.get(key).unwrap_or(domain));
+                free.insert(key.clone(), narrowed.get(key).map_or(values, Free::These));
             }
         }
         for (key, values) in more.iter().filter(|(key, _)| key != GRANT_OPERATIONS) {

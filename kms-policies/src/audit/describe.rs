@@ -66,20 +66,16 @@ impl<'a> Audit<'a> {
                 places.push(place);
             }
         }
-        let message = match hits.iter().map(|hit| self.alike(hit.by)).sum::<usize>() {
+        let grants = hits.iter().filter_map(|hit| match hit.by {
+            Decider::Grant(grant) => Some(grant),
+            Decider::Statement(..) => None,
+        });
+        let message = match self.granted.count(grants).saturating_sub(places.len()) {
             0 => message,
             alike => format!("{message}; {alike} more grants are like these"),
         };
         let witness = (first.rule != &catalog::ADMIN_CONTROL).then(|| self.witness(first));
         Some(Finding { rule: first.rule, severity: first.severity, message, who, actions, places, witness })
-    }
-
-    /// How many grants are left out because they are like one.
-    fn alike(&self, by: Decider<'_>) -> usize {
-        match by {
-            Decider::Grant(grant) => self.granted.alike.get(grant.id.as_str()).copied().unwrap_or_default(),
-            Decider::Statement(..) => 0,
-        }
     }
 
     /// The request, with keys that the caller chooses and such as follow from who calls.

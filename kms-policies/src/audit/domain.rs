@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    automaton::{Text, classes},
+    automaton::{Asked, Text, classes},
     literals::told_apart,
     typed::Typed,
     vocabulary::Vocabulary,
@@ -126,20 +126,28 @@ impl Vocabulary<'_> {
         if key == CONTEXT_KEYS {
             return self.other_names();
         }
-        let (mut texts, mut values, mut complete) = (Vec::new(), Vec::new(), true);
+        let (mut asked, mut values, mut complete): (Vec<Asked>, _, _) = (Vec::new(), Vec::new(), true);
         let mut typed = Typed::default();
-        for value in self.compared(key) {
-            match value {
-                Value::Text(pattern, case) => {
-                    complete &= self.without_variables(key, pattern, *case, fixed, &mut texts);
+        // Of a condition's values one has to match, whichever.
+        for condition in self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null) {
+            let mut texts = Vec::new();
+            for value in &condition.values {
+                match value {
+                    Value::Text(pattern, case) => {
+                        complete &= self.without_variables(key, pattern, *case, fixed, &mut texts);
+                    }
+                    Value::Arn(pattern) => {
+                        let pattern = pattern.flattened();
+                        complete &= self.without_variables(key, &pattern, Case::Matters, fixed, &mut texts);
+                    }
+                    other => typed.add(other),
                 }
-                Value::Arn(pattern) => {
-                    let pattern = pattern.flattened();
-                    complete &= self.without_variables(key, &pattern, Case::Matters, fixed, &mut texts);
-                }
-                other => typed.add(other),
+            }
+            if !texts.is_empty() && !asked.contains(&texts) {
+                asked.push(texts);
             }
         }
+        let mut texts = Vec::new();
         complete &= self.as_variable(key, &mut texts, &mut values);
         for (_, value) in self.granted.iter().filter(|(name, _)| pair_key(name) == key) {
             texts.extend(literal(value));
@@ -148,14 +156,21 @@ impl Vocabulary<'_> {
             texts.extend(self.sources.iter().filter_map(|source| literal(source)));
         }
         texts.extend(bounds.more.iter().filter_map(|text| literal(text)));
-        texts.dedup();
-        if texts.is_empty() && bounds.within.is_none() {
+        // Each of these by itself.
+        asked.extend(texts.into_iter().map(|text| vec![text]));
+        if asked.is_empty() && bounds.within.is_none() {
             if typed.is_empty() {
                 values.push(OTHER.to_owned());
             }
         } else {
             let [one, two] = OWN_REGISTERS;
-            let found = told_apart(&texts, bounds.within, bounds.alphabet, &[OTHER, "another", one, two]);
+            let found = told_apart(
+                &asked,
+                bounds.within,
+                bounds.alphabet,
+                &[OTHER, "another", one, two],
+                self.deadline,
+            );
             complete &= found.complete && typed.is_empty();
             values.extend(found.classes.into_iter().map(|class| class.text));
         }
@@ -228,12 +243,12 @@ impl Vocabulary<'_> {
     fn pair(&self, name: &str, values: &[String], complete: bool) -> Domain {
         let written = self.pairs().get(name).map_or(name, String::as_str);
         let (mut names, mut all) = (vec![written.to_owned()], true);
-        let texts = self.names_asked();
-        if !texts.is_empty()
+        let asked = self.names_asked();
+        if !asked.is_empty()
             && let Some(pattern) = pattern(written)
         {
             let any_case = Text { pattern, case: Case::Ignored };
-            let found = classes(&texts, Some(&any_case), None);
+            let found = classes(&asked, Some(&any_case), None, self.deadline);
             all = found.complete;
             names = found.classes.into_iter().map(|class| class.text).collect();
         }
@@ -246,26 +261,31 @@ impl Vocabulary<'_> {
     }
 
     /// What is asked of the names of an encryption context.
-    fn names_asked(&self) -> Vec<Text> {
-        let texts = self.compared(CONTEXT_KEYS).filter_map(|value| match value {
-            Value::Text(pattern, case) => Some(Text { pattern: pattern.clone(), case: *case }),
-            _ => None,
-        });
-        let mut texts: Vec<Text> = texts.collect();
-        texts.dedup();
-        texts
+    fn names_asked(&self) -> Vec<Asked> {
+        let mut asked: Vec<Asked> = Vec::new();
+        for condition in self.conditions(CONTEXT_KEYS) {
+            let texts = condition.values.iter().filter_map(|value| match value {
+                Value::Text(pattern, case) => Some(Text { pattern: pattern.clone(), case: *case }),
+                _ => None,
+            });
+            let texts: Asked = texts.collect();
+            if !texts.is_empty() && !asked.contains(&texts) {
+                asked.push(texts);
+            }
+        }
+        asked
     }
 
     /// Names of an encryption context that no document names: one for each way in which they are matched.
     fn other_names(&self) -> Domain {
         let named = self.pairs().values().filter_map(|name| pattern(name));
-        let named: Vec<Text> = named.map(|pattern| Text { pattern, case: Case::Ignored }).collect();
-        let asked = self.names_asked();
-        let texts: Vec<Text> = named.iter().cloned().chain(asked).collect();
-        let found = told_apart(&texts, None, None, &[OTHER, "another", "somename"]);
-        let others = found.classes.into_iter().filter(|class| {
-            !class.text.is_empty() && !class.matches.iter().take(named.len()).any(|matches| *matches)
-        });
+        let named: Asked = named.map(|pattern| Text { pattern, case: Case::Ignored }).collect();
+        let asked: Vec<Asked> = std::iter::once(named).chain(self.names_asked()).collect();
+        let found = told_apart(&asked, None, None, &[OTHER, "another", "somename"], self.deadline);
+        let others = found
+            .classes
+            .into_iter()
+            .filter(|class| !class.text.is_empty() && class.matches.first() == Some(&false));
         let values: Vec<String> = others.map(|class| class.text).collect();
         let wanted = self.conditions(CONTEXT_KEYS).len().max(1);
         let (sets, all) = combined(&values, wanted);

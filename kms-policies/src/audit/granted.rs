@@ -1,7 +1,7 @@
 //! Grants that make a difference. A key may have 50,000 of them, most of them alike but for a value that no
 //! policy looks at: of such only one is asked about.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{actions::SENSITIVE, vocabulary::Vocabulary};
 use crate::{
@@ -10,11 +10,15 @@ use crate::{
     truth::{Context, Truth},
 };
 
-/// Grants that are worth a question, and how many others are like each.
+/// Grants that are worth a question.
 #[derive(Default)]
 pub(super) struct Granted<'a> {
+    /// One of each kind for each grantee.
     pub(super) grants: Vec<&'a Grant>,
-    pub(super) alike: HashMap<&'a str, usize>,
+    /// The kind of each: what it grants, and on what terms.
+    pub(super) kinds: Vec<usize>,
+    /// How many there are of each kind, whoever has them.
+    counts: Vec<usize>,
 }
 
 struct One<'k>(&'k str, &'k [String]);
@@ -35,7 +39,8 @@ impl<'a> Granted<'a> {
     /// `vocabulary` is that of the policies alone.
     pub(super) fn of(all: &'a [Grant], vocabulary: &Vocabulary<'_>) -> Self {
         let mut granted = Self::default();
-        let mut known: HashMap<String, &'a str> = HashMap::new();
+        let mut kinds: HashMap<String, usize> = HashMap::new();
+        let mut known: HashSet<(String, usize)> = HashSet::new();
         for grant in all {
             let useful: Vec<&str> = SENSITIVE
                 .iter()
@@ -52,18 +57,28 @@ impl<'a> Granted<'a> {
                 .collect();
             let source = super::domain::SOURCE_ARN;
             let source = grant.source_arn().map(|arn| taken(vocabulary.conditions(source), source, arn));
-            let alike = format!("{grantee} {useful:?} {pairs:?} {source:?} {}", grant.is_exact());
-            match known.get(&alike) {
-                Some(first) => {
-                    let count = granted.alike.entry(first).or_default();
-                    *count = count.saturating_add(1);
-                }
-                None => {
-                    known.insert(alike, &grant.id);
-                    granted.grants.push(grant);
-                }
+            let next = kinds.len();
+            let kind = format!("{useful:?} {pairs:?} {source:?} {}", grant.is_exact());
+            let kind = *kinds.entry(kind).or_insert(next);
+            granted.counts.resize(kinds.len(), 0);
+            if let Some(count) = granted.counts.get_mut(kind) {
+                *count = count.saturating_add(1);
+            }
+            if known.insert((grantee.to_string(), kind)) {
+                granted.grants.push(grant);
+                granted.kinds.push(kind);
             }
         }
         granted
+    }
+
+    /// How many grants there are of the kinds of these.
+    pub(super) fn count<'g>(&self, grants: impl Iterator<Item = &'g Grant>) -> usize {
+        let kind = |grant: &Grant| {
+            let at = self.grants.iter().position(|one| one.id == grant.id)?;
+            self.kinds.get(at).copied()
+        };
+        let kinds: HashSet<usize> = grants.filter_map(kind).collect();
+        kinds.into_iter().filter_map(|kind| self.counts.get(kind)).sum()
     }
 }

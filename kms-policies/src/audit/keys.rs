@@ -2,10 +2,12 @@
 //! Resource of the key policy that is a whole ARN. Else the key is judged as one of each account that is
 //! named, and a pattern matches it.
 
+use std::time::Instant;
+
 use super::{
     Finding, Subject,
     accounts::Accounts,
-    automaton::{Text, classes},
+    automaton::{Asked, Text, classes},
     catalog::{self, Rule},
     people::Named,
     vocabulary::Vocabulary,
@@ -64,7 +66,7 @@ impl Keys {
             let listed: Vec<bool> = statements.iter().map(|statement| names(statement, account)).collect();
             let somebody = statements.iter().any(|statement| of_account(statement, account));
             // Accounts that nothing tells apart are alike as the key's own.
-            let alike = (conditions.state(account), listed);
+            let alike = (conditions.of_account(account), listed);
             if somebody || !seen.contains(&alike) {
                 seen.push(alike);
                 accounts.push(account);
@@ -77,7 +79,7 @@ impl Keys {
         let complete = accounts.len() <= MOST;
         let mut keys = Vec::new();
         for account in accounts.into_iter().take(MOST) {
-            keys.extend(matched(subject, named.partition(), account));
+            keys.extend(matched(subject, named.partition(), account, vocabulary.deadline));
         }
         Self { told: false, complete: complete && keys.len() <= MOST, keys }
     }
@@ -139,7 +141,7 @@ fn resources(subject: &Subject) -> impl Iterator<Item = (&str, &Pattern)> {
 }
 
 /// Keys of an account that as many patterns match as can together.
-fn matched(subject: &Subject, partition: &str, account: &AccountId) -> Vec<Arn> {
+fn matched(subject: &Subject, partition: &str, account: &AccountId, deadline: Instant) -> Vec<Arn> {
     let plain = || format!("arn:{partition}:kms:us-west-2:{account}:key/{ID}").parse();
     let mut patterns: Vec<Text> = Vec::new();
     for (text, pattern) in resources(subject) {
@@ -154,7 +156,8 @@ fn matched(subject: &Subject, partition: &str, account: &AccountId) -> Vec<Arn> 
         return plain().into_iter().collect();
     }
     let within = within.ok().map(|pattern| Text { pattern, case: Case::Matters });
-    let found = classes(&patterns, within.as_ref(), None).classes;
+    let asked: Vec<Asked> = patterns.into_iter().map(|text| vec![text]).collect();
+    let found = classes(&asked, within.as_ref(), None, deadline).classes;
     let all = |one: &[bool], other: &[bool]| one.iter().zip(other).all(|(one, other)| *one <= *other);
     let most = found.iter().filter(|class| {
         !found.iter().any(|other| other.matches != class.matches && all(&class.matches, &other.matches))

@@ -1,39 +1,47 @@
 //! Texts that tell plain texts apart: the same as [`classes`], without a search. Hundreds of images and
 //! accounts are named one by one, and each is a class of its own.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Instant,
+};
 
-use super::automaton::{Class, Classes, Text, classes};
+use super::automaton::{Asked, Class, Classes, Text, classes};
 use crate::pattern::{Case, Piece};
 
-/// One text for every combination of `patterns` that matches together: see [`classes`]. `others` are texts
+/// One text for every combination of `asked` that matches together: see [`classes`]. `others` are texts
 /// to try for what none of them matches.
 pub(super) fn told_apart(
-    patterns: &[Text],
+    asked: &[Asked],
     within: Option<&Text>,
     alphabet: Option<&str>,
     others: &[&str],
+    deadline: Instant,
 ) -> Classes {
-    plain(patterns, within, alphabet, others).unwrap_or_else(|| classes(patterns, within, alphabet))
+    plain(asked, within, alphabet, others).unwrap_or_else(|| classes(asked, within, alphabet, deadline))
 }
 
 /// The classes where no pattern has a wildcard; none where that is not so, or takes a search.
 fn plain(
-    patterns: &[Text],
+    asked: &[Asked],
     within: Option<&Text>,
     alphabet: Option<&str>,
     others: &[&str],
 ) -> Option<Classes> {
-    let written: Vec<String> = patterns.iter().map(exactly).collect::<Option<_>>()?;
+    let one = |text: &Text| Some((exactly(text)?, text.case));
+    let written: Vec<Vec<(String, Case)>> =
+        asked.iter().map(|texts| texts.iter().map(one).collect()).collect::<Option<_>>()?;
     let inside = |text: &str| {
         within.is_none_or(|within| within.pattern.matches(text, within.case))
             && alphabet.is_none_or(|alphabet| text.chars().all(|c| alphabet.contains(c)))
     };
-    let lower: HashSet<String> = written.iter().map(|text| text.to_lowercase()).collect();
+    let all = || written.iter().flatten();
+    let lower: HashSet<String> = all().map(|(text, _)| text.to_lowercase()).collect();
     let other = others.iter().find(|text| inside(text) && !lower.contains(&text.to_lowercase()))?;
-    let exact: HashSet<&str> = pairs(patterns, &written, Case::Matters).collect();
+    let of = |wanted: Case| all().filter(move |(_, case)| *case == wanted).map(|(text, _)| text.as_str());
+    let exact: HashSet<&str> = of(Case::Matters).collect();
     let mut texts: BTreeSet<String> = exact.iter().map(ToString::to_string).collect();
-    for text in pairs(patterns, &written, Case::Ignored) {
+    for text in of(Case::Ignored) {
         // As none of those writes it that mind the case.
         let spelled = spellings(text).find(|one| inside(one) && !exact.contains(one.as_str()));
         let letters = text.chars().filter(|c| c.is_alphabetic()).count();
@@ -43,16 +51,26 @@ fn plain(
             None => return None,
         }
     }
+    // Which of those asked a text is of, as it is written and in lower case.
+    let (mut minds, mut free): (HashMap<&str, Vec<usize>>, HashMap<String, Vec<usize>>) = Default::default();
+    for (at, (text, case)) in written.iter().enumerate().flat_map(|(at, all)| all.iter().map(move |one| (at, one))) {
+        match case {
+            Case::Matters => minds.entry(text).or_default().push(at),
+            Case::Ignored => free.entry(text.to_lowercase()).or_default().push(at),
+        }
+    }
     let mut found: Vec<Class> = Vec::new();
     let mut known: HashSet<Vec<bool>> = HashSet::new();
-    for text in texts.into_iter().filter(|text| inside(text)).chain([(*other).to_owned()]) {
-        let same = |(pattern, written): (&Text, &String)| match pattern.case {
-            Case::Matters => *written == text,
-            Case::Ignored => written.to_lowercase() == text.to_lowercase(),
-        };
-        let matches: Vec<bool> = patterns.iter().zip(&written).map(same).collect();
+    for text in texts.iter().filter(|text| inside(text)).map(String::as_str).chain([*other]) {
+        let mut matches = vec![false; asked.len()];
+        let of = minds.get(text).into_iter().chain(free.get(&text.to_lowercase())).flatten();
+        for at in of {
+            if let Some(matches) = matches.get_mut(*at) {
+                *matches = true;
+            }
+        }
         if known.insert(matches.clone()) {
-            found.push(Class { text, matches });
+            found.push(Class { text: text.to_owned(), matches });
         }
     }
     Some(Classes { classes: found, complete: true })
@@ -65,11 +83,6 @@ fn exactly(text: &Text) -> Option<String> {
         _ => None,
     };
     text.pattern.pieces().iter().map(one).collect()
-}
-
-fn pairs<'a>(patterns: &'a [Text], written: &'a [String], case: Case) -> impl Iterator<Item = &'a str> {
-    let of_case = patterns.iter().zip(written).filter(move |(pattern, _)| pattern.case == case);
-    of_case.map(|(_, text)| text.as_str())
 }
 
 /// The text in other cases: lower, as it is, upper, and with one letter turned.
@@ -88,6 +101,8 @@ fn spellings(text: &str) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::pattern::{Pattern, Syntax};
     use proptest::prelude::*;
@@ -95,6 +110,14 @@ mod tests {
     fn text(pattern: &str, case: Case) -> Text {
         let syntax = Syntax { wildcards: true, variables: false };
         Text { pattern: Pattern::parse(pattern, syntax).unwrap(), case }
+    }
+
+    fn each(patterns: &[Text]) -> Vec<Asked> {
+        patterns.iter().map(|text| vec![text.clone()]).collect()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
     }
 
     fn sorted(classes: Classes) -> Vec<Vec<bool>> {
@@ -110,17 +133,17 @@ mod tests {
             (0..100).map(|n| text(&format!("{n:02x}").repeat(48), Case::Ignored)).collect();
         let any = text(&"?".repeat(96), Case::Matters);
         let other = "c0".repeat(48);
-        let found = told_apart(&images, Some(&any), Some("0123456789abcdef"), &[&other, &"c1".repeat(48)]);
+        let found = told_apart(&each(&images), Some(&any), Some("0123456789abcdef"), &[&other, &"c1".repeat(48)], soon());
         assert_eq!(sorted(found).len(), 101);
     }
 
     #[test]
     fn what_is_written_in_upper_case_alone_matches_no_lower_case_value() {
         let upper = [text("AB", Case::Matters), text("ab", Case::Ignored)];
-        let found = told_apart(&upper, None, Some("abcdef"), &["cc"]);
+        let found = told_apart(&each(&upper), None, Some("abcdef"), &["cc"], soon());
         assert_eq!(sorted(found), [vec![false, false], vec![false, true]]);
         // Where case is free both are told apart.
-        let found = told_apart(&upper, None, None, &["cc"]);
+        let found = told_apart(&each(&upper), None, None, &["cc"], soon());
         assert_eq!(sorted(found).len(), 3);
     }
 
@@ -131,7 +154,9 @@ mod tests {
         ) {
             let case = |minds: &bool| if *minds { Case::Matters } else { Case::Ignored };
             let patterns: Vec<Text> = patterns.iter().map(|(p, minds)| text(p, case(minds))).collect();
-            prop_assert_eq!(sorted(told_apart(&patterns, None, None, &["other"])), sorted(classes(&patterns, None, None)));
+            let asked = each(&patterns);
+            let found = told_apart(&asked, None, None, &["other"], soon());
+            prop_assert_eq!(sorted(found), sorted(classes(&asked, None, None, soon())));
         }
     }
 }

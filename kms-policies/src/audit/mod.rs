@@ -199,15 +199,16 @@ pub fn audit(subject: &Subject) -> Result<Report, SubjectError> {
     subject.check()?;
     let endpoints = || subject.endpoints.iter().map(|endpoint| &endpoint.policy);
     let identities = || subject.identities.values().chain([&subject.others]);
-    let policies = Vocabulary::of(&subject.authority, endpoints(), identities(), &[], subject.now);
+    let deadline = started.checked_add(subject.time).unwrap_or(started);
+    let time = (subject.now, deadline);
+    let policies = Vocabulary::of(&subject.authority, endpoints(), identities(), &[], time);
     let granted = Granted::of(&subject.authority.grants, &policies);
     let vocabulary =
-        Vocabulary::of(&subject.authority, endpoints(), identities(), &granted.grants, subject.now);
+        Vocabulary::of(&subject.authority, endpoints(), identities(), &granted.grants, time);
     let named = || Named::of(subject, &vocabulary, &granted.grants);
     let keys = Keys::of(subject, &named(), &vocabulary);
     let images = subject.images();
-    let deadline = started.checked_add(subject.time).unwrap_or(started);
-    let brief = Brief { subject, vocabulary: &vocabulary, granted: &granted, images: &images, deadline };
+    let brief = Brief { subject, vocabulary: &vocabulary, granted: &granted, images: &images };
     let mut reports: Vec<(&Arn, Report)> = Vec::new();
     for key in &keys.keys {
         reports.push((key, Report { findings: decide::decide(&brief, key, named()) }));

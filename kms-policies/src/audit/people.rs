@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Subject,
-    accounts::Accounts,
-    automaton::{State, Text},
+    accounts::{Accounts, Said},
+    automaton::Text,
     domain::{Bounds, Domain},
     vocabulary::Vocabulary,
 };
@@ -80,7 +80,8 @@ pub(super) struct People {
     /// The ARNs that documents name: nobody unnamed has one of them.
     named: BTreeSet<String>,
     /// What conditions can say of each account.
-    states: BTreeMap<AccountId, State>,
+    /// The same number for accounts of which conditions say the same.
+    said: BTreeMap<AccountId, usize>,
     /// Whether nobody is left out.
     pub(super) complete: bool,
 }
@@ -175,13 +176,18 @@ impl People {
         }
         everyone.extend(any_service());
         let all = accounts.iter().chain(&strangers);
-        let states = all.map(|account| (account.clone(), conditions.state(account))).collect();
-        Self { key: key.clone(), everyone, named, states, complete }
+        let mut known: BTreeMap<Said, usize> = BTreeMap::new();
+        let said = all.map(|account| {
+            let next = known.len();
+            (account.clone(), *known.entry(conditions.of_account(account)).or_insert(next))
+        });
+        let said = said.collect();
+        Self { key: key.clone(), everyone, named, said, complete }
     }
 
     /// What conditions can say of somebody's account.
-    pub(super) fn state(&self, person: &Person) -> Option<&State> {
-        person.caller.account().and_then(|account| self.states.get(account))
+    pub(super) fn said(&self, person: &Person) -> Option<usize> {
+        person.caller.account().and_then(|account| self.said.get(account).copied())
     }
 
     /// The policies of somebody's own.

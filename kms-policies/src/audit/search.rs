@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::domain::{CONTEXT, CONTEXT_KEYS, Choice, Domain, canonical};
+use super::{
+    domain::{CONTEXT, CONTEXT_KEYS, Choice, Domain, canonical},
+    who::Group,
+};
 use crate::{
     authorize::{Authority, Decider, Identity},
     evaluate::Asked,
@@ -23,11 +26,37 @@ pub(super) struct Question<'a, 'q> {
     /// Keys that have these values; none means that the request does not have the key.
     pub(super) fixed: BTreeMap<String, Vec<String>>,
     /// Keys that may have any of these.
-    pub(super) free: BTreeMap<String, &'q Domain>,
+    pub(super) free: BTreeMap<String, Free<'q>>,
     /// Requests that are not looked for: those with all of one of these.
     pub(super) except: &'q [Vec<(String, String)>],
     /// When the search gives up.
     pub(super) deadline: Instant,
+}
+
+/// Values to try for a key.
+#[derive(Clone, Copy)]
+pub(super) enum Free<'q> {
+    /// These.
+    These(&'q Domain),
+    /// Those that this group may choose, found when they are needed.
+    OfGroup(&'q Group<'q>, usize),
+}
+
+impl<'q> Free<'q> {
+    /// How much it takes to try them all, as far as that can be told.
+    fn weight(self) -> usize {
+        match self {
+            Self::These(domain) => domain.choices.len(),
+            Self::OfGroup(_, weight) => weight,
+        }
+    }
+
+    fn domain(self, key: &str) -> Option<&'q Domain> {
+        match self {
+            Self::These(domain) => Some(domain),
+            Self::OfGroup(group, _) => group.domain(key),
+        }
+    }
 }
 
 /// What was found.
@@ -48,7 +77,7 @@ pub(super) enum Answer<'a> {
 
 /// A request in part.
 struct Partial<'q> {
-    free: &'q BTreeMap<String, &'q Domain>,
+    free: &'q BTreeMap<String, Free<'q>>,
     known: BTreeMap<String, Vec<String>>,
     /// The names of the encryption context so far, and how many there were before each key under way.
     names: Vec<String>,
@@ -127,11 +156,13 @@ impl<'a> Question<'a, '_> {
         }
         // Keys of few values first: a wrong one is found out sooner. The encryption context last, as its
         // names are known when all of it is.
-        let mut order: Vec<(&String, &Domain)> = free.iter().map(|(key, domain)| (key, *domain)).collect();
-        order.sort_by_key(|(key, domain)| (is_context(key), domain.choices.len()));
+        let mut order: Vec<(&String, Free<'_>)> = free.iter().map(|(key, free)| (key, *free)).collect();
+        order.sort_by_key(|(key, free)| (is_context(key), free.weight()));
         let open = free.keys().filter(|key| is_context(key)).count();
         let mut partial = Partial { free: &free, known: fixed, names: Vec::new(), before: Vec::new(), open };
         let mut steps = 0usize;
+        // Whether all values were tried of the keys that it took.
+        let mut complete = true;
         // For each key under way, which of its choices is tried next.
         let mut path: Vec<usize> = Vec::new();
         loop {
@@ -156,12 +187,13 @@ impl<'a> Question<'a, '_> {
             // The next choice of the innermost key that has one.
             loop {
                 let Some(depth) = path.len().checked_sub(1) else {
-                    let complete = free.values().all(|domain| domain.complete);
                     return if complete { Answer::Refused } else { Answer::GaveUp };
                 };
-                let (Some(next), Some((key, domain))) = (path.last_mut(), order.get(depth)) else {
+                let (Some(next), Some((key, free))) = (path.last_mut(), order.get(depth)) else {
                     return Answer::GaveUp;
                 };
+                let Some(domain) = free.domain(key) else { return Answer::GaveUp };
+                complete &= domain.complete;
                 partial.give_back(key);
                 if let Some(choice) = domain.choices.get(*next) {
                     *next = next.saturating_add(1);

@@ -1,6 +1,9 @@
 //! What the documents ask for: all conditions of statements that are about a key, by condition key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{
     actions::SENSITIVE,
@@ -33,6 +36,8 @@ pub(super) struct Vocabulary<'a> {
     pub(super) variable_resources: bool,
     /// The time of the audit, in seconds since 1970.
     pub(super) now: i64,
+    /// When it is to end.
+    pub(super) deadline: Instant,
 }
 
 /// Whether a statement can be about the key.
@@ -46,7 +51,7 @@ impl<'a> Vocabulary<'a> {
         endpoints: impl Iterator<Item = &'a Policy>,
         identities: impl Iterator<Item = &'a Identity>,
         grants: &[&Grant],
-        now: i64,
+        (now, deadline): (i64, Instant),
     ) -> Self {
         let mut policies: Vec<&Policy> = vec![&authority.key_policy];
         policies.extend(authority.service_control.iter().flatten());
@@ -66,6 +71,7 @@ impl<'a> Vocabulary<'a> {
             pairs: BTreeMap::new(),
             variable_resources: false,
             now,
+            deadline,
         };
         for statement in policies.iter().flat_map(|policy| policy.statements()) {
             vocabulary.add(statement);

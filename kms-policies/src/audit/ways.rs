@@ -12,7 +12,7 @@ use super::{
 use crate::{arn::AccountId, authorize::Authority, grant::Grant, policy::Policy};
 
 /// The condition keys of an endpoint and of its VPC.
-const ENDPOINT: &str = "aws:sourcevpce";
+pub(super) const ENDPOINT: &str = "aws:sourcevpce";
 const VPC: &str = "aws:sourcevpc";
 /// Stands for an endpoint whose id is not known.
 const UNKNOWN: &str = "vpce-00000000000000000";
@@ -73,9 +73,9 @@ impl Way {
         ways
     }
 
-    /// The values of a key that requests on this way may have, where these are not all.
-    pub(super) fn narrowed(&self, key: &str, domain: &Domain) -> Option<Domain> {
-        if key != ENDPOINT || self.not.is_empty() {
+    /// The endpoints that requests on this way may have, where these are not all.
+    pub(super) fn narrowed(&self, domain: &Domain) -> Option<Domain> {
+        if self.not.is_empty() {
             return None;
         }
         let may = |choice: &&Choice| !choice.values.iter().any(|value| self.not.contains(value));

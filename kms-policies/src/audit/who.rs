@@ -1,17 +1,22 @@
 //! People who cannot be told apart: whatever one of them may, all may. So each question is asked once for
 //! all of them, and a policy of hundreds of accounts is no more work than one of two.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use super::{
     Subject,
     domain::Domain,
+    granted::Granted,
     people::{People, Person, fixed, resource_policies},
     vocabulary::Vocabulary,
     ways::Way,
 };
 use crate::{
-    AccountId, authorize::Identity, evaluate::Asked, grant::Grant, principal::coverage, truth::Context,
+    AccountId, authorize::Identity, evaluate::Asked,  principal::coverage, truth::Context,
 };
 
 /// Keys that follow from who somebody is.
@@ -33,9 +38,12 @@ pub(super) struct Group<'a> {
     pub(super) identity: &'a Identity,
     /// How they come to the key.
     pub(super) ways: Vec<Way>,
-    /// Keys that they have, and keys that they choose.
+    /// Keys that they have.
     pub(super) fixed: BTreeMap<String, Vec<String>>,
-    pub(super) domains: BTreeMap<String, Domain>,
+    /// Keys that they choose; their values are found when a question needs them.
+    pub(super) free: Rc<BTreeMap<String, OnceCell<Domain>>>,
+    people: &'a People,
+    vocabulary: &'a Vocabulary<'a>,
     pub(super) admin: bool,
     pub(super) encrypter: bool,
 }
@@ -50,9 +58,15 @@ impl Context for Known<'_> {
 }
 
 impl<'a> Group<'a> {
+    /// The values of a key that they choose.
+    pub(super) fn domain(&self, key: &str) -> Option<&Domain> {
+        let cell = self.free.get(key)?;
+        Some(cell.get_or_init(|| self.people.domain(self.vocabulary, &self.person, key, &self.fixed)))
+    }
+
     /// The same people, if IAM gave them everything; none where it does, or cannot.
     pub(super) fn raised(&self, home: &AccountId) -> Option<Self> {
-        let Self { person, labels, ways, fixed, domains, admin, encrypter, .. } = self;
+        let Self { person, labels, ways, fixed, free, people, vocabulary, admin, encrypter, .. } = self;
         let known = matches!(self.identity, Identity::Known { .. });
         let own = person.caller.account() == Some(home) && !person.caller.is_service_linked();
         (known && own).then(|| Self {
@@ -61,7 +75,9 @@ impl<'a> Group<'a> {
             identity: &Identity::Anything,
             ways: ways.clone(),
             fixed: fixed.clone(),
-            domains: domains.clone(),
+            free: Rc::clone(free),
+            people,
+            vocabulary,
             admin: *admin,
             encrypter: *encrypter,
         })
@@ -71,16 +87,16 @@ impl<'a> Group<'a> {
 /// Everyone, in groups.
 pub(super) fn groups<'a>(
     subject: &'a Subject,
-    people: &People,
-    vocabulary: &Vocabulary<'_>,
-    grants: &[&Grant],
+    people: &'a People,
+    vocabulary: &'a Vocabulary<'a>,
+    granted: &Granted<'_>,
 ) -> Vec<Group<'a>> {
     let by_name = vocabulary.has_variable(&OF_PERSONS);
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for person in &people.everyone {
         let fixed = fixed(person, &people.key, vocabulary);
-        let alike = signature(subject, people, vocabulary, grants, person, &fixed, by_name);
+        let alike = signature(subject, people, vocabulary, granted, person, &fixed, by_name);
         if let Some(group) = known.get(&alike).and_then(|at| groups.get_mut(*at)) {
             group.labels.push(person.label.clone());
             continue;
@@ -89,8 +105,7 @@ pub(super) fn groups<'a>(
         let free = vocabulary.keys();
         let free =
             free.into_iter().filter(|key| !fixed.contains_key(key) && !super::domain::is_register(key));
-        let domains =
-            free.map(|key| (key.clone(), people.domain(vocabulary, person, &key, &fixed))).collect();
+        let free = free.map(|key| (key, OnceCell::new())).collect();
         let is = |list: &[crate::Arn]| {
             let principal = person.caller.principal();
             person.any_of.is_none() && principal.is_some_and(|arn| list.contains(arn))
@@ -99,9 +114,11 @@ pub(super) fn groups<'a>(
             person: person.clone(),
             labels: vec![person.label.clone()],
             identity: people.identity(subject, person),
-            ways: Way::of(subject, vocabulary, grants, person, people.key.account()),
+            ways: Way::of(subject, vocabulary, &granted.grants, person, people.key.account()),
             fixed,
-            domains,
+            free: Rc::new(free),
+            people,
+            vocabulary,
             admin: is(&subject.admins),
             encrypter: is(&subject.encrypters),
         });
@@ -114,7 +131,7 @@ fn signature(
     subject: &Subject,
     people: &People,
     vocabulary: &Vocabulary<'_>,
-    grants: &[&Grant],
+    granted: &Granted<'_>,
     person: &Person,
     fixed: &BTreeMap<String, Vec<String>>,
     by_name: bool,
@@ -138,12 +155,10 @@ fn signature(
         .flat_map(|key| vocabulary.conditions(key))
         .map(|condition| condition.holds(&Known(fixed)))
         .collect();
-    let granted: Vec<usize> = grants
-        .iter()
-        .enumerate()
-        .filter(|(_, grant)| grant.is_for(&person.caller))
-        .map(|(at, _)| at)
-        .collect();
+    let grants = granted.grants.iter().zip(&granted.kinds);
+    let mut granted: Vec<usize> =
+        grants.filter(|(grant, _)| grant.is_for(&person.caller)).map(|(_, kind)| *kind).collect();
+    granted.sort_unstable();
     let principal = person.caller.principal();
     let own = principal.filter(|arn| {
         by_name
@@ -152,7 +167,7 @@ fn signature(
             || subject.encrypters.contains(arn)
     });
     // A role's own session and one that is named are both somebody of that role.
-    let state = people.state(person).filter(|_| person.any_of.is_some());
+    let said = people.said(person).filter(|_| person.any_of.is_some());
     let home = person.caller.account() == Some(people.key.account());
-    format!("{home} {} {covered:?} {held:?} {granted:?} {own:?} {state:?}", person.kind())
+    format!("{home} {} {covered:?} {held:?} {granted:?} {own:?} {said:?}", person.kind())
 }
