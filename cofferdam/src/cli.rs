@@ -93,7 +93,7 @@ impl Command {
             Self::Rotate(command) => command.run(screen).await,
             Self::Recovery(command) => command.run(screen).await,
             Self::Eif(command) => command.run(screen),
-            Self::Audit(args) => audit::run(&args, screen).await,
+            Self::Audit(args) => audit::run(args, screen).await,
             Self::Keys(command) => command.run(screen).await,
             Self::Kms(command) => command.run(screen),
             Self::Dev(args) => dev::run(args, screen).await,

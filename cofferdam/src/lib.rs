@@ -56,6 +56,7 @@ mod stop;
 mod transaction;
 mod trust;
 mod units;
+mod visible;
 
 use std::process::ExitCode;
 

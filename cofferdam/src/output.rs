@@ -9,7 +9,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    visible::{is_hidden, visible_json},
+};
 
 /// How a line is painted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +108,10 @@ impl Sheet {
     }
 }
 
-/// Replaces control characters, so that text from outside stays text.
+/// Replaces characters that move the cursor, turn the direction of writing or are not seen, so that text
+/// from outside stays text.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Where output goes.
@@ -157,7 +161,7 @@ impl Screen {
     /// One line of JSON.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Error> {
         let line = serde_json::to_string(value).map_err(|error| Error::Failed(error.to_string()))?;
-        self.write(&(line + "\n"))
+        self.write(&(visible_json(&line) + "\n"))
     }
 
     /// Bytes as they are, for `--out -`.
@@ -200,8 +204,9 @@ mod tests {
     #[test]
     fn text_from_outside_cannot_move_the_cursor() {
         let mut sheet = Sheet::default();
-        sheet.row("module", "i-\u{1b}[2J\r\nverified\u{9b}31m");
+        sheet.row("module", "i-\u{1b}[2J\r\nverified\u{9b}31m\u{202e}exe.gnp");
         let text = sheet.render(false);
+        assert!(!text.contains('\u{202e}'), "nor turn the direction of writing");
         assert_eq!(text.lines().count(), 1);
         assert!(!text.trim_end().chars().any(char::is_control), "{text:?}");
     }

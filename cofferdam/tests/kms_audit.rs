@@ -107,7 +107,8 @@ fn every_document_takes_part() {
     let (boundary, one, two) =
         (write("boundary.json", &plain), write("one.json", &plain), write("two.json", &plain));
     let (rcp, endpoint) = (write("rcp.json", &named), write("endpoint.json", &named));
-    let levels = format!("{one},{two}");
+    let full = write("full.json", r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#);
+    let levels = format!("{one},{two},{full}");
     let of = |file: &str| format!("{ADMIN}={file}");
     let (role, boundary) = (of(&role), of(&boundary));
     let args = [
@@ -141,7 +142,7 @@ fn every_document_takes_part() {
         "service control policy one.json",
         "service control policy two.json",
         "resource control policy rcp.json",
-        "VPC endpoint policy",
+        "VPC endpoint policy endpoint.json",
         "identity policy role.json",
         "identity policy boundary.json",
     ] {
@@ -154,7 +155,11 @@ fn every_document_takes_part() {
 fn nothing_from_a_policy_is_raw_in_any_format() {
     let hostile = BASE64.replace("Base64", r#"<script>alert(1)</script>\u001b[2J\u202e'\""#);
     let said = with_input(&["kms", "audit", "-"], hostile.as_bytes());
-    assert!(!said.out.chars().any(|c| c.is_control() && c != '\n'), "{:?}", said.out);
+    assert!(!said.out.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{:?}", said.out);
+    for format in ["json", "sarif"] {
+        let said = with_input(&["kms", "audit", "-", "--format", format], hostile.as_bytes());
+        assert!(!said.out.contains('\u{202e}') && said.out.contains("\\u202e"), "{format}: {}", said.out);
+    }
     let page = with_input(&["kms", "audit", "-", "--format", "html"], hostile.as_bytes()).out;
     assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
     assert!(page.contains("default-src 'none'; style-src 'sha256-") && !page.contains('\u{1b}'));

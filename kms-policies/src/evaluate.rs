@@ -81,6 +81,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) owner: &'a AccountId,
     /// Whether the caller has a permissions boundary.
     pub(crate) bounded: bool,
+    /// Whether what AWS leaves open is read for the caller: an auditor's way.
+    pub(crate) doubt: bool,
 }
 
 impl Asked<'_> {
@@ -98,6 +100,7 @@ impl Request {
             resource: &self.resource,
             owner: &self.owner,
             bounded: false,
+            doubt: false,
         }
     }
 }

@@ -132,7 +132,8 @@ pub(crate) fn coverage(principals: &Listed<Principal>, effect: Effect, asked: As
                             .any(|p| matches!(p, Principal::Service(_)) && p.covers(caller).is_some())
                         || (caller.account().is_some_and(|a| these.contains(&Principal::Account(a.clone())))
                             && (caller.is_root() || listed(caller.principal()))
-                            && (caller.session().is_none() || listed(caller.session())))
+                            // IAM: AWS "might" look at the session, too.
+                            && (asked.doubt || caller.session().is_none() || listed(caller.session())))
                 }
             };
             (!excepted).then_some(Coverage::Direct)

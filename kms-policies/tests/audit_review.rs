@@ -232,7 +232,10 @@ mod long {
         let any = || "*".to_owned();
         is_decided(
             "accounts as principals",
-            &attested(json!({"AWS": accounts()}), json!({"StringLike": {"aws:PrincipalArn": patterns(|_| any())}})),
+            &attested(
+                json!({"AWS": accounts()}),
+                json!({"StringLike": {"aws:PrincipalArn": patterns(|_| any())}}),
+            ),
         );
         is_decided(
             "accounts as a condition",

@@ -14,7 +14,10 @@ use super::{
     principals::unnamed,
     report::{Finding, Section, Severity},
 };
-use crate::error::Error;
+use crate::{
+    error::Error,
+    kms::audit::folder::{Collected, Folder},
+};
 
 /// The files of the bucket.
 #[derive(Debug, Args)]
@@ -42,7 +45,31 @@ pub(super) struct BucketArgs {
     bucket_lifecycle: Option<PathBuf>,
 }
 
-fn bucket_name(text: &str) -> Result<String, String> {
+impl BucketArgs {
+    /// Takes what was not given from a folder that was collected.
+    pub(super) fn fill(&mut self, folder: &Folder, collected: Option<&Collected>) -> Result<(), Error> {
+        if let (None, Some(name)) = (&self.bucket, collected.and_then(|collected| collected.bucket.as_ref()))
+        {
+            self.bucket = Some(bucket_name(name).map_err(|error| Error::input("--from", error))?);
+        }
+        if self.bucket.is_none() {
+            return Ok(());
+        }
+        for (file, name) in [
+            (&mut self.bucket_policy, "bucket-policy.json"),
+            (&mut self.bucket_versioning, "bucket-versioning.json"),
+            (&mut self.object_lock, "object-lock.json"),
+            (&mut self.public_access_block, "public-access-block.json"),
+            (&mut self.bucket_encryption, "bucket-encryption.json"),
+            (&mut self.bucket_lifecycle, "bucket-lifecycle.json"),
+        ] {
+            *file = file.take().or_else(|| folder.file(name));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn bucket_name(text: &str) -> Result<String, String> {
     // S3 User Guide, "General purpose bucket naming rules".
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
     match (3..=63).contains(&text.len()) && text.chars().all(plain) {

@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     input::{self, MAX_TEXT},
     json::Unambiguous,
+    kms::audit::folder::{self, Collected, Folder},
     shell::quoted_path,
 };
 
@@ -41,6 +42,18 @@ pub(super) struct KeyPolicyArgs {
     /// The key, in place of the one that the measured configuration names
     #[arg(long, value_name = "ARN", help_heading = "The KMS key")]
     key: Option<Arn>,
+}
+
+impl KeyPolicyArgs {
+    /// Takes what was not given from a folder that was collected.
+    pub(super) fn fill(&mut self, folder: &Folder, collected: Option<&Collected>) -> Result<(), Error> {
+        self.key_policy = self.key_policy.take().or_else(|| folder.file(folder::KEY_POLICY));
+        self.grants = self.grants.take().or_else(|| folder.file(folder::GRANTS));
+        if let (None, Some(collected)) = (&self.key, collected) {
+            self.key = Some(collected.key.parse().map_err(|error| Error::input("--from", error))?);
+        }
+        Ok(())
+    }
 }
 
 /// The registers of an image or of a document.

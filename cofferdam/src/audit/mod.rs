@@ -7,6 +7,7 @@
 
 mod addresses;
 mod bucket;
+mod collect;
 mod enclave;
 mod html;
 mod image;
@@ -17,13 +18,12 @@ mod policy;
 mod principals;
 mod report;
 mod show;
-mod visible;
 mod words;
 
 use std::path::{Path, PathBuf};
 
 use attestation::{AttestationDoc, Verified};
-use clap::Args;
+use clap::{Args, Subcommand};
 use protocol::{Deployment, SessionBinding, SessionKey};
 use reqwest::Url;
 
@@ -31,6 +31,7 @@ use crate::{
     client::{Client, IdentityArgs, ParentArgs},
     clock,
     error::Error,
+    kms::audit::folder::Folder,
     operator::{Measured, QuorumArgs},
     output::{Paint, Screen},
     trust::{Trust, TrustArgs},
@@ -43,9 +44,22 @@ use log::LogArgs;
 use principals::PrincipalArgs;
 use report::{About, Overall, Report, Root, Section, SectionId, Severity, Verdict};
 
+/// What else there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// The `aws` commands that fetch what an audit reads; with --run, calls them
+    Collect(Box<collect::CollectArgs>),
+}
+
 /// Arguments of `audit`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    command: Option<AuditCommand>,
+    /// A folder that `audit collect` laid; what is given beside it comes before it
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
     /// The parent of the running enclave, such as https://parent.internal:8080
     #[arg(long, visible_alias = "parent", value_name = "URL", env = "COFFERDAM_URL")]
     url: Option<Url>,
@@ -89,6 +103,15 @@ pub(crate) struct AuditArgs {
     report: Option<PathBuf>,
 }
 
+impl AuditArgs {
+    /// Takes what was not given from a folder that was collected.
+    fn fill(&mut self, folder: &Folder) -> Result<(), Error> {
+        let collected = folder.collected()?;
+        self.key_policy.fill(folder, collected.as_ref())?;
+        self.bucket.fill(folder, collected.as_ref())
+    }
+}
+
 /// How far a section came, where nothing was wrong.
 enum Looked {
     /// Everything was looked at.
@@ -120,7 +143,14 @@ struct Attested {
 }
 
 /// Runs the audit, writes the reports, and shows one.
-pub(crate) async fn run(args: &AuditArgs, screen: &Screen) -> Result<(), Error> {
+pub(crate) async fn run(mut args: Box<AuditArgs>, screen: &Screen) -> Result<(), Error> {
+    if let Some(AuditCommand::Collect(args)) = &args.command {
+        return collect::run(args, screen);
+    }
+    if let Some(folder) = args.from.clone() {
+        args.fill(&Folder::new(&folder))?;
+    }
+    let args = &*args;
     let began = clock::format(clock::now());
     let mut audit = Audit::new(args)?;
     let mut sections = Vec::new();

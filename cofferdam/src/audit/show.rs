@@ -1,10 +1,10 @@
 //! The report on a screen.
 
-use super::{
-    report::{Overall, Report, Section, Severity, Verdict},
+use super::report::{Overall, Report, Section, Severity, Verdict};
+use crate::{
+    output::{Paint, Sheet, Show},
     visible::visible,
 };
-use crate::output::{Paint, Sheet, Show};
 
 /// Rows of a table that a screen shows; the page and JSON have all.
 const ROWS: usize = 12;

@@ -1,7 +1,8 @@
 //! `cofferdam kms`: the key that wraps a deployment's data keys: what its policies allow, and what was done
 //! with it.
 
-mod audit;
+pub(crate) mod audit;
+mod decide;
 mod render;
 mod trail;
 
@@ -16,6 +17,8 @@ pub(crate) enum Command {
     Render(Box<render::RenderArgs>),
     /// Decide who can reach plaintext under a key policy, or change who can
     Audit(Box<audit::AuditArgs>),
+    /// Decide one request under a key policy, and name the statement that decides
+    Decide(Box<decide::DecideArgs>),
     /// Read CloudTrail's events, and report every call on the key that no enclave of yours explains
     Trail(Box<trail::TrailArgs>),
 }
@@ -25,6 +28,7 @@ impl Command {
         match self {
             Self::Render(args) => render::run(&args, screen),
             Self::Audit(args) => audit::run(&args, screen),
+            Self::Decide(args) => decide::run(&args, screen),
             Self::Trail(args) => trail::run(&args, screen),
         }
     }

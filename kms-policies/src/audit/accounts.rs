@@ -73,7 +73,8 @@ impl Accounts {
 
     /// All patterns, those on ARNs first, with where they stand before the digits.
     fn automaton<'t>(&'t self, more: &'t [Text]) -> (Automaton<'t>, State) {
-        let automaton = Automaton::new(self.arns.iter().chain(self.ids.iter().flatten()).chain(more).collect());
+        let automaton =
+            Automaton::new(self.arns.iter().chain(self.ids.iter().flatten()).chain(more).collect());
         let start = automaton.start();
         let of = |(text, before): (usize, &String)| {
             let own = start.iter().filter(|(of, _)| *of == text).copied().collect();

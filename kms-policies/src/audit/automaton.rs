@@ -228,11 +228,16 @@ mod tests {
     #[test]
     fn of_patterns_of_which_one_has_to_match_it_does_not_matter_which() {
         let many: Asked = (0..60u8)
-            .map(|n| text(&format!("*{}*{}", char::from(b'a' + n % 26), char::from(b'A' + n % 25)), Case::Matters))
+            .map(|n| {
+                text(&format!("*{}*{}", char::from(b'a' + n % 26), char::from(b'A' + n % 25)), Case::Matters)
+            })
             .collect();
         let found = classes(&[many], None, None, Instant::now() + Duration::from_secs(60));
         assert!(found.complete);
-        assert_eq!(found.classes.iter().map(|class| class.matches.clone()).collect::<Vec<_>>(), [[false], [true]]);
+        assert_eq!(
+            found.classes.iter().map(|class| class.matches.clone()).collect::<Vec<_>>(),
+            [[false], [true]]
+        );
     }
 
     #[test]

@@ -211,7 +211,11 @@ impl<'a> Audit<'a> {
         let mut worst: Option<Hit<'a>> = None;
         for operation in GRANTABLE {
             let operations = (GRANT_OPERATIONS.to_owned(), vec![operation.to_owned()]);
-            let free = self.ask(group, action, World::Unattested, &[operations.clone(), is_for("false")]);
+            // Whether a direct call has the key is not documented.
+            let direct = [is_for("false"), ("kms:grantisforawsresource".to_owned(), Vec::new())];
+            let free = direct
+                .into_iter()
+                .find_map(|direct| self.ask(group, action, World::Unattested, &[operations.clone(), direct]));
             let hit = match free {
                 Some(hit) => {
                     let rule = &catalog::CREATE_GRANT;
@@ -309,6 +313,7 @@ impl<'a> Audit<'a> {
             resource: self.key.as_str(),
             owner: self.key.account(),
             bounded: false,
+            doubt: true,
         };
         let mut fixed = group.fixed.clone();
         fixed.extend(way.fixed.clone());

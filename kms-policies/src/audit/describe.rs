@@ -13,6 +13,7 @@ use super::{
     decide::{Audit, Hit},
     domain::{CONTEXT, CONTEXT_KEYS, PCR, canonical, is_register},
     image::Platform,
+    people::PRINCIPAL_ARN,
     who::Group,
     world::World,
 };
@@ -84,11 +85,14 @@ impl<'a> Audit<'a> {
         let context: BTreeMap<String, Vec<String>> = hit
             .context
             .iter()
-            .filter(|(key, _)| written.contains(*key))
+            .filter(|(key, _)| {
+                written.contains(*key) || (hit.group.person.by_session && *key == PRINCIPAL_ARN)
+            })
             .map(|(key, values)| (self.vocabulary.name(key), values.clone()))
             .collect();
-        let caller = match hit.context.get("aws:principalarn").and_then(|arn| arn.first()) {
-            Some(arn) if hit.group.person.any_of.is_some() => arn.clone(),
+        let caller = match hit.context.get(PRINCIPAL_ARN).and_then(|arn| arn.first()) {
+            // A session's ARN does not tell its role's path: the role's own ARN stands beside it.
+            Some(arn) if hit.group.person.any_of.is_some() && !hit.group.person.by_session => arn.clone(),
             _ => match hit.context.get("aws:principalservicename").and_then(|name| name.first()) {
                 Some(service) => service.clone(),
                 None => hit.group.person.caller.to_string(),
@@ -134,6 +138,7 @@ impl<'a> Audit<'a> {
             resource: key.as_str(),
             owner: key.account(),
             bounded: false,
+            doubt: true,
         };
         let machines = [World::Machine, World::MachineSigned, World::MachineBoot, World::MachineUnexpected];
         for hit in hits.iter().filter(|hit| {

@@ -129,7 +129,8 @@ impl Vocabulary<'_> {
         let (mut asked, mut values, mut complete): (Vec<Asked>, _, _) = (Vec::new(), Vec::new(), true);
         let mut typed = Typed::default();
         // Of a condition's values one has to match, whichever.
-        for condition in self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null) {
+        for condition in self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null)
+        {
             let mut texts = Vec::new();
             for value in &condition.values {
                 match value {

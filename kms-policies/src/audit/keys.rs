@@ -35,25 +35,10 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn of(subject: &Subject, named: &Named, vocabulary: &Vocabulary<'_>) -> Self {
-        let told = |keys| Self { keys, told: true, complete: true };
-        if let Some(key) = subject.key.as_ref().or(subject.facts.as_ref().map(|facts| &facts.key)) {
-            return told(vec![key.clone()]);
-        }
-        if let Some(key) = subject.authority.grants.iter().find_map(|grant| grant.key()) {
-            return told(vec![key.clone()]);
-        }
-        let mut whole: Vec<Arn> = Vec::new();
-        for arn in resources(subject).filter_map(|(text, _)| text.parse::<Arn>().ok()) {
-            if arn.is_key() && !whole.contains(&arn) {
-                whole.push(arn);
-            }
-        }
-        if !whole.is_empty() {
-            let (told, complete) = (whole.len() == 1, whole.len() <= MOST);
-            whole.truncate(MOST);
-            return Self { keys: whole, told, complete };
-        }
-        Self::guessed(subject, named, vocabulary)
+        let Some(mut keys) = told(subject) else { return Self::guessed(subject, named, vocabulary) };
+        let (told, complete) = (keys.len() == 1, keys.len() <= MOST);
+        keys.truncate(MOST);
+        Self { keys, told, complete }
     }
 
     /// One key for each account that it can be of, and for each way in which patterns can match it.
@@ -83,6 +68,22 @@ impl Keys {
         }
         Self { told: false, complete: complete && keys.len() <= MOST, keys }
     }
+}
+
+/// The key that documents tell of; several where the policy names several.
+pub(super) fn told(subject: &Subject) -> Option<Vec<Arn>> {
+    let facts = subject.facts.as_ref().map(|facts| &facts.key);
+    let granted = || subject.authority.grants.iter().find_map(|grant| grant.key());
+    if let Some(key) = subject.key.as_ref().or(facts).or_else(granted) {
+        return Some(vec![key.clone()]);
+    }
+    let mut whole: Vec<Arn> = Vec::new();
+    for arn in resources(subject).filter_map(|(text, _)| text.parse::<Arn>().ok()) {
+        if arn.is_key() && !whole.contains(&arn) {
+            whole.push(arn);
+        }
+    }
+    (!whole.is_empty()).then_some(whole)
 }
 
 impl Keys {

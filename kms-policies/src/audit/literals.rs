@@ -22,12 +22,7 @@ pub(super) fn told_apart(
 }
 
 /// The classes where no pattern has a wildcard; none where that is not so, or takes a search.
-fn plain(
-    asked: &[Asked],
-    within: Option<&Text>,
-    alphabet: Option<&str>,
-    others: &[&str],
-) -> Option<Classes> {
+fn plain(asked: &[Asked], within: Option<&Text>, alphabet: Option<&str>, others: &[&str]) -> Option<Classes> {
     let one = |text: &Text| Some((exactly(text)?, text.case));
     let written: Vec<Vec<(String, Case)>> =
         asked.iter().map(|texts| texts.iter().map(one).collect()).collect::<Option<_>>()?;
@@ -52,8 +47,11 @@ fn plain(
         }
     }
     // Which of those asked a text is of, as it is written and in lower case.
-    let (mut minds, mut free): (HashMap<&str, Vec<usize>>, HashMap<String, Vec<usize>>) = Default::default();
-    for (at, (text, case)) in written.iter().enumerate().flat_map(|(at, all)| all.iter().map(move |one| (at, one))) {
+    let mut minds: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut free: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, (text, case)) in
+        written.iter().enumerate().flat_map(|(at, all)| all.iter().map(move |one| (at, one)))
+    {
         match case {
             Case::Matters => minds.entry(text).or_default().push(at),
             Case::Ignored => free.entry(text.to_lowercase()).or_default().push(at),
@@ -133,7 +131,13 @@ mod tests {
             (0..100).map(|n| text(&format!("{n:02x}").repeat(48), Case::Ignored)).collect();
         let any = text(&"?".repeat(96), Case::Matters);
         let other = "c0".repeat(48);
-        let found = told_apart(&each(&images), Some(&any), Some("0123456789abcdef"), &[&other, &"c1".repeat(48)], soon());
+        let found = told_apart(
+            &each(&images),
+            Some(&any),
+            Some("0123456789abcdef"),
+            &[&other, &"c1".repeat(48)],
+            soon(),
+        );
         assert_eq!(sorted(found).len(), 101);
     }
 

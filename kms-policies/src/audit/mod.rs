@@ -31,6 +31,7 @@ mod keys;
 mod lint;
 mod literals;
 mod named_images;
+mod one;
 mod people;
 mod rights;
 mod search;
@@ -43,6 +44,7 @@ mod world;
 pub use facts::KeyFacts;
 pub use finding::{Finding, Place, Report, Severity, Witness};
 pub use image::{Image, Platform};
+pub use one::Decided;
 pub use ways::Endpoint;
 
 /// How long an audit may take, unless told otherwise.
@@ -203,8 +205,7 @@ pub fn audit(subject: &Subject) -> Result<Report, SubjectError> {
     let time = (subject.now, deadline);
     let policies = Vocabulary::of(&subject.authority, endpoints(), identities(), &[], time);
     let granted = Granted::of(&subject.authority.grants, &policies);
-    let vocabulary =
-        Vocabulary::of(&subject.authority, endpoints(), identities(), &granted.grants, time);
+    let vocabulary = Vocabulary::of(&subject.authority, endpoints(), identities(), &granted.grants, time);
     let named = || Named::of(subject, &vocabulary, &granted.grants);
     let keys = Keys::of(subject, &named(), &vocabulary);
     let images = subject.images();

@@ -25,7 +25,7 @@ const SESSION: &str = "session";
 /// No service has this name.
 const SERVICE: &str = "any.amazonaws.com";
 const SERVICE_NAME: &str = "aws:principalservicename";
-const PRINCIPAL_ARN: &str = "aws:principalarn";
+pub(super) const PRINCIPAL_ARN: &str = "aws:principalarn";
 const USER_NAME: &str = "aws:username";
 
 /// What an ARN of somebody is made of, those that stand for others first. Source: IAM User Guide, "IAM and AWS
@@ -59,7 +59,7 @@ const OF_PRINCIPALS: [&str; 11] = [
     "kms:calleraccount",
 ];
 
-static NOTHING: Identity = Identity::NONE;
+pub(super) static NOTHING: Identity = Identity::NONE;
 
 /// Somebody, or anybody of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub(super) struct Person {
     pub(super) label: String,
     /// For anybody of a kind, the ARNs that he may have.
     pub(super) any_of: Option<Text>,
+    /// Whether a document names the session.
+    pub(super) by_session: bool,
     /// Any service of AWS.
     any_service: bool,
 }
@@ -237,7 +239,13 @@ impl People {
 
 /// A caller who is named: a role in a session of its own, a session with and without a path of its role.
 fn person(caller: &Caller, all: &BTreeSet<Caller>, session: &str) -> Vec<Person> {
-    let one = |caller: Caller, label: String| Person { caller, label, any_of: None, any_service: false };
+    let one = |caller: Caller, label: String| Person {
+        caller,
+        label,
+        any_of: None,
+        by_session: false,
+        any_service: false,
+    };
     let Some(principal) = caller.principal() else { return vec![one(caller.clone(), caller.to_string())] };
     let Some(own) = caller.session() else {
         let label = principal.to_string();
@@ -268,6 +276,9 @@ fn person(caller: &Caller, all: &BTreeSet<Caller>, session: &str) -> Vec<Person>
             ..one(caller, format!("{own}, if its role has a path"))
         });
     }
+    for person in &mut people {
+        person.by_session = true;
+    }
     people
 }
 
@@ -289,6 +300,7 @@ impl Kinds<'_> {
             caller: Caller::parse(&format!("arn:{partition}:iam::{account}:root")).ok()?,
             label: format!("the root user of {whose}"),
             any_of: None,
+            by_session: false,
             any_service: false,
         })
     }
@@ -304,6 +316,7 @@ impl Kinds<'_> {
             caller: Caller::role_session(&arn, session).or_else(|_| Caller::parse(&arn)).ok()?,
             label: format!("{label} of {whose}"),
             any_of: Some(Text { pattern: within, case: Case::Matters }),
+            by_session: false,
             any_service: false,
         })
     }
@@ -311,7 +324,13 @@ impl Kinds<'_> {
 
 fn any_service() -> Option<Person> {
     let caller = Caller::aws_service(SERVICE).ok()?;
-    Some(Person { caller, label: "any other service of AWS".to_owned(), any_of: None, any_service: true })
+    Some(Person {
+        caller,
+        label: "any other service of AWS".to_owned(),
+        any_of: None,
+        by_session: false,
+        any_service: true,
+    })
 }
 
 /// A session's name that no document names.

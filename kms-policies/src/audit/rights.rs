@@ -15,7 +15,7 @@ use crate::{
     Arn,
     authorize::{Authority, Decider, Identity},
     evaluate::Asked,
-    policy::{Kind, Policy},
+    policy::{Kind, Policy, Statement},
     truth::Truth,
 };
 
@@ -49,6 +49,11 @@ const WAYS: [(&str, &str, Gain); 17] = [
     ("iam:UpdateLoginProfile", "user", Gain::Identity),
 ];
 const ASSUME: &str = "sts:AssumeRole";
+
+/// Whether a statement speaks of what gives rights.
+pub(super) fn gives_rights(statement: &Statement) -> bool {
+    statement.is_about(ASSUME) || WAYS.iter().any(|(action, ..)| statement.is_about(action))
+}
 
 impl<'a> Audit<'a> {
     /// People who can give themselves, or whom they like, what they do not have on the key.
@@ -203,8 +208,14 @@ fn may(
     let organisation = &group.ways.first()?.authority;
     let authority =
         Authority { service_control: organisation.service_control.clone(), ..Authority::new(policy.clone()) };
-    let asked =
-        Asked { caller: &group.person.caller, action, resource, owner: audit.key.account(), bounded: false };
+    let asked = Asked {
+        caller: &group.person.caller,
+        action,
+        resource,
+        owner: audit.key.account(),
+        bounded: false,
+        doubt: true,
+    };
     let verdict = authority.verdict(group.identity, asked, &Known(&group.fixed));
     let by = verdict.allowed_by.filter(|_| verdict.allowed > Truth::No)?;
     if policy.kind() == Kind::Trust {

@@ -124,6 +124,9 @@ impl<'a> Vocabulary<'a> {
 
     /// As a document writes it.
     pub(super) fn name(&self, key: &str) -> String {
+        if key == "aws:principalarn" {
+            return "aws:PrincipalArn".to_owned();
+        }
         let pair = || Some(format!("kms:EncryptionContext:{}", self.pairs.get(key.strip_prefix(CONTEXT)?)?));
         self.names.get(key).cloned().or_else(pair).unwrap_or_else(|| key.to_owned())
     }

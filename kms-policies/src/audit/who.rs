@@ -12,12 +12,11 @@ use super::{
     domain::Domain,
     granted::Granted,
     people::{People, Person, fixed, resource_policies},
-    vocabulary::Vocabulary,
+    rights::gives_rights,
+    vocabulary::{Vocabulary, is_relevant},
     ways::Way,
 };
-use crate::{
-    AccountId, authorize::Identity, evaluate::Asked,  principal::coverage, truth::Context,
-};
+use crate::{AccountId, authorize::Identity, evaluate::Asked, principal::coverage, truth::Context};
 
 /// Keys that follow from who somebody is.
 const OF_PERSONS: [&str; 6] = [
@@ -126,6 +125,14 @@ pub(super) fn groups<'a>(
     groups
 }
 
+/// Whether policies of somebody's own say anything of the key, or of what gives rights on it.
+fn says_something(identity: &Identity) -> bool {
+    let Identity::Known { policies, boundaries, sessions } = identity else { return true };
+    let statements = policies.iter().chain(sessions).flat_map(|policy| policy.statements());
+    !boundaries.is_empty()
+        || statements.into_iter().any(|statement| is_relevant(statement) || gives_rights(statement))
+}
+
 /// All that decides about somebody's requests.
 fn signature(
     subject: &Subject,
@@ -137,6 +144,8 @@ fn signature(
     by_name: bool,
 ) -> String {
     let identity = people.identity(subject, person);
+    // Of whom all is known, and whom nothing allows anything, is like another of whom that is so.
+    let nothing = !says_something(identity);
     let bounded = matches!(identity, Identity::Known { boundaries, .. } if !boundaries.is_empty());
     let asked = Asked {
         caller: &person.caller,
@@ -144,6 +153,7 @@ fn signature(
         resource: people.key.as_str(),
         owner: people.key.account(),
         bounded,
+        doubt: true,
     };
     let covered: Vec<_> = resource_policies(subject)
         .flat_map(|policy| policy.statements())
@@ -162,12 +172,12 @@ fn signature(
     let principal = person.caller.principal();
     let own = principal.filter(|arn| {
         by_name
-            || subject.identities.contains_key(*arn)
+            || subject.identities.get(*arn).is_some_and(says_something)
             || subject.admins.contains(arn)
             || subject.encrypters.contains(arn)
     });
     // A role's own session and one that is named are both somebody of that role.
     let said = people.said(person).filter(|_| person.any_of.is_some());
     let home = person.caller.account() == Some(people.key.account());
-    format!("{home} {} {covered:?} {held:?} {granted:?} {own:?} {said:?}", person.kind())
+    format!("{home} {nothing} {} {covered:?} {held:?} {granted:?} {own:?} {said:?}", person.kind())
 }

@@ -1,6 +1,6 @@
 //! Text in a page. Nothing from outside reaches the page by another way.
 
-use crate::audit::visible::visible;
+use crate::visible::visible;
 
 /// Text between tags or in an attribute: no markup, nothing hidden.
 pub(super) fn text(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use attestation::{Pcr, PcrIndex};
 use kms_policies::{
-    Authority, Caller, Decision, Grant, Identity, Policy, PolicyError, Request,
+    Authority, Caller, Decision, Grant, Policy, PolicyError, Request,
     audit::{Image, Subject, SubjectError, audit},
 };
 

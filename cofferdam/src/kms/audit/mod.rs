@@ -1,14 +1,19 @@
 //! `cofferdam kms audit`: who can reach plaintext under a KMS key, or change who can, from the
 //! documents alone.
 
+mod account;
 mod document;
+pub(crate) mod folder;
 mod html;
 mod json;
+mod matrix;
+mod organisation;
+pub(super) mod reading;
 mod sarif;
-mod subject;
+pub(super) mod subject;
 mod text;
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use kms_policies::audit::{Report, Severity};
@@ -17,6 +22,7 @@ use self::subject::{File, Loaded, SubjectArgs};
 use crate::{
     error::Error,
     output::{Screen, Sheet},
+    visible::visible_json,
 };
 
 /// Arguments of `kms audit`.
@@ -27,6 +33,9 @@ pub(crate) struct AuditArgs {
     /// Exit code 1 for a finding at least this bad: info, low, medium, high or critical
     #[arg(long, value_name = "LEVEL", default_value = "medium")]
     fail_on: Severity,
+    /// How many seconds the search may take; what it did not come to is said to be undecided
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
     /// How the answer is written; json is also what --json asks for
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -86,14 +95,17 @@ impl Answer {
 }
 
 pub(super) fn run(args: &AuditArgs, screen: &Screen) -> Result<(), Error> {
-    let Loaded { subject, files } = args.subject.load()?;
+    let Loaded { mut subject, files } = args.subject.load()?;
+    subject.time = Duration::from_secs(args.timeout);
     let report =
         kms_policies::audit::audit(&subject).map_err(|error| Error::input("the documents", error))?;
     let answer = Answer { report, fail_on: args.fail_on, files };
     let format = args.format.unwrap_or(if screen.json() { Format::Json } else { Format::Text });
     match &args.out {
         None if format == Format::Text => screen.sheet(&text::sheet(&answer))?,
-        None => screen.bytes(written(&answer, format)?.as_bytes())?,
+        // As text of others it goes to a terminal.
+        None if format == Format::Html => screen.bytes(html::page(&answer).as_bytes())?,
+        None => screen.bytes(visible_json(&written(&answer, format)?).as_bytes())?,
         Some(file) => {
             let unwritable =
                 |error| Error::input(file.display(), format_args!("a writable file was expected: {error}"));

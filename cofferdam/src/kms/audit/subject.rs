@@ -9,42 +9,54 @@ use attestation::{Pcr, PcrIndex};
 use clap::Args;
 use kms_policies::{
     Arn, Authority, Caller, Grant, Identity, Kind, Policy,
-    audit::{Endpoint, Image, Subject},
+    audit::{Image, KeyFacts, Platform, Subject},
 };
 
-use super::document::{self, Document};
-use crate::{
-    error::Error,
-    input::{self, MAX_TEXT},
-    trust,
+use super::{
+    account::{self, Account},
+    document::{self, Document},
+    folder::{self, Folder},
+    organisation, reading,
 };
+use crate::{error::Error, trust};
 
 /// Which documents are audited, and what is expected of them.
 #[derive(Debug, Args)]
-pub(super) struct SubjectArgs {
+pub(in crate::kms) struct SubjectArgs {
     /// The key policy, bare or as `aws kms get-key-policy` prints it; - is standard input
-    #[arg(value_name = "POLICY")]
-    policy: PathBuf,
+    #[arg(value_name = "POLICY", required_unless_present = "from")]
+    policy: Option<PathBuf>,
+    /// A folder that `cofferdam audit collect` laid; what is given beside it comes before it
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
     /// An IAM policy of a user or role; without an ARN, of everyone. Who has none given may be allowed
     /// anything by IAM
     #[arg(long = "identity-policy", value_name = "[ARN=]FILE")]
     identities: Vec<String>,
+    /// All users, groups, roles and policies of the key's account, as
+    /// `aws iam get-account-authorization-details` prints them
+    #[arg(long, value_name = "FILE", conflicts_with = "identities")]
+    account_details: Option<PathBuf>,
     /// The permissions boundary of a user or role
     #[arg(long = "boundary", value_name = "ARN=FILE")]
     boundaries: Vec<String>,
     /// Service control policies, once for each level from the organisation's root down; several of
-    /// one level with commas
+    /// one level with commas, among them what `aws organizations list-policies-for-target` prints
     #[arg(long = "scp", value_name = "FILE[,FILE…]")]
     service_control: Vec<String>,
-    /// A resource control policy; may be given several times
-    #[arg(long = "rcp", value_name = "FILE")]
-    resource_control: Vec<PathBuf>,
-    /// The policy of the VPC endpoint, if there is no other way to the key
-    #[arg(long, value_name = "FILE")]
-    endpoint_policy: Option<PathBuf>,
+    /// A resource control policy, likewise
+    #[arg(long = "rcp", value_name = "FILE[,FILE…]")]
+    resource_control: Vec<String>,
+    /// The policy of a VPC endpoint, or all endpoints as `aws ec2 describe-vpc-endpoints` prints them;
+    /// may be given several times
+    #[arg(long = "endpoint-policy", value_name = "FILE")]
+    endpoints: Vec<PathBuf>,
     /// Grants on the key, as `aws kms list-grants` prints them
     #[arg(long, value_name = "FILE")]
     grants: Option<PathBuf>,
+    /// What the key is, as `aws kms describe-key` prints it
+    #[arg(long, value_name = "FILE")]
+    describe_key: Option<PathBuf>,
     /// The key's ARN
     #[arg(long, value_name = "ARN")]
     key: Option<Arn>,
@@ -55,21 +67,27 @@ pub(super) struct SubjectArgs {
     /// repeated for each image
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
+    /// A register of the one kind of instance with a NitroTPM that may use the key, repeated for each
+    #[arg(long = "tpm-pcr", value_name = "INDEX=HEX", value_parser = tpm_register)]
+    tpm_pcrs: Vec<(PcrIndex, Pcr)>,
     /// A role or user that is expected to hold control of the key; may be given several times
     #[arg(long = "admin", value_name = "ARN", value_parser = principal)]
     admins: Vec<Arn>,
+    /// A role or user that is expected to encrypt under the key from outside; may be given several times
+    #[arg(long = "encrypter", value_name = "ARN", value_parser = principal)]
+    encrypters: Vec<Arn>,
 }
 
 /// Where a document came from.
-pub(super) struct File {
+pub(in crate::kms) struct File {
     pub(super) path: PathBuf,
     /// Whether lines and columns of its policy are those of the file.
     pub(super) in_place: bool,
 }
 
 /// What is audited, and the file of each document that a finding can name.
-pub(super) struct Loaded {
-    pub(super) subject: Subject,
+pub(in crate::kms) struct Loaded {
+    pub(in crate::kms) subject: Subject,
     pub(super) files: BTreeMap<String, File>,
 }
 
@@ -85,6 +103,13 @@ fn register(text: &str) -> Result<(PcrIndex, Pcr), String> {
     }
 }
 
+/// `INDEX=HEX`; registers of an instance may be zero.
+fn tpm_register(text: &str) -> Result<(PcrIndex, Pcr), String> {
+    let expected = || "INDEX=HEX with 96 hexadecimal digits was expected".to_owned();
+    let (index, value) = text.split_once('=').ok_or_else(expected)?;
+    Ok((index.parse().map_err(|_| expected())?, value.parse().map_err(|_| expected())?))
+}
+
 /// A user or a role; of a session its role.
 fn principal(text: &str) -> Result<Arn, String> {
     let caller = Caller::parse(text).map_err(|error| error.to_string())?;
@@ -93,41 +118,99 @@ fn principal(text: &str) -> Result<Arn, String> {
 
 impl SubjectArgs {
     /// Reads the files.
-    pub(super) fn load(&self) -> Result<Loaded, Error> {
+    pub(in crate::kms) fn load(&self) -> Result<Loaded, Error> {
+        let folder = self.from.as_deref().map(Folder::new);
+        let there = |given: &Option<PathBuf>, name: &str| {
+            given.clone().or_else(|| folder.as_ref().and_then(|folder| folder.file(name)))
+        };
         let mut files = Files::default();
-        let mut authority = Authority::new(files.read(Kind::Resource, &self.policy)?);
-        for level in &self.service_control {
-            let read = |file| files.read(Kind::ServiceControl, Path::new(file));
-            authority.service_control.push(level.split(',').map(read).collect::<Result<_, _>>()?);
+        let policy = there(&self.policy, folder::KEY_POLICY).ok_or_else(|| {
+            let folder = self.from.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
+            Error::input(folder, format_args!("{} was expected in the folder", folder::KEY_POLICY))
+        })?;
+        let mut authority = Authority::new(files.read(Kind::Resource, &policy)?);
+        let levels = |given: &[String], name: &str| match (given.is_empty(), &folder) {
+            (true, Some(folder)) => folder.levels(name),
+            _ => Ok(given.iter().map(|level| level.split(',').map(PathBuf::from).collect()).collect()),
+        };
+        for level in levels(&self.service_control, folder::SCP)? {
+            authority.service_control.push(files.level(Kind::ServiceControl, &level)?);
         }
-        for file in &self.resource_control {
-            authority.resource_control.push(files.read(Kind::ResourceControl, file)?);
+        for level in levels(&self.resource_control, folder::RCP)? {
+            authority.resource_control.extend(files.level(Kind::ResourceControl, &level)?);
         }
         let mut endpoints = Vec::new();
-        if let Some(file) = &self.endpoint_policy {
-            endpoints.push(Endpoint { policy: files.read(Kind::Endpoint, file)?, id: None, vpc: None });
+        let of_folder = folder.as_ref().filter(|_| self.endpoints.is_empty());
+        for file in
+            self.endpoints.iter().cloned().chain(of_folder.and_then(|folder| folder.file(folder::ENDPOINTS)))
+        {
+            for (document, endpoint) in document::endpoints(&file)? {
+                files.know(document);
+                endpoints.push(endpoint);
+            }
         }
-        if let Some(file) = &self.grants {
-            let text = input::read_text(file, MAX_TEXT)?;
+        if let Some(file) = there(&self.grants, folder::GRANTS) {
+            let text = reading::long_text(&file, reading::MAX_ACCOUNT)?;
+            reading::unambiguous(&file, &text)?;
             authority.grants =
                 Grant::parse_list(&text).map_err(|error| Error::input(file.display(), error))?;
-            files.known.insert("grant".to_owned(), File { path: file.clone(), in_place: false });
+            files.known.insert("grant".to_owned(), File { path: file, in_place: false });
         }
-        let (identities, others) = self.identities(&mut files)?;
+        let facts = there(&self.describe_key, folder::KEY).map(|file| {
+            let text = reading::text(&file)?;
+            reading::unambiguous(&file, &text)?;
+            let facts = KeyFacts::parse(&text).map_err(|error| Error::input(file.display(), error))?;
+            files.known.insert("key".to_owned(), File { path: file, in_place: false });
+            Ok::<_, Error>(facts)
+        });
+        let key = match (&self.key, &folder) {
+            (None, Some(folder)) => folder.collected()?.map(|collected| collected.key),
+            (key, _) => key.as_ref().map(Arn::to_string),
+        };
+        let key = key.map(|key| key.parse().map_err(|error| Error::input("--key", error))).transpose()?;
+        let details = there(&self.account_details, folder::ACCOUNT).filter(|_| self.identities.is_empty());
+        let (identities, others, trusts) = match &details {
+            Some(file) => {
+                let Account { mut identities, trusts } = account::read(file)?;
+                self.bound(&mut identities, &mut files)?;
+                (identities, Identity::NONE, trusts)
+            }
+            None => {
+                let (identities, others) = self.identities(&mut files)?;
+                (identities, others, BTreeMap::new())
+            }
+        };
         let subject = Subject {
             endpoints,
-            key: self.key.clone(),
+            key,
+            facts: facts.transpose()?,
             identities,
             others,
-            images: self.images()?,
+            trusts,
+            images: self.images(folder.as_ref())?,
             admins: self.admins.clone(),
+            encrypters: self.encrypters.clone(),
             ..Subject::new(authority)
         };
         Ok(Loaded { subject, files: files.known })
     }
 
+    /// Boundaries that were given beside an account's details.
+    fn bound(&self, identities: &mut BTreeMap<Arn, Identity>, files: &mut Files) -> Result<(), Error> {
+        for text in &self.boundaries {
+            let (Some(arn), file) = named(text)? else {
+                return Err(Error::input("--boundary", "ARN=FILE was expected"));
+            };
+            let policy = files.read(Kind::Identity, file)?;
+            if let Some(Identity::Known { boundaries, .. }) = identities.get_mut(&arn) {
+                boundaries.push(policy);
+            }
+        }
+        Ok(())
+    }
+
     /// The images that may use the key.
-    fn images(&self) -> Result<Vec<Image>, Error> {
+    fn images(&self, folder: Option<&Folder>) -> Result<Vec<Image>, Error> {
         let mut values: BTreeMap<PcrIndex, BTreeSet<Pcr>> = BTreeMap::new();
         for (index, value) in &self.pcrs {
             values.entry(*index).or_default().insert(*value);
@@ -137,7 +220,12 @@ impl SubjectArgs {
                             images with --image";
             Error::input("--pcr", expected)
         })?;
-        for file in &self.images {
+        if !self.tpm_pcrs.is_empty() {
+            let registers = self.tpm_pcrs.iter().copied().collect();
+            images.push(Image { platform: Platform::NitroTpm, registers });
+        }
+        let built = folder.and_then(|folder| folder.file(folder::IMAGE)).filter(|_| images.is_empty());
+        for file in self.images.iter().chain(built.as_ref().filter(|_| self.images.is_empty())) {
             let registers = trust::read_registers(file)?;
             let read = |text: &String| register(text).map_err(|error| Error::input(file.display(), error));
             images.push(Image::enclave(registers.iter().map(read).collect::<Result<Vec<_>, _>>()?));
@@ -194,9 +282,18 @@ struct Files {
 
 impl Files {
     fn read(&mut self, kind: Kind, file: &Path) -> Result<Policy, Error> {
-        let Document { policy, file, in_place } = document::read(kind, file)?;
+        Ok(self.know(document::read(kind, file)?))
+    }
+
+    fn know(&mut self, document: Document) -> Policy {
+        let Document { policy, file, in_place } = document;
         self.known.insert(policy.name().to_owned(), File { path: file, in_place });
-        Ok(policy)
+        policy
+    }
+
+    fn level(&mut self, kind: Kind, files: &[PathBuf]) -> Result<Vec<Policy>, Error> {
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        Ok(organisation::level(kind, &files)?.into_iter().map(|document| self.know(document)).collect())
     }
 }
 

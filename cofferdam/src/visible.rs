@@ -2,7 +2,7 @@
 //! or are not seen at all, stand there by their number.
 
 /// Whether a reader would be misled by it.
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Unicode 16, bidirectional formatting (UAX #9), zero width, separators, tags, fillers.
@@ -25,9 +25,34 @@ pub(crate) fn visible(text: &str) -> String {
     out
 }
 
+/// JSON in which every hidden character is written as `\u202e`: the same JSON, and nothing on a terminal.
+pub(crate) fn visible_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut units = [0u16; 2];
+    for c in json.chars() {
+        // Line ends stand between values; within strings they are escaped already.
+        if is_hidden(c) && !c.is_ascii_whitespace() {
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let value = serde_json::json!({"a\u{202e}b": ["\u{e0041}", "\u{1b}[2J", "é\n"]});
+        let shown = visible_json(&format!("{value}\n"));
+        assert!(!shown.trim_end().chars().any(is_hidden), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 
     #[test]
     fn what_would_mislead_is_seen() {
