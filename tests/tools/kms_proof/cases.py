@@ -57,6 +57,12 @@ class Case:
             *(p for pair in self.identities.values() for policies in pair for p in policies or ()),
         ]
 
+    def named_endpoints(self):
+        """The VPC endpoints that the key policy speaks of."""
+        blocks = [statement.get("Condition") or {} for statement in self.key_policy.statements]
+        keys = [item for block in blocks for found in block.values() for item in found.items()]
+        return sorted({v for name, values in keys if name.lower() == "aws:sourcevpce" for v in listed(values)})
+
     def finish(self, key):
         """Without named images, those that the policies name are taken for ours; without a key, each that the
         policy names, or one of each account that it names."""

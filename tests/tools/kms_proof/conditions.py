@@ -70,16 +70,24 @@ class Conditions:
         if key is None:
             # A missing key meets no positive operator, and each negated one.
             if quantifier == "ForAnyValue":
-                return z3.BoolVal(bool(if_exists))
+                return self.either() if if_exists else z3.BoolVal(False)
             return z3.BoolVal(negated or bool(if_exists) or quantifier == "ForAllValues")
         some, every = self.matches(key, base, [word(v) for v in values])
         if quantifier == "ForAllValues":
-            met = z3.Or(z3.Not(key.present), z3.Not(some) if negated else every)
+            # True also of no value at all, for which an empty text counts.
+            none = [z3.Not(key.present)]
+            if key.kind in ("text", "several") and key.chars is None:
+                none.append((key.value.all_match if key.kind == "several" else key.value.matches)([()]))
+            met = z3.Or(*none, z3.Not(some) if negated else every)
         elif quantifier == "ForAnyValue":
             met = z3.And(key.present, z3.Not(every) if negated else some)
         else:
             met = z3.Or(z3.Not(key.present), z3.Not(some)) if negated else z3.And(key.present, some)
-        return z3.Or(z3.Not(key.present), met) if if_exists else met
+        if not if_exists:
+            return met
+        # The page on operators says true of ForAnyValue with IfExists and a missing key, the page on sets false.
+        missing = self.either() if quantifier == "ForAnyValue" else z3.BoolVal(True)
+        return z3.If(key.present, met, missing)
 
     def is_negated(self, base):
         if base in OF_TEXTS:

@@ -59,7 +59,7 @@ OF_ACTIONS = {
     "kms:retiringprincipal": ("text", {"CreateGrant"}),
     "kms:reencryptonsamekey": ("boolean", {"ReEncryptFrom", "ReEncryptTo"}),
     "kms:replicaregion": ("text", {"ReplicateKey"}),
-    "kms:encryptionalgorithm": ("text", {"Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair", "ReEncryptFrom", "ReEncryptTo"}),
+    "kms:encryptionalgorithm": ("text", WITH_CONTEXT - {"CreateGrant"}),
     "kms:signingalgorithm": ("text", {"Sign"}),
     "kms:messagetype": ("text", {"Sign"}),
     "kms:macalgorithm": ("text", {"GenerateMac"}),
@@ -98,7 +98,7 @@ def fixed(request, name, *values):
     return plain("text", z3.BoolVal(True), request.texts.text(f"always {name}", [literal(v) for v in values]))
 
 
-def of_caller(request, name):
+def of_caller(request, name, _):
     """The keys that follow from the caller's ARN."""
     iam = request.prefixes[0]
     if name == "aws:principalarn":
@@ -144,7 +144,7 @@ def of_document(request, name, action):
 
 def of_encryption_context(request, name, action):
     """A condition key has no case, so neither has the name in it; its value has, and so have the names in
-    kms:EncryptionContextKeys. One name is in the context in one spelling."""
+    kms:EncryptionContextKeys. Of a name in several spellings any value is tried."""
     if not name.startswith("kms:encryptioncontext") or action not in WITH_CONTEXT:
         return None
     names = request.texts.text("kms:encryptioncontextkeys", SOMETHING, several=True)
@@ -154,18 +154,17 @@ def of_encryption_context(request, name, action):
     if wanted in (name, ""):
         return None
     spelled = (literal(wanted, ignore_case=True),)
-    if spelled not in names.once:
-        names.once.append(spelled)
-        request.also.append(z3.Bool(f"has {name}") == names.matches(spelled))
+    request.also.append(z3.Bool(f"has {name}") == names.matches(spelled))
     return plain("text", names.matches(spelled), request.texts.text(name, ANYTHING))
 
 
 def key(request, name, action):
     """The key of this name in a request for `action`, or None: there it is never."""
     name = name.lower()
-    found = of_caller(request, name) or of_document(request, name, action) or of_encryption_context(request, name, action)
-    if found:
-        return found
+    for table in (of_caller, of_document, of_encryption_context):
+        found = table(request, name, action)
+        if found:
+            return found
     for table, when in ((OF_PRINCIPALS, request.principal), (OF_SERVICES, request.service), (OF_ALL, True)):
         for kind, names in table.items():
             if name in names:

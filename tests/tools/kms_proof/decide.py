@@ -78,8 +78,7 @@ class Decision:
         """Whether these policies allow it, or allow the caller to write himself others."""
         request = self.request
         for step in ESCALATION if self.case.can_escalate else ():
-            by_policy = any(p.about(step, "*", "Allow") for p in policies)
-            if by_policy and all(b.about(step, "*", "Allow") for b in boundaries):
+            if any(p.allows_iam(step) for p in policies) and all(b.allows_iam(step) for b in boundaries):
                 return z3.BoolVal(True)
         return z3.Or([p.says("Allow", request, action) for p in policies])
 
@@ -101,11 +100,12 @@ class Decision:
         """A grant allows its grantee its operations, whatever the statements' conditions are."""
         request, allowed = self.request, []
         for grant in self.case.grants:
-            if action not in grant["Operations"] or grant.get("KeyId", request.key_arn) != request.key_arn:
+            of_this_key = grant.get("KeyId", request.key_arn) in (request.key_arn, request.key_arn.split("/")[-1])
+            if action not in grant["Operations"] or not of_this_key:
                 continue
             grantee = grant.get("GranteePrincipal", grant.get("GranteeServicePrincipal"))
-            kind = "AWS" if ARN.fullmatch(grantee) or UNIQUE_ID.fullmatch(grantee) or ACCOUNT_ID.fullmatch(grantee) else "Service"
-            who = Named(request, {kind: grantee}).anyone()
+            is_service = not any(form.fullmatch(grantee) for form in (ARN, UNIQUE_ID, ACCOUNT_ID))
+            who = Named(request, {"Service" if is_service else "AWS": grantee}).anyone()
             allowed.append(z3.And(who, self.constraints(grant.get("Constraints") or {}, action)))
         return z3.Or(allowed)
 
@@ -151,20 +151,12 @@ class Decision:
         policy, request = self.case.endpoint, self.request
         if policy is None:
             return z3.BoolVal(True)
-        vpce = context_key(request, "aws:sourcevpce", action)
-        named = {
-            value
-            for statement in self.case.key_policy.statements
-            for keys in (statement.get("Condition") or {}).values()
-            for name, values in keys.items() if name.lower() == "aws:sourcevpce"
-            for value in (values if isinstance(values, list) else [values])
-        }
         if self.case.through_endpoint:
             ours = z3.BoolVal(True)
         else:
-            ours = z3.And(vpce.present, vpce.value.matches([literal(v) for v in sorted(named)]))
-        allow = lambda s: Named(request, s.get("Principal", {})).anyone()
-        allowed = policy.says("Allow", request, action, allow)
+            key = context_key(request, "aws:sourcevpce", action)
+            ours = z3.And(key.present, key.value.matches([literal(name) for name in self.case.named_endpoints()]))
+        allowed = policy.says("Allow", request, action, lambda s: Named(request, s.get("Principal", {})).anyone())
         denied = policy.says("Deny", request, action, self.denied_to())
         return z3.Implies(ours, z3.And(allowed, z3.Not(denied)))
 

@@ -8,6 +8,7 @@ are run side by side as automata, and every reachable end is kept. No combinatio
 is invented, which is what makes this abstraction exact for tests of one text.
 """
 
+import functools
 from collections import namedtuple
 
 # One character out of `chars`, or, with `many`, any number of them. `chars` is a frozenset, None for every
@@ -125,12 +126,14 @@ class Automaton:
         return self.known[key]
 
 
+# Cases ask the same again and again.
+@functools.lru_cache(maxsize=4096)
 def classes(domain, tests):
     """Every combination of `tests` that some text of `domain` has: a list of (set of the tests that match,
     shortest text). Domain and tests are tuples of alternatives, and an alternative is a tuple of tokens."""
     machines = [Automaton(pattern) for pattern in tests]
     world = Automaton(domain)
-    letters = representatives(mentioned([domain, *tests]))
+    letters = representatives(mentioned((domain, *tests)))
     start = (world.start, tuple((i, m.start) for i, m in enumerate(machines)))
     found, seen, layer, steps = {}, {start}, [(start, "")], 0
     while layer:

@@ -40,13 +40,17 @@ class Policy:
         nothing."""
         return [s for s in self.statements if s["Effect"] == effect and self.is_about(s, action, key_arn)]
 
-    def is_about(self, statement, action, key_arn):
-        names = ("kms:" if ":" not in action else "") + action
+    @staticmethod
+    def names(statement, action):
+        """Whether the statement's actions are this one, with its service's prefix, among others."""
         if "Action" in statement:
-            actions = any(like(a, names, True) for a in listed(statement["Action"]))
-        else:
-            actions = "NotAction" in statement and not any(like(a, names, True) for a in listed(statement["NotAction"]))
-        if not actions:
+            return any(like(pattern, action, True) for pattern in listed(statement["Action"]))
+        if "NotAction" in statement:
+            return not any(like(pattern, action, True) for pattern in listed(statement["NotAction"]))
+        return False
+
+    def is_about(self, statement, action, key_arn):
+        if not self.names(statement, f"kms:{action}"):
             return False
         # Of a variable in a resource any value is tried: an Allow reaches further, a Deny less far.
         anything = (statement["Effect"] == "Allow") == ("Resource" in statement)
@@ -62,6 +66,14 @@ class Policy:
         if "NotResource" in statement:
             return not any(resource(r) for r in listed(statement["NotResource"]))
         return False
+
+    def allows_iam(self, action):
+        """Whether it allows an action of IAM on something of IAM, under some condition or none."""
+        return any(
+            s["Effect"] == "Allow" and self.names(s, action)
+            and ("NotResource" in s or any(r == "*" or ":iam:" in r for r in listed(s.get("Resource", []))))
+            for s in self.statements
+        )
 
     def conditions(self, statement, request, action):
         return Conditions(request, action, self.variables).hold(statement.get("Condition"))

@@ -76,7 +76,8 @@ class Replay(Decision):
             yield request.is_arn(self.identity_arn)
             if self.session_name:
                 yield request.session.matches([literal(self.session_name)])
-        names = [n.split(":", 2)[2] for n in self.asked.get("context", {}) if n.lower().startswith("kms:encryptioncontext:")]
+        prefix = "kms:encryptioncontext:"
+        names = [n[len(prefix):] for n in self.asked.get("context", {}) if n.lower().startswith(prefix)]
         if action in WITH_CONTEXT:
             context.setdefault("kms:encryptioncontextkeys", names)
         for name in sorted(set(keys_named(self.case)) | set(context)):

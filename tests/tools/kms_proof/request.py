@@ -6,7 +6,7 @@ AWS's pages leave open whether a key is in the context, both are tried.
 
 import z3
 
-from languages import Not, glob, literal, many, one
+from languages import glob, literal, many, one
 from texts import Texts
 
 DIGITS = frozenset("0123456789")
@@ -69,7 +69,7 @@ class Request:
         """Users, role sessions and federated users by their ARN; `root` of any account."""
         prefix = self.prefixes[1] if name == "federated-user" else self.prefixes[0]
         tail = literal(":root") if name == "root" else literal(f":{name}/") + (many(),)
-        return self.caller(prefix + (many(Not(frozenset(":"))),) + tail)
+        return self.caller(prefix + ACCOUNT + tail)
 
     def in_account(self, pattern):
         return self.caller(*self.of_account(glob(pattern, DIGITS)))
@@ -93,7 +93,7 @@ class Request:
         return self.in_account(self.account)
 
     def is_service_linked(self):
-        return self.caller(self.prefixes[0] + (many(Not(frozenset(":"))),) + literal(":role/aws-service-role/") + (many(),))
+        return self.caller(self.prefixes[0] + ACCOUNT + literal(":role/aws-service-role/") + (many(),))
 
     # With which document.
 

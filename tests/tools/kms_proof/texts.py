@@ -15,8 +15,6 @@ class Text:
     def __init__(self, name, domain, several=False):
         self.name, self.domain, self.several = name, tuple(domain), several
         self.patterns, self.found = [], None
-        # Of a set: patterns that at most one of its texts matches.
-        self.once = []
 
     def index(self, pattern):
         pattern = tuple(pattern)
@@ -40,8 +38,7 @@ class Text:
 
     def axioms(self):
         """What the classes say of the patterns: complete, for every combination that exists is a class."""
-        once = [self.index(pattern) for pattern in self.once]
-        self.found = classes(self.domain, self.patterns)
+        self.found = classes(self.domain, tuple(self.patterns))
         members = [self.is_class(number) for number in range(len(self.found))]
         if not self.several:
             yield z3.PbEq([(member, 1) for member in members], 1)
@@ -53,10 +50,6 @@ class Text:
                 yield self.all_match(pattern) == z3.Not(z3.Or(no))
         if self.several:
             yield self.is_empty() == z3.Not(z3.Or(members))
-        for index in once:
-            of = [(m, 1) for m, (matched, _) in zip(members, self.found) if index in matched]
-            if of:
-                yield z3.PbLe(of, 1)
 
     def value(self, model):
         chosen = [
