@@ -45,6 +45,10 @@ const BEHIND: &[(&[&str], &[&str])] = &[
     (&["ScheduleKeyDeletion", "DeleteImportedKeyMaterial"], &["destroy-key"]),
 ];
 
+/// Findings that are about something else than a request to the key: where its material came from, which
+/// replicas it has, who may become whom.
+const BEYOND: &[&str] = &["external-key-store", "iam-escalation", "imported-material", "replicas"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -111,7 +115,8 @@ fn z3_finds_no_request_behind_a_clean_verdict_and_one_behind_each_grave_finding(
     for said in prove(&vectors().join("kms-audit/cases"), cases.keys().cloned()) {
         let name = said["case"].as_str().unwrap();
         let findings = words(&cases[name]["expected"]);
-        let bad: BTreeSet<_> = findings.iter().copied().filter(|id| grave.contains(*id)).collect();
+        let behind = |id: &&str| grave.contains(*id) && !BEYOND.contains(id);
+        let bad: BTreeSet<_> = findings.iter().copied().filter(behind).collect();
         let verdict = if bad.is_empty() { "unsat" } else { "sat" };
         if let Some(answer) = differing.get(name) {
             assert_ne!(answer, verdict, "{name} does not differ any more");
@@ -195,8 +200,7 @@ fn the_encoding_answers_as_awss_pages_do() {
         decided += 1;
         allowed += usize::from(said["right"] == json!(true));
     }
-    assert!(decided >= 350, "{decided}");
-    assert!((150..=250).contains(&allowed), "{allowed}");
+    assert!(decided >= 390 && allowed >= 150, "{decided}, {allowed} of them allowed");
 }
 
 /// What the encoding knows of a text is which patterns match it: no combination that some text has is missing.

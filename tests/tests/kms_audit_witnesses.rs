@@ -55,7 +55,7 @@ struct Brought {
 }
 
 impl Brought {
-    /// A case of the collection, as files in `folder`.
+    /// A case of the collection, as files in `folder`. What else it has is given to neither of the two.
     fn of_case(name: &str, case: &Value, folder: &Path) -> Self {
         let parameters = json_of(&vectors().join("deploy/parameters.json"));
         let mut brought = Self { name: name.to_owned(), folder: folder.to_owned(), ..Self::default() };
@@ -64,7 +64,9 @@ impl Brought {
             None => folder.join(brought.write("policy", &case["policy"])),
         };
         let key = if case["policy_file"].is_null() { &case["key"] } else { &parameters["key"] };
-        brought.option("--key", key.as_str().unwrap());
+        if let Some(key) = key.as_str() {
+            brought.option("--key", key);
+        }
         let sample = case["admins"] == json!("sample");
         let admins = if sample { vec![parameters["admin"].clone()] } else { list(&case["admins"]) };
         for admin in admins {

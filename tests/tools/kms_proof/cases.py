@@ -8,13 +8,15 @@ import re
 import shlex
 
 from conditions import Uncovered, listed
-from policies import ARN, Policy
+from policies import Policy
 
 REGISTER = re.compile(r"kms:recipientattestation:(?:(pcr|nitrotpmpcr)(\d+)|imagesha384)")
 KEY_ARN = re.compile(r"arn:(aws[a-z-]*):kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 MEMBERS = {
-    "about", "attack", "source", "policy", "policy_file", "key", "identities", "scp", "rcp", "grants", "images",
-    "admins", "expected", "details",
+    "about", "attack", "source", "policy", "policy_file", "key", "identities", "others", "scp", "rcp", "grants",
+    "endpoints", "facts", "images", "admins", "encrypters", "expected", "details",
+    # Who may become whom is nothing that a request to the key shows.
+    "trusts",
 }
 
 
@@ -25,9 +27,13 @@ class Case:
         self.name, self.document = name, policy
         self.key_policy = Policy(policy, "the key policy")
         self.identities, self.scps, self.rcps, self.grants = {}, [], [], []
-        self.endpoint, self.images, self.admins, self.keys = None, [], [], []
-        # Whether every request comes through the endpoint, as one that is replayed does.
+        self.images, self.admins, self.encrypters, self.keys = [], [], [], []
+        # The policies of VPC endpoints, with the endpoint's id; None is each that the key policy names.
+        self.endpoints = []
+        # Whether every request comes through the endpoints, as one that is replayed does.
         self.through_endpoint = False
+        # What `describe-key` says that the key is for; None is not known.
+        self.usage = None
         # Whether a caller who may write IAM policies writes himself what he lacks.
         self.can_escalate = True
 
@@ -70,9 +76,10 @@ class Case:
             self.images = [image for policy in self.all_policies() for image in named_images(policy)]
         self.images = [i for i in self.images if "0" * 96 not in (i.get("0"), i.get("1"), i.get("2"), i.get("tpm4"))]
         text = json.dumps(self.document)
-        named = {found.group() for found in KEY_ARN.finditer(text)} | {g["KeyId"] for g in self.grants if "KeyId" in g}
+        named = {found.group() for found in KEY_ARN.finditer(text)}
+        named |= {grant["KeyId"] for grant in self.grants if "KeyId" in grant}
         accounts = set(re.findall(r"(?<!\d)\d{12}(?!\d)", text)) or {"111122223333"}
-        partition = next((ARN.fullmatch(a).group(1) for a in re.findall(r'arn:[^"]+', text) if ARN.fullmatch(a)), "aws")
+        partition = next(iter(re.findall(r'"arn:(aws[a-z-]*):', text)), "aws")
         made_up = {f"arn:{partition}:kms:eu-west-1:{a}:key/00000000-1111-2222-3333-444444444444" for a in accounts}
         self.keys = [key] if key else sorted(named) or sorted(made_up)
         if any(not KEY_ARN.fullmatch(k) for k in self.keys):
@@ -112,7 +119,9 @@ def named_images(policy):
             yield from ({"0": v} for v in registers["0"])
         elif "1" in registers and "2" in registers:
             yield from ({"1": a, "2": b} for a, b in itertools.product(registers["1"], registers["2"]))
-        yield from ({"tpm4": v} for v in registers.get("tpm4", []))
+        machine = {n: registers[n] for n in ("tpm4", "tpm7", "tpm12") if registers.get(n)}
+        if "tpm4" in machine:
+            yield from (dict(zip(machine, row)) for row in itertools.product(*machine.values()))
 
 
 def of_collection(path, vectors):
@@ -129,6 +138,12 @@ def of_collection(path, vectors):
         case.level(level)
     case.rcps = [Policy(p, "an RCP") for p in found.get("rcp", ())]
     case.granted(found.get("grants", {"Grants": []}))
+    if found.get("others") == "none":
+        case.bring(None, policies=[])
+    for endpoint in found.get("endpoints", ()):
+        case.endpoints.append((Policy(endpoint["policy"], "an endpoint's policy"), endpoint.get("id")))
+    case.usage = found.get("facts", {}).get("KeyMetadata", {}).get("KeyUsage")
+    case.encrypters = found.get("encrypters", [])
     admins = found.get("admins", [])
     case.admins = [parameters["admin"]] if admins == "sample" else admins
     case.images = by_register(found.get("images", {}))
@@ -166,7 +181,9 @@ def of_arguments(path, arguments):
         elif option == "--boundary":
             case.bring(arn, boundaries=[read(file)])
         elif option == "--endpoint-policy":
-            case.endpoint = Policy(read(value), "the endpoint's policy")
+            case.endpoints.append((Policy(read(value), "an endpoint's policy"), None))
+        elif option == "--encrypter":
+            case.encrypters.append(value)
         else:
             raise Uncovered(f"the option {option}")
     case.images += by_register(registers)

@@ -70,6 +70,8 @@ OF_ACTIONS = {
     "kms:wrappingkeyspec": ("text", {"ImportKeyMaterial"}),
     "kms:validto": ("date", {"ImportKeyMaterial"}),
     "kms:schedulekeydeletionpendingwindowindays": ("number", {"ScheduleKeyDeletion"}),
+    # Of operations that are not asked for here.
+    "aws:tagkeys": ("several", set()),
 }
 PRINCIPAL_TYPES = {"user": "User", "role": "AssumedRole", "root": "Account", "federated-user": "FederatedUser"}
 BOOLEAN = (literal("true"), literal("false"))
@@ -126,7 +128,7 @@ def of_caller(request, name, _):
 def of_document(request, name, action):
     """The registers: only of a request with a document, to an operation that takes one."""
     rest = name.removeprefix("kms:recipientattestation:")
-    if rest == name or action not in ATTESTED:
+    if rest == name or not (action in ATTESTED or request.anywhere):
         return None
     if rest == "imagesha384":
         return plain("text", request.enclave_document, request.register(0))
@@ -145,7 +147,7 @@ def of_document(request, name, action):
 def of_encryption_context(request, name, action):
     """A condition key has no case, so neither has the name in it; its value has, and so have the names in
     kms:EncryptionContextKeys. Of a name in several spellings any value is tried."""
-    if not name.startswith("kms:encryptioncontext") or action not in WITH_CONTEXT:
+    if not name.startswith("kms:encryptioncontext") or not (action in WITH_CONTEXT or request.anywhere):
         return None
     names = request.texts.text("kms:encryptioncontextkeys", SOMETHING, several=True)
     if name == "kms:encryptioncontextkeys":
@@ -165,13 +167,14 @@ def key(request, name, action):
         found = table(request, name, action)
         if found:
             return found
-    for table, when in ((OF_PRINCIPALS, request.principal), (OF_SERVICES, request.service), (OF_ALL, True)):
+    of_services = request.service if not request.anywhere else True
+    for table, when in ((OF_PRINCIPALS, request.principal), (OF_SERVICES, of_services), (OF_ALL, True)):
         for kind, names in table.items():
             if name in names:
                 return free(request, kind, name, when)
     if name in OF_ACTIONS:
         kind, actions = OF_ACTIONS[name]
-        return free(request, kind, name) if action in actions else None
+        return free(request, kind, name) if action in actions or request.anywhere else None
     if name == "kms:grantoperations" and action == "CreateGrant":
         operations = request.texts.text(name, [literal(operation) for operation in GRANT_OPERATIONS], several=True)
         return plain("several", z3.Not(operations.is_empty()), operations)

@@ -26,6 +26,13 @@ ESCALATION = (
     "iam:PutGroupPolicy", "iam:PutRolePolicy", "iam:PutUserPolicy", "iam:SetDefaultPolicyVersion",
     "iam:UpdateAssumeRolePolicy",
 )
+# KMS Developer Guide, "Key usage": what a key that is for something else refuses, whatever its policy says.
+USAGE = {
+    "Decrypt": "ENCRYPT_DECRYPT", "Encrypt": "ENCRYPT_DECRYPT", "GenerateDataKey": "ENCRYPT_DECRYPT",
+    "GenerateDataKeyPair": "ENCRYPT_DECRYPT", "ReEncryptFrom": "ENCRYPT_DECRYPT", "ReEncryptTo": "ENCRYPT_DECRYPT",
+    "Sign": "SIGN_VERIFY", "GenerateMac": "GENERATE_VERIFY_MAC", "DeriveSharedSecret": "KEY_AGREEMENT",
+    "Decapsulate": "KEY_ENCAPSULATION",
+}
 HARMFUL_IN_GRANTS = tuple(a for a in ACTIONS if a not in AT_HOME) + ("GenerateDataKeyPairWithoutPlaintext",)
 
 
@@ -146,19 +153,20 @@ class Decision:
         )
 
     def endpoint(self, action):
-        """The policy of an endpoint binds who comes through it. Which others come is what the key policy lets
-        come: the endpoints that it names are taken to be this one."""
-        policy, request = self.case.endpoint, self.request
-        if policy is None:
-            return z3.BoolVal(True)
-        if self.case.through_endpoint:
-            ours = z3.BoolVal(True)
-        else:
-            key = context_key(request, "aws:sourcevpce", action)
-            ours = z3.And(key.present, key.value.matches([literal(name) for name in self.case.named_endpoints()]))
-        allowed = policy.says("Allow", request, action, lambda s: Named(request, s.get("Principal", {})).anyone())
-        denied = policy.says("Deny", request, action, self.denied_to())
-        return z3.Implies(ours, z3.And(allowed, z3.Not(denied)))
+        """The policy of an endpoint binds who comes through it, and nobody else. An endpoint without an id is
+        each that the key policy names."""
+        request, bound = self.request, []
+        for policy, name in self.case.endpoints:
+            if self.case.through_endpoint:
+                through = z3.BoolVal(True)
+            else:
+                key = context_key(request, "aws:sourcevpce", action)
+                names = [name] if name else self.case.named_endpoints()
+                through = z3.And(key.present, key.value.matches([literal(n) for n in names]))
+            allowed = policy.says("Allow", request, action, lambda s: Named(request, s.get("Principal", {})).anyone())
+            denied = policy.says("Deny", request, action, self.denied_to())
+            bound.append(z3.Implies(through, z3.And(allowed, z3.Not(denied))))
+        return z3.And(bound)
 
     # All together.
 
@@ -186,6 +194,8 @@ class Decision:
             return z3.Not(request.is_ours(case.images))
         if action in ADMINISTRATION:
             return z3.Not(z3.Or([request.is_arn(admin) for admin in case.admins]))
+        if action == "Encrypt":
+            return z3.Not(z3.Or([request.is_arn(encrypter) for encrypter in case.encrypters]))
         if action == "CreateGrant":
             # A grant that a service makes for its own resource is told apart (a finding of its own).
             service = context_key(request, "kms:grantisforawsresource", action)
@@ -202,6 +212,7 @@ class Decision:
 
     def find(self, actions=ACTIONS):
         """A wrong request that is allowed, for each action that has one: (action, request)."""
+        actions = [action for action in actions if self.case.usage in (None, USAGE.get(action, self.case.usage))]
         asked = [(action, z3.And(self.allowed(action), self.wrong(action))) for action in actions]
         solver = z3.Solver()
         solver.set("timeout", 20_000)

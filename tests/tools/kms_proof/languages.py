@@ -16,7 +16,8 @@ from collections import namedtuple
 Token = namedtuple("Token", "chars many")
 Not = namedtuple("Not", "chars")
 
-LIMIT = 200_000
+# Steps of all automata together, some seconds.
+LIMIT = 5_000_000
 
 
 class TooMany(Exception):
@@ -143,8 +144,8 @@ def classes(domain, tests):
                 matched = frozenset(i for i, state in live if state & machines[i].ends)
                 found.setdefault(matched, text)
             for c in letters:
-                steps += 1
-                if steps > LIMIT * 20 or len(seen) > LIMIT:
+                steps += 1 + len(live)
+                if steps > LIMIT:
                     raise TooMany(f"{len(tests)} patterns of one text")
                 next_place = world.step(place, c)
                 if not next_place:

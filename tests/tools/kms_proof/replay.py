@@ -47,7 +47,8 @@ class Replay(Decision):
         case.rcps = [Policy(p, "an RCP") for p in test.get("rcps", ())]
         case.granted(test.get("grants") or {"Grants": []})
         if test.get("endpoint_policy"):
-            case.endpoint, case.through_endpoint = Policy(test["endpoint_policy"], "the endpoint's policy"), True
+            case.endpoints = [(Policy(test["endpoint_policy"], "an endpoint's policy"), None)]
+            case.through_endpoint = True
         # What the caller could give himself first is not in this request.
         case.can_escalate = False
         self.asked, self.who = request, request.get("service") or request["caller"]
@@ -55,6 +56,7 @@ class Replay(Decision):
             self.identity_arn, self.session_name = self.of_caller(request)
             case.bring(self.identity_arn, test.get("identity_policies", ()), test.get("boundaries", ()))
         super().__init__(case, test["key"])
+        self.request.anywhere = True
 
     @staticmethod
     def of_caller(asked):

@@ -59,6 +59,8 @@ class Request:
         self.now = z3.Real("now")
         # What context keys say of each other.
         self.also = []
+        # Whether keys are taken to be in every request, as some examples of AWS have them for brevity.
+        self.anywhere = False
 
     # Who calls.
 
@@ -122,7 +124,7 @@ class Request:
         together are, too; PCR3 and PCR4 say where it runs, PCR8 who signed it. A register that the enclave
         extends itself counts beside one of these, never alone. Of an attestable machine, PCR4 of the
         NitroTPM is the digest of everything that it boots (EC2 User Guide, "NitroTPM Attestation Document
-        contents")."""
+        contents"), but of the command line: that is in PCR12, or fixed where PCR7 demands a signature."""
         of = []
         for image in images:
             own = {n: v for n, v in image.items() if n.isdigit() and int(n) > 15}
@@ -130,8 +132,8 @@ class Request:
                 of.append(z3.And(self.enclave_document, self.has({"0": image["0"], **own})))
             elif "1" in image and "2" in image:
                 of.append(z3.And(self.enclave_document, self.has({"1": image["1"], "2": image["2"], **own})))
-            elif "tpm4" in image:
-                of.append(z3.And(self.tpm_document, self.has({"tpm4": image["tpm4"]})))
+            elif "tpm4" in image and ("tpm7" in image or "tpm12" in image):
+                of.append(z3.And(self.tpm_document, self.has({n: v for n, v in image.items() if n[:3] == "tpm"})))
         return z3.Or(of)
 
     def axioms(self, images):
