@@ -3,9 +3,9 @@
 //
 //     iam_witness.mjs FOLDER < ASKED
 //
-// FOLDER holds node_modules. ASKED is a list of {key_policy, identities, scps, rcps, witness}: the
-// documents of a case as tests/vectors/kms-audit has them, and a finding's `witness`. Printed is, for each, a
-// line {outcome, invalid}: allow, deny or implicit-deny, and what that program finds wrong with the documents.
+// FOLDER holds node_modules. ASKED is a list of {key_policy, identities, scps, rcps, endpoint_policy, witness}:
+// the documents of a case, and a finding's `witness`. Printed is, for each, a line {outcome, invalid}: allow,
+// deny or implicit-deny, and what that program finds wrong with the documents.
 
 import { readFileSync } from "node:fs";
 
@@ -14,11 +14,18 @@ import { load } from "../vectors/iam/oracle.mjs";
 const simulator = await load(process.argv[2]);
 const everything = { Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] };
 
-/** The ARN of the user or role of a caller; of a session, the role's, with its path where the context tells. */
-function identity(caller, context) {
-    const [, , service, , account, resource] = caller.split(":");
+/**
+ * The ARN of the user or role of a caller. That of a session does not tell the role's path: it is in the context,
+ * or in the statement that names the role.
+ */
+function identity(caller, context, policy) {
+    const [, partition, service, , account, resource] = caller.split(":");
     if (service !== "sts" || !resource.startsWith("assumed-role/")) return caller;
-    return context["aws:PrincipalArn"] ?? `arn:aws:iam::${account}:role/${resource.split("/")[1]}`;
+    const prefix = `arn:${partition}:iam::${account}:role/`;
+    const name = resource.split("/")[1];
+    const named = JSON.stringify(policy).match(new RegExp(`${prefix}[\\w+=,.@/-]+`, "g")) ?? [];
+    const ofThisName = named.filter((arn) => arn.split("/").at(-1) === name);
+    return context["aws:PrincipalArn"] ?? ofThisName[0] ?? `${prefix}${name}`;
 }
 
 /** Keys of one value are texts, the others lists. ImageSha384 is PCR0 by another name, and a document has both. */
@@ -32,6 +39,10 @@ function context(witness) {
     );
     const prefix = "kms:RecipientAttestation:";
     return { ...(`${prefix}PCR0` in values ? { [`${prefix}ImageSha384`]: values[`${prefix}PCR0`] } : {}), ...values };
+}
+
+function lowered(values) {
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /**
@@ -57,7 +68,7 @@ for (const asked of JSON.parse(readFileSync(0, "utf8"))) {
     const { witness } = asked;
     const values = context(witness);
     const isService = !witness.caller.startsWith("arn:");
-    const arn = isService ? undefined : identity(witness.caller, values);
+    const arn = isService ? undefined : identity(witness.caller, values, asked.key_policy);
     const known = asked.identities?.[arn] ?? {};
     const test = {
         key: witness.resource,
@@ -66,7 +77,8 @@ for (const asked of JSON.parse(readFileSync(0, "utf8"))) {
         boundaries: known.boundaries,
         scps: isBound(arn, witness.resource) ? asked.scps : [],
         rcps: isServiceLinked(arn) ? [] : asked.rcps,
-        endpoint_policy: asked.endpoint_policy,
+        // An endpoint's policy binds who comes through it.
+        endpoint_policy: "aws:sourcevpce" in lowered(values) ? asked.endpoint_policy : undefined,
     };
     const request = {
         ...(isService ? { service: witness.caller } : { caller: witness.caller, role_arn: arn }),
