@@ -183,6 +183,54 @@ fn no_proof_holds_without_the_registers() {
     }
 }
 
+/// An allow for the account's IAM policies, with what the callers have beside it, and whether there is a request.
+#[test]
+fn the_proof_minds_who_can_give_himself_what_he_lacks_and_what_a_whole_image_is() {
+    let account = "arn:aws:iam::111122223333";
+    let (whole, parts) =
+        (["a1".repeat(48), "c3".repeat(48), "d4".repeat(48)], json!({"0": "", "1": "", "2": ""}));
+    let allow = |action: &str| json!({"Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]});
+    let statement = |effect: &str, who: Value, condition: Value| json!({"Effect": effect, "Principal": who, "Action": "kms:Decrypt", "Resource": "*", "Condition": condition});
+    let by_account = statement("Allow", json!({"AWS": format!("{account}:root")}), json!({}));
+    let no_root = json!({"ArnEquals": {"aws:PrincipalArn": format!("{account}:root")}});
+    let no_root = statement("Deny", json!("*"), no_root);
+    let attested = json!({"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": whole[0]}});
+    let scp = json!({"Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*", "Condition": attested},
+    ]});
+    let by_parts = json!({"StringEquals": {
+        "kms:RecipientAttestation:PCR1": whole[1], "kms:RecipientAttestation:PCR2": whole[2],
+    }});
+    let by_parts = statement("Allow", json!({"AWS": format!("{account}:role/parent")}), by_parts);
+    let bob = |action: &str| json!({format!("{account}:user/bob"): {"policies": [allow(action)]}});
+    let images = |image: &[usize]| {
+        let named = parts.as_object().unwrap().keys().zip(&whole).enumerate();
+        let named = named.filter(|(number, _)| image.contains(number));
+        named.map(|(_, (name, value))| (name.clone(), json!([value]))).collect::<Value>()
+    };
+    let (policy, key) =
+        ([by_account, no_root], format!("arn:aws:kms:eu-west-1:111122223333:key/{}", "0-".repeat(8)));
+    let cases = [
+        ("sat", json!({"policy": {"Statement": policy}, "others": "none", "identities": bob("iam:*")})),
+        ("unsat", json!({"policy": {"Statement": policy}, "others": "none", "identities": bob("s3:*")})),
+        // A service-linked role is bound by no SCP; but its IAM policies are AWS's.
+        ("unsat", json!({"policy": {"Statement": policy}, "scp": [[scp]], "images": images(&[0])})),
+        ("unsat", json!({"policy": {"Statement": [by_parts]}, "images": images(&[0, 1, 2])})),
+        ("sat", json!({"policy": {"Statement": [by_parts]}, "images": images(&[0])})),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let names = (0..cases.len()).map(|number| number.to_string());
+    for (name, (_, case)) in names.clone().zip(&cases) {
+        let mut case = case.clone();
+        case["key"] = json!(key);
+        fs::write(folder.path().join(name), case.to_string()).unwrap();
+    }
+    for (said, (answer, case)) in prove(folder.path(), names).iter().zip(&cases) {
+        assert_eq!(said["answer"], *answer, "{said}: {case}");
+    }
+}
+
 /// 437 requests of AWS's own pages. The encoding allows each that AWS allows, and no other but where it
 /// tries more than AWS does, which it says of itself.
 #[test]
