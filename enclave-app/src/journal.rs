@@ -17,7 +17,7 @@ use protocol::{
 };
 use serde_bytes::ByteArray;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, strangers::Strangers};
 
 /// The most lines that wait to be stored.
 const MOST_LINES: usize = 65_536;
@@ -28,6 +28,9 @@ const RESTRICTING_LINES: usize = 2_048;
 const RESTRICTING_BYTES: usize = 4 << 20;
 /// The most bytes of lines in one answer: with the rest it fits a frame.
 const ANSWER: usize = 512 << 10;
+
+/// The tag of an entry that counts what strangers asked.
+const STRANGERS: &str = "auth.strangers";
 
 /// The log of this boot.
 pub(crate) struct Journal {
@@ -40,6 +43,7 @@ struct State {
     chain: Option<Chain>,
     waiting: VecDeque<LogLine>,
     bytes: usize,
+    strangers: Strangers,
 }
 
 /// The lines that one request put on the log: they leave with its answer.
@@ -174,14 +178,31 @@ impl Journal {
         }
     }
 
-    /// Puts what happened on the log. Room was asked for before.
+    /// Puts what happened on the log, after what strangers asked before. Room was asked for before.
     pub(crate) fn write(&self, event: Event, trail: &mut Trail) {
         let mut state = self.lock();
         let now = self.clock.now();
-        if let Some(chain) = state.chain.as_mut() {
-            let line = chain.append(&event.entry, now);
-            trail.0.push(state.keep(line));
+        state.tell_strangers(true, now, trail);
+        state.append(&event, now, trail);
+    }
+
+    /// Puts on the log what somebody asked who is no client, as long as strangers have entries left
+    /// today; else it is counted.
+    pub(crate) fn write_of_stranger(&self, event: Event, trail: &mut Trail) {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        state.tell_strangers(false, now, trail);
+        if state.strangers.may_enter(event.entry.outcome.tag().as_str(), now) {
+            state.append(&event, now, trail);
         }
+    }
+
+    /// Puts on the log how many strangers were counted on a day that is over. The parent finds that a
+    /// line is missing with the next one, or with the next checkpoint, and asks for it.
+    pub(crate) fn expire(&self) {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        state.tell_strangers(false, now, &mut Trail::default());
     }
 
     /// Lines that wait to be stored, from this one on.
@@ -225,6 +246,21 @@ impl Journal {
 }
 
 impl State {
+    fn append(&mut self, event: &Event, now: u64, trail: &mut Trail) {
+        if let Some(chain) = self.chain.as_mut() {
+            let line = chain.append(&event.entry, now);
+            trail.0.push(self.keep(line));
+        }
+    }
+
+    /// Puts on the log how many strangers were counted, where that is due.
+    fn tell_strangers(&mut self, before_another: bool, now: u64, trail: &mut Trail) {
+        if let Some(count) = self.strangers.due(before_another, now) {
+            let refused = NewEntry::new(OperationName::REQUEST, Outcome::deny(ReasonTag::of(STRANGERS)));
+            self.append(&Event { entry: refused }.detail(&count), now, trail);
+        }
+    }
+
     fn keep(&mut self, line: Line) -> LogLine {
         let line = LogLine { seq: line.seq, line: line.text };
         self.bytes = self.bytes.saturating_add(line.line.len());

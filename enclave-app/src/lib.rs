@@ -48,6 +48,7 @@ mod server;
 mod service;
 pub mod session;
 mod signing;
+mod strangers;
 mod tickets;
 mod vault;
 mod velocity;

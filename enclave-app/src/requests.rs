@@ -61,7 +61,12 @@ impl Service {
                 _ => OperationName::REQUEST,
             };
             let event = Event::refused(operation, &refusal).by(client.as_deref(), request);
-            self.journal.write(event.policy(self.authority.read().reference()), trail);
+            let event = event.policy(self.authority.read().reference());
+            if client.is_some() {
+                self.journal.write(event, trail);
+            } else {
+                self.journal.write_of_stranger(event, trail);
+            }
             refusal
         })
     }

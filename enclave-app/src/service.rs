@@ -104,6 +104,7 @@ impl Service {
     pub(crate) fn expire(&self) {
         self.data_keys.expire();
         self.tickets.expire();
+        self.journal.expire();
         self.signing.velocity.expire(self.session.clock().now());
     }
 
@@ -230,7 +231,7 @@ impl Service {
         if let Err(full) = self.journal.room_for_strangers() {
             return full;
         }
-        self.journal.write(event.policy(self.authority.read().reference()), trail);
+        self.journal.write_of_stranger(event.policy(self.authority.read().reference()), trail);
         refusal
     }
 
@@ -272,7 +273,7 @@ impl Service {
                     // Anybody can send these.
                     self.journal.room_for_strangers()?;
                     let event = Event::refused(OperationName::ORDER_REPLAY, &refusal);
-                    self.journal.write(event.policy(self.authority.read().reference()), trail);
+                    self.journal.write_of_stranger(event.policy(self.authority.read().reference()), trail);
                 }
             }
         }
