@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     Config,
-    alerts::{AlertError, AlertLimits, Alerts, Raised, WebhookConfig, WebhookError},
+    alerts::{AlertError, AlertLimits, Alerts, Counting, Raised, WebhookConfig, WebhookError},
     api::{self, ApiLimits, App, AppParts},
     clients::{Clients, FailureLimits},
     credentials::{ForStore, Keeper},
@@ -114,6 +114,7 @@ pub async fn run(
     let book = open_log(&config, &metrics).await?;
     services.spawn(named("shipping the log", ship(book.clone(), &store, last.listener())));
 
+    services.spawn(named("counting the log", count(&config, &book, &metrics, last.listener())));
     let alerts = open_alerts(&config, &book, &metrics).await?;
     if let Some(alerts) = alerts.clone() {
         services.spawn(named("telling alerts", tell(alerts, last.listener())));
@@ -222,6 +223,17 @@ async fn write(book: Book, enclave: Enclave, mut stop: Stop) {
 fn ship(book: Book, store: &Store, mut stop: Stop) -> impl Future<Output = ()> + use<> {
     let shipping = Shipping::new(book, store);
     async move { shipping.run(async move { stop.said().await }).await }
+}
+
+/// Counts the entries of the log until told to stop.
+fn count(
+    config: &Config,
+    book: &Book,
+    metrics: &Arc<Metrics>,
+    mut stop: Stop,
+) -> impl Future<Output = ()> + use<> {
+    let counting = Counting::open(&config.log, book.clone(), Arc::clone(metrics));
+    async move { counting.run(async move { stop.said().await }).await }
 }
 
 /// Opens the alerts, if there are to be any.

@@ -62,6 +62,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What a refusal with this tag is.
+    pub(super) fn of_denial(tag: &str) -> Self {
+        match tag {
+            "kms.denied" => Self::KmsDenied,
+            tag if tag.starts_with("auth.") => Self::AuthFailed,
+            _ => Self::Denied,
+        }
+    }
+
     /// The text in an event.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -46,11 +46,11 @@ impl Gathering {
     pub(super) fn add(&mut self, kind: Kind, tag: &str, view: &View, window: u64, now: u64) {
         let event = Event::of_entry(kind, Some(tag), &view.boot, view.seq, view.time);
         let group = self.group(event, view.time / window.max(1), now);
-        group.count += 1;
-        group.last = Some(view.seq);
-        if group.count == 1 {
+        if group.count == 0 {
             group.first = view.detail.clone();
         }
+        group.count = group.count.saturating_add(view.times());
+        group.last = Some(view.seq);
         for (names, more) in [
             (&mut group.clients, view.client.iter().collect()),
             (&mut group.keys, view.keys().collect::<Vec<_>>()),

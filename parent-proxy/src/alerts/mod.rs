@@ -12,21 +12,28 @@
 //! <folder>/endpoint-<id>.json         the next event for an endpoint
 //! <folder>/replay.json                a wish to deliver again, until it is fulfilled
 //! ```
+//!
+//! Counting for Prometheus is apart from it, and needs no folder of alerts: it goes on where nobody
+//! is told anything, and where the queue cannot be written.
 
 mod alerting;
 pub mod command;
+mod counting;
 mod courier;
 mod derive;
 mod endpoint;
 mod event;
 mod gather;
+mod meter;
 mod outbox;
 mod reader;
 mod replay;
+mod tail;
 mod view;
 mod webhook;
 
 pub use alerting::{AlertError, AlertLimits, Alerts, Raised};
+pub use counting::Counting;
 pub use event::{Event, Kind};
 pub use replay::{From, Replay, ReplayError, replay};
 pub use webhook::{Secret, WebhookConfig, WebhookError, signature};

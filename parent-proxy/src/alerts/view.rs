@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 /// The most keys that an event names.
 const KEYS: usize = 16;
+/// The tag of an entry that counts what strangers asked, where they may have no more entries of a day.
+const STRANGERS: &str = "auth.strangers";
 
 /// An entry of the log, as far as alerts read it.
 #[derive(Debug, Deserialize)]
@@ -46,6 +48,22 @@ impl View {
     /// Anything but an allowance counts as a refusal.
     pub(super) fn is_denied(&self) -> bool {
         self.decision != "allow"
+    }
+
+    /// The tags of what was refused, each with how often: the entry's own, or those that it counts.
+    pub(super) fn denials(&self) -> Vec<(&str, u64)> {
+        let tags = || self.detail.as_ref()?.get("tags")?.as_object();
+        match tags() {
+            Some(tags) if self.tag == STRANGERS => {
+                tags.iter().map(|(tag, times)| (tag.as_str(), times.as_u64().unwrap_or(1))).collect()
+            }
+            _ => vec![(self.tag.as_str(), 1)],
+        }
+    }
+
+    /// Of how many refusals the entry is.
+    pub(super) fn times(&self) -> u64 {
+        self.denials().into_iter().fold(0, |sum: u64, (_, times)| sum.saturating_add(times)).max(1)
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &String> {

@@ -5,14 +5,14 @@ use std::sync::{Arc, atomic::Ordering};
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{App, Problem, policy::PolicyTaken};
-use crate::metrics::CONTENT_TYPE;
+use crate::metrics::Format;
 
 /// The process lives.
 #[derive(Serialize, ToSchema)]
@@ -88,12 +88,22 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Read
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(readiness))
 }
 
-/// Metrics for Prometheus.
+/// Metrics for Prometheus, in the format that `Accept` asks for.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "operation",
-    responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
+    responses((status = 200, description = "OpenMetrics where it is preferred, else the text format 0.0.4.", content(
+        (String = "text/plain; version=0.0.4; charset=utf-8"),
+        (String = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ))),
 )]
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let text = app.metrics.encode().map_err(|_| Problem::internal())?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response())
+pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
+    let format = Format::of_accept(&accept.join(","));
+    let text = app.metrics.encode_as(format).map_err(|_| Problem::internal())?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (header::VARY, HeaderValue::from_static("accept")),
+    ];
+    Ok((headers, text).into_response())
 }

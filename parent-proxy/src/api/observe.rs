@@ -7,7 +7,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 use axum::{
     Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,6 +17,8 @@ use futures::FutureExt;
 use super::{App, Problem, paths, problem::MEDIA_TYPE};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// In place of a route, where there is none.
+const NO_ROUTE: &str = "none";
 /// The longest request id that is taken over.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -55,7 +57,9 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    app.metrics.request(route, method, status, took);
+    // What no route takes is counted as that, so that nobody makes more labels than there are routes.
+    let counted = if response.status() == StatusCode::METHOD_NOT_ALLOWED { NO_ROUTE } else { route };
+    app.metrics.request(counted, counted_method(method), status, took);
     let milliseconds = took.as_secs_f64() * 1000.0;
     // Not being ready is no fault: whoever asks hears it.
     if status >= 500 && !code.is_empty() {
@@ -92,7 +96,7 @@ fn request_id(request: &Request) -> String {
 /// The route as it is written in the router, of which there are few.
 fn route(request: &Request) -> &'static str {
     let matched = request.extensions().get::<MatchedPath>();
-    matched.and_then(|matched| paths().find(|path| *path == matched.as_str())).unwrap_or("none")
+    matched.and_then(|matched| paths().find(|path| *path == matched.as_str())).unwrap_or(NO_ROUTE)
 }
 
 /// The method, of a fixed set.
@@ -105,6 +109,15 @@ fn method(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::PATCH => "PATCH",
         Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// The methods that routes have; HEAD is answered as GET is.
+fn counted_method(method: &'static str) -> &'static str {
+    match method {
+        "GET" | "HEAD" => "GET",
+        "POST" | "PUT" => method,
         _ => "other",
     }
 }

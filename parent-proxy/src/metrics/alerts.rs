@@ -15,9 +15,10 @@ use prometheus_client::{
 use super::labels::KindLabel;
 
 /// The families of tags that the enclave has.
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "activation",
     "auth",
+    "dsse",
     "enclave",
     "internal",
     "key",
@@ -170,14 +171,14 @@ impl AlertMetrics {
         }
     }
 
-    /// A request failed authentication.
-    pub fn auth_failed(&self, tag: &str) {
-        self.auth_failures.get_or_create(&TagLabel { tag: self.tags.tag(tag) }).inc();
+    /// Requests failed authentication.
+    pub fn auth_failed(&self, tag: &str, times: u64) {
+        self.auth_failures.get_or_create(&TagLabel { tag: self.tags.tag(tag) }).inc_by(times);
     }
 
-    /// A request was refused.
-    pub fn denied(&self, tag: &str) {
-        self.denials.get_or_create(&TagLabel { tag: self.tags.tag(tag) }).inc();
+    /// Requests were refused.
+    pub fn denied(&self, tag: &str, times: u64) {
+        self.denials.get_or_create(&TagLabel { tag: self.tags.tag(tag) }).inc_by(times);
     }
 
     /// KMS denied a request.

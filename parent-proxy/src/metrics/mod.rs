@@ -2,6 +2,7 @@
 //! user, a key id, an address or anything else that a request carries.
 
 mod alerts;
+mod exposition;
 mod labels;
 mod log;
 
@@ -16,14 +17,12 @@ use prometheus_client::{
 use labels::{DirectionLabel, OperationLabel, OperationLabels, OutcomeLabel, RequestLabels, RouteLabels};
 
 pub use alerts::AlertMetrics;
+pub use exposition::Format;
 pub use log::LogMetrics;
 
 /// From 1 ms to 30 s.
 const LATENCIES: [f64; 14] =
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
-
-/// The content type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The parent's metrics.
 #[derive(Debug)]
@@ -202,6 +201,15 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+
+    /// In a format.
+    ///
+    /// # Errors
+    /// As of [`Self::encode`].
+    pub fn encode_as(&self, format: Format) -> Result<String, std::fmt::Error> {
+        let open = self.encode()?;
+        Ok(if format == Format::OpenMetrics { open } else { exposition::text_of(&open) })
     }
 
     /// Those of the log.

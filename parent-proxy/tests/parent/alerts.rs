@@ -432,7 +432,7 @@ fn every_metric_of_the_example_rules_is_there_and_promtool_takes_them() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let metrics = Metrics::new();
     // What has no label yet is not told.
-    metrics.alerts().denied("policy.evm.destination");
+    metrics.alerts().denied("policy.evm.destination", 1);
     metrics.alerts().signature("evm.native");
     metrics.alerts().event("order.accepted");
     metrics.alerts().delivered(0);

@@ -19,6 +19,7 @@ mod enclave_line;
 mod flood;
 mod log;
 mod logged;
+mod metrics;
 mod openapi;
 mod operation;
 mod orders;
