@@ -63,6 +63,9 @@ pub(crate) enum Error {
     /// The answer said it already: there was input that cannot be used.
     #[error("told before")]
     ToldUnusable,
+    /// A command that was run for the user ended with this exit code, which is passed on.
+    #[error("the command ended with exit code {0}")]
+    Ended(u8),
     /// The parent answered an error.
     #[error("{0}")]
     Problem(Box<Problem>),
@@ -129,11 +132,12 @@ impl Error {
         Self::Input(format!("{what}: {expected}"))
     }
 
-    /// 1, 2 or 3.
+    /// 1, 2 or 3; of a command that was run, its own.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Input(_) | Self::ToldUnusable => ExitCode::from(UNUSABLE),
             Self::Alarm(_) => ExitCode::from(ALARM),
+            Self::Ended(code) => ExitCode::from(*code),
             _ => ExitCode::from(NOT_VERIFIED),
         }
     }
@@ -155,7 +159,7 @@ impl Error {
             Self::SomeRefused { .. } => plain("verification"),
             Self::Input(_) | Self::ToldUnusable => plain("input"),
             Self::Parent(_) => plain("parent"),
-            Self::Failed(_) => plain("failed"),
+            Self::Failed(_) | Self::Ended(_) => plain("failed"),
         };
         json!({"verified": false, "error": error})
     }

@@ -79,7 +79,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (Error::Told | Error::ToldUnusable)) => error.exit_code(),
+        Err(error @ (Error::Told | Error::ToldUnusable | Error::Ended(_))) => error.exit_code(),
         Err(error) => {
             screen.error(&error);
             error.exit_code()

@@ -205,3 +205,120 @@ fn no_process_outlives_a_dev_that_was_killed() {
     assert_eq!(status.code(), None);
     assert!(all_end(&processes));
 }
+
+/// Runs `cofferdam` with these arguments to its end.
+fn cofferdam(args: &[&str]) -> std::process::Output {
+    Command::new(program("cofferdam")).args(args).output().unwrap()
+}
+
+fn path(folder: &tempfile::TempDir) -> &str {
+    folder.path().to_str().unwrap()
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let refused = cofferdam(&["dev", "--port", &port, "--dir", path(&folder)]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    for text in [&format!("--port {port}"), &format!("127.0.0.1:{port}"), "`--port 0`", "ss -ltnp"] {
+        assert!(said.contains(text), "{text} in {said}");
+    }
+    assert!(!folder.path().join("enclave.toml").exists(), "nothing was prepared");
+}
+
+#[test]
+fn a_command_runs_with_the_environment_set_and_its_exit_code_is_passed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |command: &str| {
+        Command::new(program("cofferdam"))
+            .args(["dev", "--port", "0", "--dir", path(&folder), "--exec", command])
+            // Of another deployment; and what belongs to the command alone stays.
+            .env("COFFERDAM_URL", "http://127.0.0.1:1")
+            .env("AWS_PROFILE", "mine")
+            .output()
+            .unwrap()
+    };
+    let own = program("cofferdam");
+    let own = own.display();
+    let done = run(&format!(
+        "{own} address create --user alice --chain evm && {own} dev env --dir {} && printf '%s %s' \
+         \"$COFFERDAM_CLIENT_ID\" \"$AWS_PROFILE\"; exit 7",
+        path(&folder)
+    ));
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(done.status.code(), Some(7), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.contains("0x") && said.ends_with("backend mine"), "{said}");
+    assert!(said.contains("export COFFERDAM_CLIENT_ID=backend\n") && !said.contains("127.0.0.1:1\n"));
+    assert!(!said.contains("│"), "the lines of the programs are not among them: {said}");
+    // It ended with the command, and left nothing that another terminal would take for it.
+    assert_eq!(cofferdam(&["dev", "env", "--dir", path(&folder)]).status.code(), Some(2));
+    assert!(run("true").status.success());
+    assert_eq!(run("kill -9 $$").status.code(), Some(128 + 9));
+}
+
+#[test]
+fn whoever_stops_it_stops_its_command_and_all_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Command::new(program("cofferdam"))
+        .args(["dev", "--port", "0", "--dir", path(&folder), "--exec", "echo begun; exec sleep 600"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "begun");
+    let processes = children_of(dev.id());
+    assert_eq!(processes.len(), 4);
+    kill(Pid::from_raw(i32::try_from(dev.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(dev.wait().unwrap().code(), Some(128 + 15));
+    assert!(all_end(&processes));
+}
+
+#[test]
+fn another_terminal_gets_its_environment_by_eval_and_counters_live() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(cofferdam(&["dev", "env", "--dir", path(&folder)]).status.code(), Some(2));
+    let dev = Dev::start(folder.path());
+    let names = ["COFFERDAM_URL", "COFFERDAM_DEPLOYMENT", "COFFERDAM_CLIENT_ID", "COFFERDAM_CLIENT_KEY"];
+    let script = "eval \"$(\"$0\" dev env --dir \"$1\" $2 $3)\" && for n in COFFERDAM_URL \
+                  COFFERDAM_DEPLOYMENT COFFERDAM_CLIENT_ID COFFERDAM_CLIENT_KEY; do eval echo \\$$n; done";
+    let shell = |more: &[&str]| -> Vec<String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(program("cofferdam")).arg(path(&folder)).args(more);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    };
+    let expected: Vec<&str> = names.iter().map(|name| dev.ready["env"][name].as_str().unwrap()).collect();
+    assert_eq!(shell(&[]), expected);
+    let auditor = shell(&["--client", "auditor"]);
+    assert!(auditor[2] == "auditor" && auditor[3].ends_with("/clients/auditor"), "{auditor:?}");
+    // A client without the role is refused, which is counted though nobody set up alerts.
+    let environment = names.iter().zip(&auditor);
+    let refused = Command::new(program("cofferdam"))
+        .args(["address", "create", "--user", "alice", "--chain", "evm"])
+        .envs(environment.map(|(name, value)| (*name, value.as_str())))
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let address = auditor[0].strip_prefix("http://").unwrap();
+    let metrics = || {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    let line = "\ncofferdam_parent_auth_failures_total{tag=\"auth.role\"} 1\n";
+    let until = Instant::now() + Duration::from_secs(10);
+    while !metrics().contains(line) {
+        assert!(Instant::now() < until, "{}", metrics());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    dev.signal(Signal::SIGTERM);
+    assert!(dev.end().1.success());
+}

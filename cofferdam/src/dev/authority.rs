@@ -39,7 +39,7 @@ impl Folder {
 
     /// A client's private key.
     pub(super) fn client_key(&self, client: &str) -> PathBuf {
-        self.at("clients").join(client)
+        client_key(self.path(), client)
     }
 
     /// Who asks, as one of the clients.
@@ -72,13 +72,17 @@ pub(super) fn deployment() -> Result<Deployment, Error> {
     DEPLOYMENT.parse().map_err(|error| Error::input(DEPLOYMENT, error))
 }
 
+/// Where a client's private key is in a folder.
+fn client_key(folder: &Path, client: &str) -> PathBuf {
+    folder.join("clients").join(client)
+}
+
 /// All that another terminal needs, as environment variables.
-pub(super) fn environment(folder: &Folder, url: &str, client: &str) -> [(&'static str, String); 4] {
-    let text = |path: &Path| path.display().to_string();
+pub(super) fn environment(folder: &Path, url: &str, client: &str) -> [(&'static str, String); 4] {
     [
         ("COFFERDAM_URL", url.to_owned()),
         ("COFFERDAM_DEPLOYMENT", DEPLOYMENT.to_owned()),
         ("COFFERDAM_CLIENT_ID", client.to_owned()),
-        ("COFFERDAM_CLIENT_KEY", text(&folder.client_key(client))),
+        ("COFFERDAM_CLIENT_KEY", client_key(folder, client).display().to_string()),
     ]
 }

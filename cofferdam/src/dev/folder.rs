@@ -8,7 +8,7 @@
 //! | `image.json` | the registers that this program and configuration measure to |
 //! | `store/` | sealed records, policies and orders, as the parent keeps them |
 //! | `log/` | the log, as the parent keeps it |
-//! | `run/` | sockets |
+//! | `run/` | sockets; where the parent listens, once it does |
 //!
 //! and what [`super::authority`], [`super::wallets`] and [`super::policy`] keep.
 
@@ -36,6 +36,9 @@ pub(super) const DEPLOYMENT: &str = "laptop";
 pub(super) const REGION: &str = "eu-central-1";
 /// The longest path of a socket on Linux; other systems allow a little less.
 const MAX_SOCKET: usize = 100;
+
+/// Where the parent's address is noted.
+pub(super) const URL: &str = "run/url";
 
 /// A folder that no other `dev` uses.
 #[derive(Debug)]
@@ -79,6 +82,8 @@ impl Folder {
             fs::create_dir_all(path.join(folder)).map_err(unusable)?;
         }
         let folder = Self { path, _lock: lock };
+        // Of a stack that was killed.
+        folder.forget_url();
         if folder.egress_socket().as_os_str().len() > MAX_SOCKET {
             return Err(Error::input(
                 folder.path.display(),
@@ -86,6 +91,16 @@ impl Folder {
             ));
         }
         Ok(folder)
+    }
+
+    /// Notes where the parent listens, for other terminals.
+    pub(super) fn note_url(&self, url: &str) -> Result<(), Error> {
+        write(&self.at(URL), url)
+    }
+
+    /// The parent listens no longer.
+    pub(super) fn forget_url(&self) {
+        let _ = fs::remove_file(self.at(URL));
     }
 
     pub(super) fn at(&self, name: &str) -> PathBuf {

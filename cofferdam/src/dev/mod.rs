@@ -5,7 +5,9 @@
 
 mod audit;
 mod authority;
+mod command;
 mod demo;
+mod env;
 mod evm;
 mod exec;
 mod folder;
@@ -14,14 +16,15 @@ mod policy;
 mod process;
 mod programs;
 mod report;
+mod running;
 mod signing;
 mod stack;
 mod story;
 mod wallets;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, io, net::TcpListener, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
@@ -39,7 +42,10 @@ use stack::Stack;
 
 /// Arguments of `dev`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DevArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where keys, configuration and addresses are kept
     #[arg(long, value_name = "FOLDER", default_value = ".cofferdam-dev", conflicts_with = "demo")]
     dir: PathBuf,
@@ -53,27 +59,56 @@ pub(crate) struct DevArgs {
     /// Tell the whole story in a folder of its own, and end: 0 only when all of it held
     #[arg(long)]
     demo: bool,
-    /// With --demo: show the programs' logs as well
-    #[arg(long, requires = "demo")]
+    /// Run a command in a shell once all is ready, with the environment that `dev env` prints, and end
+    /// with it and with its exit code
+    #[arg(long, value_name = "COMMAND", conflicts_with = "demo")]
+    exec: Option<String>,
+    /// With --demo or --exec: show the programs' logs as well
+    #[arg(long)]
     logs: bool,
     /// With --demo: keep the report of its audit here, as a page
     #[arg(long, value_name = "FILE", requires = "demo")]
     page: Option<PathBuf>,
 }
 
-/// Runs until Ctrl-C, or until the demo ends.
+/// What else there is to a stack.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the environment of a running stack: eval "$(cofferdam dev env)"
+    Env(env::EnvArgs),
+}
+
+/// Runs until Ctrl-C, or until the demo or the command ends.
 pub(crate) async fn run(args: DevArgs, screen: &Screen) -> Result<(), Error> {
+    if let Some(Command::Env(args)) = &args.command {
+        return env::print(args, screen);
+    }
     let mut stop = Stop::new()?;
     if args.demo {
         return demo::run(&args, screen, &mut stop).await;
     }
-    let logs = Logs::new(screen, true);
+    // What the command says is not to be looked for among the lines of others.
+    let logs = Logs::new(screen, args.exec.is_none() || args.logs);
     let folder = Folder::open(&args.dir)?;
+    free(args.port)?;
     let mut stack = Stack::new(folder, args.port, &args.payload_form, logs);
     let result = tokio::select! {
-        result = serve(&mut stack, screen) => result,
-        () = stop.asked() => Ok(()),
+        result = start(&mut stack) => result.map(|()| true),
+        () = stop.asked() => Ok(false),
     };
+    let result = match (result, &args.exec) {
+        (Ok(true), Some(command)) => command::run(&mut stack, command, &mut stop).await,
+        (Ok(true), None) => tokio::select! {
+            result = serve(&mut stack, screen) => result,
+            () = stop.asked() => Ok(()),
+        },
+        (Ok(false), _) => Ok(()),
+        (Err(error), _) => {
+            stack.logs().show_kept();
+            Err(error)
+        }
+    };
+    stack.folder().forget_url();
     if result.is_ok() {
         stack.logs().say("stopping");
     }
@@ -85,9 +120,30 @@ pub(crate) async fn run(args: DevArgs, screen: &Screen) -> Result<(), Error> {
     result
 }
 
-/// Starts everything, says how to use it, and returns when a process ends.
-async fn serve(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
+/// That the parent will find its port free: what it says itself would be one line among many.
+fn free(port: u16) -> Result<(), Error> {
+    let advice = "`--port 0` takes any that is free";
+    TcpListener::bind(("127.0.0.1", port)).map(drop).map_err(|error| {
+        let found = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "a free port was expected, found that another program listens on 127.0.0.1:{port}: end it \
+                 (`ss -ltnp 'sport = :{port}'` names it), or name another port; {advice}"
+            ),
+            _ => format!("a port was expected that may be listened on: {error}; {advice}"),
+        };
+        Error::input(format_args!("--port {port}"), found)
+    })
+}
+
+/// Starts everything, and notes where it is for other terminals.
+async fn start(stack: &mut Stack) -> Result<(), Error> {
     stack.start().await?;
+    let url = stack.url()?;
+    stack.folder().note_url(url.as_str().trim_end_matches('/'))
+}
+
+/// Says how to use it, and returns when a process ends.
+async fn serve(stack: &mut Stack, screen: &Screen) -> Result<(), Error> {
     tell(stack, screen)?;
     Err(stack.ended().await)
 }
@@ -97,7 +153,7 @@ fn tell(stack: &Stack, screen: &Screen) -> Result<(), Error> {
     let (url, image, root) = (stack.url()?, folder.image(), folder.nsm_root());
     let url = url.as_str().trim_end_matches('/');
     let pcr0 = stack.pcr0();
-    let environment = environment(folder, url, BACKEND);
+    let environment = environment(folder.path(), url, BACKEND);
     if screen.json() {
         let client = |name: &str| (name.to_owned(), folder.client_key(name));
         let clients: BTreeMap<String, PathBuf> = [BACKEND, AUDITOR, DESK].map(client).into();
@@ -116,7 +172,7 @@ fn tell(stack: &Stack, screen: &Screen) -> Result<(), Error> {
     sheet.row("policy", format!("version {}, {}", folder.policy_version()?, folder.envelope().display()));
     sheet.row("log", folder.log().display().to_string());
     sheet.plain("");
-    sheet.note("in another terminal:");
+    sheet.note("in another terminal, this or `eval \"$(cofferdam dev env)\"` with the same --dir:");
     for (name, value) in &environment {
         sheet.plain(format!("  export {name}={}", quoted(value)));
     }
