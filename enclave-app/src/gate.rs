@@ -56,7 +56,7 @@ impl Gate {
         policy: Result<Arc<Policy>, Refusal>,
         now: u64,
     ) -> Result<Caller, Box<TurnedAway>> {
-        let route = Route::of(&request.method, &request.path);
+        let route = Route::of(&request.method, &request.path, request.query.as_deref());
         let away = |refusal, request, client| Box::new(TurnedAway { route, client, request, refusal });
         let policy = policy.map_err(|refusal| away(refusal, None, None))?;
         let signature = request.open().map_err(|error| away(refusal(error), None, None))?;

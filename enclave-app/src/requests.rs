@@ -104,6 +104,8 @@ impl Service {
         }
         let allowed = match caller.route {
             Route::ListKeys
+            | Route::FindKeys
+            | Route::ListAllKeys
             | Route::ReadKey(_)
             | Route::ReadPolicy
             | Route::ReadOrders

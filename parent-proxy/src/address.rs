@@ -2,6 +2,8 @@
 //! agree with each other and with what was asked for. Whether the certificate is genuine is for
 //! whoever relies on it; the parent's word would be worth nothing.
 
+use std::time::SystemTime;
+
 use attestation::DocumentHash;
 use data_encoding::HEXLOWER;
 use protocol::{AddressClaims, KeyId, NewKey, Record, RecordError};
@@ -91,6 +93,11 @@ pub struct StoredKey {
     created_at: String,
 }
 
+/// A time as answers have it, with milliseconds; none that no calendar has.
+pub fn rfc_3339(time: SystemTime) -> Option<String> {
+    OffsetDateTime::from(time).format(MILLISECONDS).ok()
+}
+
 impl StoredKey {
     /// Reads the record of `key_id`.
     ///
@@ -108,10 +115,9 @@ impl StoredKey {
         if claims != AddressClaims::of(header, claims.pcr0, claims.attestation) {
             return Err(AddressError::Certificate);
         }
-        let created_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(header.created) * 1_000_000)
-            .ok()
-            .and_then(|time| time.format(MILLISECONDS).ok())
-            .ok_or(AddressError::Time)?;
+        let created = OffsetDateTime::from_unix_timestamp_nanos(i128::from(header.created) * 1_000_000);
+        let created_at =
+            created.ok().and_then(|time| time.format(MILLISECONDS).ok()).ok_or(AddressError::Time)?;
         Ok(Self { document: claims.attestation, record, created_at })
     }
 
@@ -128,6 +134,12 @@ impl StoredKey {
     /// Whose it is.
     pub fn user(&self) -> &protocol::UserRef {
         &self.record.header().user
+    }
+
+    /// Its addresses: on Bitcoin two.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let header = self.record.header();
+        [Some(&header.address), header.taproot_address.as_ref()].into_iter().flatten().map(String::as_str)
     }
 
     /// The boot document that its certificate names.

@@ -148,7 +148,7 @@ impl Clients {
         self.window.check(signature.created(), signature.expires(), now)?;
         signature.verify(client.key())?;
         // Orders wait for each other alone: whoever may not give one does not make them wait.
-        let route = Route::of(&request.method, &request.path);
+        let route = Route::of(&request.method, &request.path, request.query.as_deref());
         if let Some(route @ (Route::SubmitOrder | Route::ReplaceKey(_))) = route
             && !route.roles().iter().any(|role| client.roles().contains(role))
         {

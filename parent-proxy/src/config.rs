@@ -34,6 +34,10 @@ pub struct Config {
     /// {"webhooks": [{"url": "https://…", "secret": "whsec_…"}]}.
     #[arg(long, env = "COFFERDAM_WEBHOOKS", value_name = "FILE", requires = "alerts")]
     pub webhooks: Option<PathBuf>,
+    /// File of the index of keys, which is made from the store and may be removed at any time
+    /// [default: .index.redb in the folder of the log]
+    #[arg(long, env = "COFFERDAM_INDEX", value_name = "FILE")]
+    pub index: Option<PathBuf>,
     /// Where the enclave connects to reach KMS: vsock://any:PORT, unix://PATH on a laptop, or vsock-uds://PATH:PORT of a virtual machine.
     #[arg(long, env = "COFFERDAM_KMS_EGRESS")]
     pub kms_egress: Endpoint,
@@ -88,6 +92,9 @@ pub struct Limits {
     /// Seconds that one operation of the store may take, repetitions included.
     #[arg(long, env = "COFFERDAM_STORE_TIMEOUT", default_value = "15", value_parser = seconds)]
     pub store_timeout: Duration,
+    /// Seconds between two looks through the store for keys that other parents made.
+    #[arg(long, env = "COFFERDAM_INDEX_REFRESH", default_value = "600", value_parser = seconds)]
+    pub index_refresh: Duration,
     /// Connections of HTTP clients: more than requests under way of both kinds together. For a further
     /// one the connection is closed that has waited longest without a whole request.
     #[arg(long, env = "COFFERDAM_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..))]
@@ -163,6 +170,11 @@ impl Config {
             "--http-connections: above --http-in-flight and --http-restricting together, {busy}, was \
              expected, so that there is one that can make room for another, found {http_connections}"
         ))
+    }
+
+    /// The file of the index of keys.
+    pub fn index(&self) -> PathBuf {
+        self.index.clone().unwrap_or_else(|| self.log.join(".index.redb"))
     }
 
     /// The one destination of the way out to KMS.

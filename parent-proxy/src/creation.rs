@@ -13,6 +13,7 @@ use protocol::{Deployment, KeyId, KeyPath, NewKey, Purpose, message::MAX_KEYS};
 use crate::{
     address::{AddressError, StoredKey},
     enclave::{Enclave, EnclaveError},
+    index::{Entry, Index},
     store::{Attestations, Keys, Placed, Store, StoreError, Users},
 };
 
@@ -59,6 +60,7 @@ pub struct Creation {
     keys: Keys,
     users: Users,
     attestations: Attestations,
+    index: Index,
 }
 
 /// What the enclave made of a key.
@@ -83,8 +85,8 @@ struct Found {
 
 impl Creation {
     /// With this enclave, in this store.
-    pub fn new(enclave: Enclave, store: &Store, attestations: Attestations) -> Self {
-        Self { enclave, keys: store.keys(), users: store.users(), attestations }
+    pub fn new(enclave: Enclave, store: &Store, attestations: Attestations, index: Index) -> Self {
+        Self { enclave, keys: store.keys(), users: store.users(), attestations, index }
     }
 
     /// The addresses of `wanted`, in order, made where there was none. `ticket` stands for the
@@ -114,6 +116,8 @@ impl Creation {
         });
         let made: Vec<Made> =
             stream::iter(placing.collect::<Vec<_>>()).buffered(STORE_AT_ONCE).try_collect().await?;
+        let new = made.iter().filter(|made| made.created);
+        self.index.add(new.map(|made| Entry::of(&made.key)).collect()).await;
         let mut seen = HashSet::new();
         Ok(places
             .into_iter()

@@ -34,6 +34,7 @@ pub mod credentials;
 mod durable;
 pub mod egress;
 pub mod enclave;
+pub mod index;
 pub mod log;
 pub mod logging;
 pub mod metrics;

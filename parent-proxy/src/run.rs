@@ -18,6 +18,7 @@ use crate::{
     credentials::{ForStore, Keeper},
     egress::{self, EgressLimits},
     enclave::{Enclave, EnclaveLimits, EnclaveParts},
+    index::{Index, IndexConfig},
     log::{Book, BookLimits, LogError, Shipping},
     metrics::Metrics,
     server::{self, Drain},
@@ -145,6 +146,11 @@ pub async fn run(
     services.spawn(named("keeping the enclave", enclave.clone().run(last.listener())));
     services.spawn(named("signing the log", enclave.clone().run_checkpoints(last.listener())));
 
+    let index_config =
+        IndexConfig { path: config.index(), store: config.store.to_string(), refresh: limits.index_refresh };
+    let index = Index::new(index_config, store.keys(), Arc::clone(&metrics));
+    services.spawn(named("keeping the index", keep(index.clone(), last.listener())));
+
     let tls = tls_files(&config).map(|files| files.server()).transpose()?;
     let api_limits = ApiLimits {
         in_flight: limits.http_in_flight.into(),
@@ -162,6 +168,7 @@ pub async fn run(
         credentials,
         book,
         clients,
+        index,
         limits: api_limits,
         metrics: Arc::clone(&metrics),
     };
@@ -234,6 +241,11 @@ fn count(
 ) -> impl Future<Output = ()> + use<> {
     let counting = Counting::open(&config.log, book.clone(), Arc::clone(metrics));
     async move { counting.run(async move { stop.said().await }).await }
+}
+
+/// Keeps the index of keys until told to stop.
+async fn keep(index: Index, mut stop: Stop) {
+    index.run(async move { stop.said().await }).await;
 }
 
 /// Opens the alerts, if there are to be any.

@@ -54,8 +54,12 @@ pub enum Route {
     CreateAddress,
     /// `POST /v1/addresses/batch`
     CreateAddresses,
-    /// `GET /v1/keys`
+    /// `GET /v1/keys?user=`: the keys of a user.
     ListKeys,
+    /// `GET /v1/keys?address=`: the keys of an address.
+    FindKeys,
+    /// `GET /v1/keys` without either: all keys.
+    ListAllKeys,
     /// `GET /v1/keys/{id}`
     ReadKey(KeyId),
     /// `POST /v1/keys/{id}/check`
@@ -83,13 +87,13 @@ pub enum Route {
 }
 
 impl Route {
-    /// The route of a method and a path (without its query), both as they were signed.
-    pub fn of(method: &str, path: &str) -> Option<Self> {
+    /// The route of a method, a path and a query, all as they were signed.
+    pub fn of(method: &str, path: &str, query: Option<&str>) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix("/v1/")?.splitn(4, '/').collect();
         let route = match (method, segments.as_slice()) {
             ("POST", ["addresses"]) => Self::CreateAddress,
             ("POST", ["addresses", "batch"]) => Self::CreateAddresses,
-            ("GET", ["keys"]) => Self::ListKeys,
+            ("GET", ["keys"]) => Self::listing(query.unwrap_or_default()),
             ("GET", ["keys", id]) => Self::ReadKey(id.parse().ok()?),
             ("POST", ["keys", id, "check"]) => Self::CheckKey(id.parse().ok()?),
             ("POST", ["keys", id, "replace"]) => Self::ReplaceKey(id.parse().ok()?),
@@ -107,15 +111,33 @@ impl Route {
         Some(route)
     }
 
+    /// Which keys a query asks for, by the names of its parameters as they stand: one that only a
+    /// decoder finds in it counts for nothing, and then it asks for all, which takes the most.
+    fn listing(query: &str) -> Self {
+        let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+        if has("user") {
+            Self::ListKeys
+        } else if has("address") {
+            Self::FindKeys
+        } else {
+            Self::ListAllKeys
+        }
+    }
+
     /// The roles that allow it; any one is enough. Signing looks at each key's purpose as well.
     pub const fn roles(self) -> &'static [Role] {
         match self {
             Self::CreateAddress | Self::CreateAddresses => &[Role::AddressCreate],
             Self::ListKeys | Self::ReadKey(_) | Self::CheckKey(_) => &[Role::KeysRead],
+            Self::FindKeys => &[Role::KeysRead, Role::AuditRead],
             Self::Sign | Self::SignBatch | Self::Explain => &[Role::SignSweep, Role::SignApi],
             Self::SubmitOrder | Self::ReplaceKey(_) => &[Role::OrderSubmit],
             Self::RewrapKeys => &[Role::KeysRewrap],
-            Self::ReadPolicy | Self::ReadOrders | Self::ReadLog | Self::ReadCheckpoint => &[Role::AuditRead],
+            Self::ListAllKeys
+            | Self::ReadPolicy
+            | Self::ReadOrders
+            | Self::ReadLog
+            | Self::ReadCheckpoint => &[Role::AuditRead],
         }
     }
 
@@ -123,14 +145,18 @@ impl Route {
     pub const fn operation(self) -> &'static str {
         match self {
             Self::CreateAddress | Self::CreateAddresses => "address.create",
-            Self::ListKeys | Self::ReadKey(_) => "keys.read",
+            Self::ListKeys | Self::FindKeys | Self::ReadKey(_) => "keys.read",
             Self::CheckKey(_) => "key.check",
             Self::ReplaceKey(_) => "key.replace",
             Self::RewrapKeys => "key.rewrap",
             Self::Sign | Self::SignBatch => "transaction.sign",
             Self::Explain => "transaction.explain",
             Self::SubmitOrder => "order.submit",
-            Self::ReadPolicy | Self::ReadOrders | Self::ReadLog | Self::ReadCheckpoint => "audit.read",
+            Self::ListAllKeys
+            | Self::ReadPolicy
+            | Self::ReadOrders
+            | Self::ReadLog
+            | Self::ReadCheckpoint => "audit.read",
         }
     }
 }

@@ -73,10 +73,11 @@ impl Client {
         signer.sign(method, path, query, body, created, &nonce()).unwrap()
     }
 
-    /// A request as the parent forwards it.
+    /// A request as the parent forwards it; the path may have a query behind it.
     pub fn request(&self, deployment: &str, method: &str, path: &str, body: &[u8]) -> SignedRequest {
-        let headers = self.headers(deployment, method, path, None, body);
-        forwarded(method, path, headers, body)
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let headers = self.headers(deployment, method, path, query, body);
+        SignedRequest { query: query.map(str::to_owned), ..forwarded(method, path, headers, body) }
     }
 
     /// The private key as `cofferdam` reads it from a file: PKCS#8 in PEM.

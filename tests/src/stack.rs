@@ -12,7 +12,7 @@ use attestation::{
     ExpectedPcrs, TrustAnchor,
     verify::{Expectations, Freshness, Match, verify},
 };
-use protocol::AddressClaims;
+use protocol::{AddressClaims, api::Route};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -421,7 +421,7 @@ impl Node {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        let client = Self::client(&method, path);
+        let client = Self::client(&method, path, query);
         let headers = client.headers(&self.deployment, method.as_str(), path, query, &body);
         http.request(method, format!("{}{target}", self.url))
             .header("signature-input", headers.signature_input)
@@ -432,8 +432,9 @@ impl Node {
     }
 
     /// The client that has the role for it.
-    fn client(method: &Method, path: &str) -> Client {
+    fn client(method: &Method, path: &str, query: Option<&str>) -> Client {
         match path {
+            "/v1/keys" if Route::of("GET", path, query) == Some(Route::ListAllKeys) => AUDITOR,
             "/v1/policy" | "/v1/log" | "/v1/log/checkpoint" => AUDITOR,
             "/v1/orders" if *method == Method::GET => AUDITOR,
             "/v1/orders" => DESK,

@@ -376,7 +376,7 @@ fn everything(key: &DepositKey) -> Vec<Operation> {
     let (request, records) = explained(key, &sweep(key, 1));
     let body = signature_body(key.chain, std::slice::from_ref(&key.record), &sweep(key, 1)).to_string();
     let signing = cofferdam_tests::scene::request(&BACKEND, "POST", "/v1/signatures", &body);
-    let reading = cofferdam_tests::scene::request(&BACKEND, "GET", "/v1/keys", "");
+    let reading = cofferdam_tests::scene::request(&BACKEND, "GET", "/v1/keys?user=alice", "");
     let order = authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll);
     let ordering = authority::DESK.request(DEPLOYMENT, "POST", "/v1/orders", &order);
     vec![

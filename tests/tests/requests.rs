@@ -29,7 +29,7 @@ async fn authorize(wire: &mut Wire, request: &SignedRequest) -> Result<Answer, R
 }
 
 fn listing() -> SignedRequest {
-    request(&BACKEND, "GET", "/v1/keys", "")
+    request(&BACKEND, "GET", "/v1/keys?user=alice", "")
 }
 
 fn signing(key: &DepositKey, amount: u64) -> SignedRequest {
@@ -154,10 +154,12 @@ const ROLES: [Client; 6] = [
 /// Which of [`ROLES`] may do it, and what the log calls it.
 type Expected = (&'static str, &'static str, &'static [&'static str], &'static str);
 
-const ROUTES: [Expected; 14] = [
+const ROUTES: [Expected; 16] = [
     ("POST", "/v1/addresses", &["maker"], "address.create"),
     ("POST", "/v1/addresses/batch", &["maker"], "address.create"),
-    ("GET", "/v1/keys", &["reader"], "keys.read"),
+    ("GET", "/v1/keys?user=alice", &["reader"], "keys.read"),
+    ("GET", "/v1/keys?address=0x1", &["reader", "auditor"], "keys.read"),
+    ("GET", "/v1/keys", &["auditor"], "audit.read"),
     ("GET", "/v1/keys/{id}", &["reader"], "keys.read"),
     ("POST", "/v1/keys/{id}/check", &["reader"], "key.check"),
     ("POST", "/v1/keys/{id}/replace", &["guard"], "key.replace"),
@@ -235,7 +237,7 @@ async fn a_request_for_one_route_does_nothing_when_it_is_carried_to_another_oper
         signature_body(Chain::Evm, std::slice::from_ref(&key.record), &sweep(&key, 5)).to_string();
     for (client, method, path, body, operation) in [
         (BACKEND, "POST", "/v1/addresses", &address, "address.create"),
-        (BACKEND, "GET", "/v1/keys", &String::new(), "keys.read"),
+        (BACKEND, "GET", "/v1/keys?user=alice", &String::new(), "keys.read"),
         (BACKEND, "POST", "/v1/signatures", &signature, "transaction.sign"),
         (BACKEND, "POST", "/v1/signatures/explain", &signature, "transaction.explain"),
         (DESK, "POST", "/v1/orders", &freeze, "order.submit"),
@@ -378,7 +380,9 @@ async fn a_read_is_on_the_log_where_it_is_refused_and_not_where_it_is_granted() 
     let mut scene = Scene::new().await;
     let key = scene.key("alice", Chain::Evm).await;
     for (path, reader, stranger, operation) in [
-        ("/v1/keys".to_owned(), &BACKEND, &AUDITOR, "keys.read"),
+        ("/v1/keys?user=alice".to_owned(), &BACKEND, &AUDITOR, "keys.read"),
+        ("/v1/keys?address=0x1".to_owned(), &BACKEND, &DESK, "keys.read"),
+        ("/v1/keys".to_owned(), &AUDITOR, &BACKEND, "audit.read"),
         (format!("/v1/keys/{}", key.id), &BACKEND, &AUDITOR, "keys.read"),
         ("/v1/policy".to_owned(), &AUDITOR, &BACKEND, "audit.read"),
         ("/v1/orders".to_owned(), &AUDITOR, &BACKEND, "audit.read"),

@@ -201,7 +201,7 @@ impl Client {
         identity: &mut Option<ContentHash>,
     ) -> Result<Response, Error> {
         // Attestation documents are everyone's, and a policy's signatures are its own.
-        let takes_a_role = Route::of(method.as_str(), url.path()).is_some();
+        let takes_a_role = Route::of(method.as_str(), url.path(), url.query()).is_some();
         let signer = takes_a_role.then(|| self.identity.as_deref().ok_or_else(nobody)).transpose()?;
         let content = json.as_deref().unwrap_or_default();
         let attempt = || {

@@ -1,4 +1,4 @@
-//! `GET /v1/keys`, `GET /v1/keys/{key_id}` and `POST /v1/keys/{key_id}/check`: what is stored.
+//! `GET /v1/keys/{key_id}` and `POST /v1/keys/{key_id}/check`: what is stored of a key.
 
 use std::sync::Arc;
 
@@ -7,8 +7,7 @@ use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     http::StatusCode,
 };
-use futures::{StreamExt, TryStreamExt, stream};
-use protocol::{KeyId, UserRef, api::expected_of_check};
+use protocol::{KeyId, api::expected_of_check};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,31 +17,9 @@ use super::{
         AuthProblems, EnclaveProblems, InputProblems, KeyProblems, RecordProblems, ServiceProblems,
         UnreadableProblems,
     },
-    query::Query,
     signed::{self, Content},
 };
-use crate::{
-    address::{Address, AddressError, StoredKey},
-    store::Cursor,
-};
-
-/// Keys of a page, where none is asked for.
-const PAGE: usize = 100;
-/// The most keys of a page.
-const MAX_PAGE: usize = 1000;
-/// Records of a page that are read at once.
-const READ_AT_ONCE: usize = 32;
-
-/// Some of a user's keys.
-#[derive(Serialize, ToSchema)]
-pub(super) struct KeyPage {
-    /// In the order of their ids.
-    keys: Vec<Address>,
-    /// For the next page, when there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "ASvYBsl_DgCvBpNjQ1KlVDn1PqsiGiBDNPgW1bSoFTKBOclyrqh3Wh8")]
-    next_cursor: Option<String>,
-}
+use crate::address::{Address, StoredKey};
 
 /// A record that opened.
 #[derive(Serialize, ToSchema)]
@@ -57,55 +34,6 @@ pub(super) struct Checked {
     /// the answer is the parent's word alone.
     #[schema(example = "eyJhbGciOiJFZERTQSIsImtpZCI6ImtQcksifQ.eyJ2IjoxfQ.c2lnbmF0dXJl")]
     statement: String,
-}
-
-/// Lists a user's keys. Role `keys.read`.
-#[utoipa::path(
-    get, path = "/v1/keys", operation_id = "listKeys", tag = "keys",
-    security(("messageSignature" = [])),
-    params(
-        ("user" = String, Query, description = "The exchange's reference of the user: at most 128 bytes of UTF-8.", min_length = 1, max_length = 128, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+$", example = "alice"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", min_length = 55, max_length = 55, pattern = "^[A-Za-z0-9_-]{55}$"),
-        ("limit" = Option<u32>, Query, description = "The most keys of the page; 100 unless given.", minimum = 1, maximum = 1000, example = 100),
-    ),
-    responses(
-        (status = 200, description = "A page of keys; keys made meanwhile may be on any page.", body = KeyPage),
-        InputProblems, AuthProblems, RecordProblems, ServiceProblems,
-    ),
-)]
-pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<KeyPage>, Problem> {
-    let request = signed::read(request, Content::Any).await?;
-    let mut query = Query::parse(request.query.as_deref())?;
-    let user = query.take("user")?.ok_or_else(|| Problem::field("user", "user: a value was expected"))?;
-    let user = UserRef::try_from(user).map_err(|error| Problem::name("user", &error))?;
-    let cursor = query.take("cursor")?.map(|text| Cursor::parse(&text, &user)).transpose()?;
-    let limit = query.take("limit")?.map_or(Ok(PAGE), |text| limit(&text))?;
-    query.finish()?;
-    signed::authorize(&app, request).await?;
-    let page = app.users.page(&user, cursor.as_ref(), limit).await?;
-    let found: Vec<Option<StoredKey>> = stream::iter(page.keys)
-        .map(|key_id| find(Arc::clone(&app), key_id))
-        .buffered(READ_AT_ONCE)
-        .try_collect()
-        .await?;
-    // A marker without a record is of a creation that was cut short.
-    let keys: Vec<StoredKey> = found.into_iter().flatten().collect();
-    if let Some(other) = keys.iter().find(|key| *key.user() != user) {
-        tracing::error!(key_id = %other.key_id(), "a key is marked as another user's");
-        return Err(Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity));
-    }
-    Ok(Json(KeyPage {
-        keys: keys.iter().map(StoredKey::to_address).collect(),
-        next_cursor: page.next.map(|cursor| cursor.to_string()),
-    }))
-}
-
-fn limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-    let expected = || format!("limit: a whole number from 1 to {MAX_PAGE} was expected");
-    limit
-        .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
-        .ok_or_else(|| Problem::field("limit", expected()))
 }
 
 /// Reads one key. Role `keys.read`.
@@ -169,7 +97,7 @@ pub(super) async fn check(
     Ok(Json(Checked { key_id: key_id.to_string(), opened: true, statement }))
 }
 
-async fn find(app: Arc<App>, key_id: KeyId) -> Result<Option<StoredKey>, Problem> {
+pub(super) async fn find(app: Arc<App>, key_id: KeyId) -> Result<Option<StoredKey>, Problem> {
     let Some(bytes) = app.keys.read(&key_id).await? else { return Ok(None) };
     StoredKey::parse(&bytes, &key_id).map(Some).map_err(|error| {
         tracing::error!(%key_id, %error, "a stored record is not usable");

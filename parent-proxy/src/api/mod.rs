@@ -9,6 +9,7 @@ mod gate;
 mod health;
 mod input;
 mod keys;
+mod listing;
 mod log;
 mod observe;
 mod openapi;
@@ -41,6 +42,7 @@ use crate::{
     creation::Creation,
     credentials::Current,
     enclave::Enclave,
+    index::Index,
     log::Book,
     metrics::Metrics,
     records::Records,
@@ -100,6 +102,7 @@ pub struct App {
     credentials: Current,
     book: Book,
     clients: Arc<Clients>,
+    index: Index,
     metrics: Arc<Metrics>,
     limits: ApiLimits,
     gates: Gates,
@@ -119,6 +122,8 @@ pub struct AppParts {
     pub book: Book,
     /// What is known of the clients.
     pub clients: Arc<Clients>,
+    /// Which keys there are.
+    pub index: Index,
     /// Bounds.
     pub limits: ApiLimits,
     /// Counters.
@@ -128,9 +133,9 @@ pub struct AppParts {
 impl App {
     /// Over an enclave and a store that passed its probe.
     pub fn new(store: &Store, parts: AppParts) -> Self {
-        let AppParts { enclave, attestations, credentials, book, clients, limits, metrics } = parts;
+        let AppParts { enclave, attestations, credentials, book, clients, index, limits, metrics } = parts;
         Self {
-            creation: Creation::new(enclave.clone(), store, attestations.clone()),
+            creation: Creation::new(enclave.clone(), store, attestations.clone(), index.clone()),
             records: Records::new(store.keys(), enclave.clone()),
             enclave,
             keys: store.keys(),
@@ -141,6 +146,7 @@ impl App {
             credentials,
             book,
             clients,
+            index,
             metrics,
             gates: Gates::new(&limits),
             limits,
@@ -181,7 +187,7 @@ const fn restricting(path: &'static str, most: usize, methods: fn() -> MethodRou
 static SERVICE: [Route; 19] = [
     common("/v1/addresses", addresses::MAX_SINGLE, || post(addresses::create)),
     common("/v1/addresses/batch", MAX_BODY, || post(addresses::create_batch)),
-    common("/v1/keys", NO_BODY, || get(keys::list)),
+    common("/v1/keys", NO_BODY, || get(listing::list)),
     common("/v1/keys/{key_id}", NO_BODY, || get(keys::read)),
     common("/v1/keys/{key_id}/check", NO_BODY, || post(keys::check)),
     restricting("/v1/keys/{key_id}/replace", orders::MAX_REPLACEMENT, || post(orders::replace)),

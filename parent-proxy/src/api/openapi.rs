@@ -16,7 +16,7 @@ use utoipa::{
 };
 
 use super::{
-    addresses, attestation, health, keys, log, orders, policy,
+    addresses, attestation, health, keys, listing, log, orders, policy,
     problem::{MEDIA_TYPE, ProblemBody},
     rewrap, signatures,
 };
@@ -41,7 +41,7 @@ use super::{
         (name = "operation", description = "For operators and their monitors."),
     ),
     paths(
-        addresses::create, addresses::create_batch, keys::list, keys::read, keys::check, rewrap::rewrap,
+        addresses::create, addresses::create_batch, listing::list, keys::read, keys::check, rewrap::rewrap,
         signatures::sign, signatures::sign_batch, signatures::explain, orders::submit, orders::replace,
         orders::list, policy::put, policy::read, policy::activate, log::read, log::checkpoint,
         attestation::fresh, attestation::stored, health::alive, health::ready, health::metrics, serve,

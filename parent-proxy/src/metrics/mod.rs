@@ -3,6 +3,7 @@
 
 mod alerts;
 mod exposition;
+mod index;
 mod labels;
 mod log;
 
@@ -18,6 +19,7 @@ use labels::{DirectionLabel, OperationLabel, OperationLabels, OutcomeLabel, Requ
 
 pub use alerts::AlertMetrics;
 pub use exposition::Format;
+pub use index::IndexMetrics;
 pub use log::LogMetrics;
 
 /// From 1 ms to 30 s.
@@ -30,6 +32,7 @@ pub struct Metrics {
     registry: Registry,
     log: LogMetrics,
     alerts: AlertMetrics,
+    index: IndexMetrics,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram>,
     requests_in_flight: Gauge,
@@ -92,6 +95,7 @@ impl Metrics {
         let mut metrics = Self {
             log: LogMetrics::new(&mut registry),
             alerts: AlertMetrics::new(&mut registry),
+            index: IndexMetrics::new(&mut registry),
             registry,
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(latency),
@@ -220,6 +224,11 @@ impl Metrics {
     /// Those of alerts.
     pub fn alerts(&self) -> &AlertMetrics {
         &self.alerts
+    }
+
+    /// Those of the index of keys.
+    pub fn index(&self) -> &IndexMetrics {
+        &self.index
     }
 
     /// An HTTP request was answered.

@@ -2,6 +2,7 @@
 //! first creation of an object decides; what was decided is never changed and never deleted.
 
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt, future::ready};
 use object_store::path::Path;
 use protocol::{KeyId, record::MAX_RECORD};
 
@@ -33,6 +34,11 @@ impl Keys {
     /// [`StoreError`]; one that is longer than a record is refused unread.
     pub async fn read(&self, key: &KeyId) -> Result<Option<Bytes>, StoreError> {
         self.store.read(&path(key), MAX_RECORD).await
+    }
+
+    /// All keys that have a record, however many, in no order. What has another name is left out.
+    pub fn all(&self) -> impl Stream<Item = Result<KeyId, StoreError>> + Send + use<> {
+        self.store.all_names(&Path::from("keys/v1")).try_filter_map(|name| ready(Ok(name.parse().ok())))
     }
 
     /// Stores a key's record unless it has one.

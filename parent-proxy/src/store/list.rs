@@ -2,12 +2,36 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use object_store::{ObjectStore, path::Path};
+use tokio::time::timeout;
 
 use super::{Store, StoreError};
 
 impl Store {
+    /// All names under `prefix`, however many, in whatever order the store lists them. Ends with an error
+    /// where one does not come in time.
+    pub(super) fn all_names(
+        &self,
+        prefix: &Path,
+    ) -> impl Stream<Item = Result<String, StoreError>> + Send + use<> {
+        let (objects, within) = (self.inner.objects.list(Some(prefix)), self.inner.limits.timeout);
+        stream::unfold(Some(objects), move |objects| async move {
+            let mut objects = objects?;
+            let object = match timeout(within, objects.next()).await {
+                Err(_) => return Some((Err(StoreError::Deadline { operation: "list", within }), None)),
+                Ok(object) => object?,
+            };
+            match object {
+                Ok(object) => {
+                    let name = object.location.filename().unwrap_or_default().to_owned();
+                    Some((Ok(name), Some(objects)))
+                }
+                Err(source) => Some((Err(StoreError::Failed { operation: "list", source }), None)),
+            }
+        })
+    }
+
     /// The first `limit` names under `prefix` that come after `after`, in order.
     pub(super) async fn names(
         &self,

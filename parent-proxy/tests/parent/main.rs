@@ -17,6 +17,7 @@ mod credentials;
 mod egress;
 mod enclave_line;
 mod flood;
+mod index;
 mod log;
 mod logged;
 mod metrics;

@@ -5,10 +5,10 @@ const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
 
 #[test]
 fn a_route_is_a_method_and_a_path_and_nothing_near_it() {
-    assert_eq!(Route::of("POST", "/v1/addresses"), Some(Route::CreateAddress));
+    assert_eq!(Route::of("POST", "/v1/addresses", None), Some(Route::CreateAddress));
     let id = KEY.parse().unwrap();
-    assert_eq!(Route::of("POST", &format!("/v1/keys/{KEY}/replace")), Some(Route::ReplaceKey(id)));
-    assert_eq!(Route::of("POST", "/v1/keys/rewrap"), Some(Route::RewrapKeys));
+    assert_eq!(Route::of("POST", &format!("/v1/keys/{KEY}/replace"), None), Some(Route::ReplaceKey(id)));
+    assert_eq!(Route::of("POST", "/v1/keys/rewrap", None), Some(Route::RewrapKeys));
     for (method, path) in [
         ("GET", "/v1/addresses"),
         ("POST", "/v1/addresses/"),
@@ -21,8 +21,26 @@ fn a_route_is_a_method_and_a_path_and_nothing_near_it() {
         ("POST", "/v1/keys/rewrap/x"),
         ("GET", ""),
     ] {
-        assert_eq!(Route::of(method, path), None, "{method} {path}");
+        assert_eq!(Route::of(method, path, None), None, "{method} {path}");
     }
+}
+
+#[test]
+fn all_keys_are_asked_for_unless_the_query_plainly_says_whose() {
+    let asked = |query| Route::of("GET", "/v1/keys", query).unwrap();
+    for one in ["user=alice", "limit=5&user=alice", "user", "user=", "address=x&user=alice"] {
+        assert_eq!(asked(Some(one)), Route::ListKeys, "{one}");
+    }
+    for address in ["address=0x1", "limit=5&address=x", "address"] {
+        assert_eq!(asked(Some(address)), Route::FindKeys, "{address}");
+    }
+    assert_eq!(asked(None), Route::ListAllKeys);
+    for all in ["", "limit=5", "cursor=user", "%75ser=alice", "users=alice", "User=alice", "x=&user%3Dalice"]
+    {
+        assert_eq!(asked(Some(all)), Route::ListAllKeys, "{all}");
+    }
+    assert_eq!(Route::ListAllKeys.roles(), [Role::AuditRead]);
+    assert_eq!(Route::ListKeys.roles(), [Role::KeysRead]);
 }
 
 #[test]

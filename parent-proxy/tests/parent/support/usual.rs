@@ -233,7 +233,8 @@ impl State {
         if !self.nonces.insert(signature.nonce().to_owned()) {
             return refuse(Code::Unauthenticated, "auth.replayed");
         }
-        Route::of(&request.method, &request.path).map_or_else(|| refuse(Code::Forbidden, "auth.role"), Ok)
+        Route::of(&request.method, &request.path, request.query.as_deref())
+            .map_or_else(|| refuse(Code::Forbidden, "auth.role"), Ok)
     }
 
     fn authorize(&mut self, request: &SignedRequest) -> Result<Answer, Refusal> {
