@@ -204,6 +204,9 @@ fn no_process_outlives_a_dev_that_was_killed() {
     let (_, status) = dev.end();
     assert_eq!(status.code(), None);
     assert!(all_end(&processes));
+    // Nor is what it noted of itself taken for a running one.
+    assert!(folder.path().join("run/url").exists());
+    assert_eq!(cofferdam(&["dev", "env", "--dir", path(&folder)]).status.code(), Some(2));
 }
 
 /// Runs `cofferdam` with these arguments to its end.
@@ -237,6 +240,7 @@ fn a_command_runs_with_the_environment_set_and_its_exit_code_is_passed_on() {
             .args(["dev", "--port", "0", "--dir", path(&folder), "--exec", command])
             // Of another deployment; and what belongs to the command alone stays.
             .env("COFFERDAM_URL", "http://127.0.0.1:1")
+            .env("COFFERDAM_STORE", "s3://nowhere")
             .env("AWS_PROFILE", "mine")
             .output()
             .unwrap()
@@ -244,13 +248,13 @@ fn a_command_runs_with_the_environment_set_and_its_exit_code_is_passed_on() {
     let own = program("cofferdam");
     let own = own.display();
     let done = run(&format!(
-        "{own} address create --user alice --chain evm && {own} dev env --dir {} && printf '%s %s' \
-         \"$COFFERDAM_CLIENT_ID\" \"$AWS_PROFILE\"; exit 7",
+        "{own} address create --user alice --chain evm && {own} dev env --dir {} && printf '%s %s %s' \
+         \"$COFFERDAM_CLIENT_ID\" \"$AWS_PROFILE\" \"${{COFFERDAM_STORE-none}}\"; exit 7",
         path(&folder)
     ));
     let said = String::from_utf8(done.stdout).unwrap();
     assert_eq!(done.status.code(), Some(7), "{said}{}", String::from_utf8_lossy(&done.stderr));
-    assert!(said.contains("0x") && said.ends_with("backend mine"), "{said}");
+    assert!(said.contains("0x") && said.ends_with("backend mine none"), "{said}");
     assert!(said.contains("export COFFERDAM_CLIENT_ID=backend\n") && !said.contains("127.0.0.1:1\n"));
     assert!(!said.contains("│"), "the lines of the programs are not among them: {said}");
     // It ended with the command, and left nothing that another terminal would take for it.
