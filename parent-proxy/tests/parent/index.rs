@@ -15,6 +15,7 @@ use crate::support::{
     eventually,
     lines::Service,
     process::{Parent, Site},
+    s3::{Habit, S3},
     usual,
 };
 
@@ -262,6 +263,46 @@ fn index(folder: &Path) -> (Store, Index) {
     let config = IndexConfig { path: folder.join("index"), store, refresh: Duration::from_secs(600) };
     let index = Index::new(config, opened.keys(), metrics);
     (opened, index)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_cannot_be_listed_what_is_known_is_found_and_nothing_is_denied() {
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = S3::start(Habit::Right).await;
+    let (deployment, document) = ("laptop".parse().unwrap(), attestation::DocumentHash::of(b"boot"));
+    let record = |number| {
+        let record = usual::record(&deployment, &new_key(number), document);
+        (protocol::Record::parse(&record).unwrap().header().key_id, record)
+    };
+    for number in 1..=5 {
+        let (key, record) = record(number);
+        s3.store("pre/fix").keys().create(&key, &record.into()).await.unwrap();
+    }
+    s3.becomes(Habit::Silent);
+    let metrics = Arc::new(Metrics::new());
+    let config = IndexConfig {
+        path: folder.path().join("index"),
+        store: "s3://elsewhere".to_owned(),
+        refresh: Duration::from_secs(600),
+    };
+    let index = Index::new(config, s3.store("pre/fix").keys(), metrics.clone());
+    let kept = index.clone();
+    let service = Service::start(|stopped| kept.run(async move { drop(stopped.await) }));
+    let (key, _) = record(6);
+    eventually("what was made here is found", async || {
+        index.add(vec![Entry { key, addresses: Some(vec!["0xAbC".to_owned()]) }]).await;
+        index.find("0xabc").await.is_ok_and(|found| found.keys == [key] && found.as_of.is_none())
+    })
+    .await;
+    assert_eq!(index.find("0xabd").await, Err(IndexError::Building));
+    assert_eq!(index.page(None, 10).await, Err(IndexError::Building));
+    assert!(metrics.encode().unwrap().contains("cofferdam_parent_index_complete 0"));
+    // It answers again, two names at a time.
+    s3.becomes(Habit::Right);
+    eventually("all are found", async || index.page(None, 10).await.is_ok_and(|found| found.keys.len() == 6))
+        .await;
+    assert!(metrics.encode().unwrap().contains("cofferdam_parent_index_complete 1"));
+    service.stop().await;
 }
 
 fn new_key(number: u32) -> NewKey {
