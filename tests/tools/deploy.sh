@@ -3,7 +3,7 @@
 #
 #   tests/tools/deploy.sh [--write]
 #
-# --write makes tests/vectors/deploy anew from the template, for kms-policies/tests/deployed.rs.
+# --write makes tests/vectors/deploy anew from the templates, for kms-policies/tests/deployed*.rs.
 # Nothing here needs AWS, a cluster or a running systemd; what those alone can show is in docs/deploy.md.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -28,6 +28,8 @@ if [ "${1:-}" = --write ]; then
     "$venv/bin/python" tests/tools/deploy_policies.py --write
 fi
 "$venv/bin/python" tests/tools/deploy_policies.py --check
+"$venv/bin/python" tests/tools/deploy_settings.py
+"$venv/bin/python" tests/tools/deploy_alarms.py
 
 # --- JSON -----------------------------------------------------------------------------------------
 
