@@ -225,3 +225,32 @@ fn what_cannot_be_used_is_refused_with_what_was_expected() {
         refused(&who, &["--pcrs", &pcrs], WHO[left_out]);
     }
 }
+
+#[test]
+fn pins_are_denials_of_everywhere_else() {
+    let files = Files::new();
+    let pcrs = files.pcrs("pcrs.json", [0xa0, 0xa1, 0xa2]);
+    let pins = [
+        "--instance-role",
+        ROLE,
+        "--instance",
+        "i-0123456789abcdef0",
+        "--endpoint",
+        "vpce-0123456789abcdef0",
+    ];
+    let pinned = policy(&WHO, &[&["--pcrs", &*pcrs], &pins[..]].concat());
+    let bare = policy(&WHO, &["--pcrs", &pcrs]);
+    let new: Vec<&str> = sids(&pinned).into_iter().filter(|sid| !sids(&bare).contains(sid)).collect();
+    assert_eq!(new, ["NobodyWithAnotherInstanceRole", "NobodyOnAnotherInstance", "NobodyByAnotherWay"]);
+    for (name, bad, expected) in [
+        ("--instance-role", "arn:aws:iam::000000000000:user/x", "--instance-role"),
+        ("--instance-role", "arn:aws:iam::111111111111:role/x", "account 000000000000 was expected"),
+        ("--instance", "i-1", "--instance"),
+        ("--endpoint", "vpc-0123456789abcdef0", "--endpoint"),
+    ] {
+        refused(&WHO, &["--pcrs", &pcrs, name, bad], expected);
+    }
+    let other = files.pcrs("recovery.json", [0xc0, 0xc1, 0xc2]);
+    let recovery = ["--template", "recovery", "--recovery-role", RECOVERY, "--recovery-pcrs", &other];
+    refused(&WHO, &[&["--pcrs", &*pcrs], &recovery[..], &pins[4..]].concat(), "its enclaves run elsewhere");
+}

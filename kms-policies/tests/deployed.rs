@@ -4,18 +4,14 @@
 //! says whether it is still that of CloudFormation.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use std::{fs, path::Path};
+mod deploy;
 
+use deploy::{sample, vector};
 use kms_policies::{
     Caller, Policy, Request,
-    render::{Image, Parameters, Template, Values, production, render},
+    render::{Image, Parameters, Pins, Template, Values, production, render},
 };
 use serde_json::Value;
-
-fn vector(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/deploy").join(name);
-    fs::read_to_string(path).unwrap()
-}
 
 fn json(text: &str) -> Value {
     // Also for the parser that judges it.
@@ -53,6 +49,28 @@ fn one_image_is_production() {
     let mut parameters = parameters();
     parameters.images.truncate(1);
     assert_eq!(json(&vector("key-policy-one-image.json")), json(&production(&parameters).unwrap()));
+}
+
+#[test]
+fn one_image_with_pins_is_production_with_the_same_pins() {
+    let Parameters { admin, enclave_role, mut images, deployment } = parameters();
+    images.truncate(1);
+    let pins = sample("pins");
+    let list = |name: &str| -> Vec<String> { serde_json::from_value(pins[name].clone()).unwrap() };
+    let values = Values {
+        admins: vec![admin],
+        enclave_role: Some(enclave_role.clone()),
+        images,
+        deployment: Some(deployment),
+        pins: Pins {
+            instance_roles: vec![enclave_role],
+            instances: list("instances"),
+            endpoints: list("endpoints"),
+        },
+        ..Values::default()
+    };
+    let rendered = render(Template::Production, &values).unwrap();
+    assert_eq!(json(&vector("key-policy-pinned.json")), json(&rendered));
 }
 
 #[test]

@@ -11,7 +11,7 @@ import json
 import sys
 
 from deploy_template import (
-    ADMIN, CLUSTER, COPIER, IMAGES, KEY, OTHER_KEY, PARENT, PINS, REPLICATION, ROOT, custody, endpoints, recovery,
+    ADMIN, CLUSTER, COPIER, ENDPOINT, IMAGES, INSTANCES, KEY, OTHER_KEY, PARENT, PINS, REPLICATION, ROOT, custody, endpoints, recovery,
 )
 
 VECTORS = ROOT / "tests/vectors/deploy"
@@ -95,7 +95,7 @@ def vectors():
         "cluster": CLUSTER,
         "deployment": "laptop",
         "images": [{"PCR0": a, "PCR1": b, "PCR2": c} for a, b, c in IMAGES],
-        "pins": {name: value.split(",") for name, value in PINS.items()},
+        "pins": {"instances": INSTANCES, "endpoints": [ENDPOINT]},
     }
     files = {"parameters.json": parameters} | keys_and_roles() | stores() | bucket(custody(IMAGES[:1]))
     return {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}

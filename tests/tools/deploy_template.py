@@ -4,6 +4,7 @@ With cfn-lint's own decoder (PyPI, cfn-lint; the version is in deploy.sh). What 
 `Refused`; a function or a name that is unknown here is an error.
 """
 
+import hashlib
 import pathlib
 import re
 
@@ -35,10 +36,19 @@ ATTRIBUTES = {
 NAMES = {"ParentRole": "cofferdam-laptop-parent", "Key": KEY.rpartition("/")[2], "Store": "store"}
 PARAMETERS = {"Deployment": "laptop", "AdminRole": "operator", "RetentionDays": "400"}
 IMAGES = [["a0" * 48, "a1" * 48, "a2" * 48], ["b0" * 48, "b1" * 48, "b2" * 48]]
+INSTANCES = ["i-0123456789abcdef0", "i-0fedcba9876543210"]
+ENDPOINT = "vpce-0123456789abcdef0"
+
+
+def measured(text):
+    """PCR3 of a role, PCR4 of an instance (AWS: Nitro Enclaves User Guide, "Where to get an enclave's measurements")."""
+    return hashlib.sha384(bytes(48) + text.encode()).hexdigest()
+
+
 PINS = {
-    "InstanceRoleRegister": "d3" * 48,
-    "InstanceRegister": f"{'d4' * 48},{'e4' * 48}",
-    "KmsEndpoint": "vpce-0123456789abcdef0",
+    "InstanceRoleRegister": measured(PARENT),
+    "InstanceRegister": ",".join(map(measured, INSTANCES)),
+    "KmsEndpoint": ENDPOINT,
 }
 NOTHING = object()
 

@@ -7,7 +7,7 @@ use attestation::{Pcr, PcrIndex};
 use clap::Args;
 use kms_policies::{
     AccountId, Arn,
-    render::{Image, Recovery, RenderError, Template, Values, render},
+    render::{Image, Pins, Recovery, RenderError, Template, Values, render},
 };
 use protocol::Deployment;
 use serde::Serialize;
@@ -60,6 +60,17 @@ pub(crate) struct RenderArgs {
     /// For recovery: the one region into which administrators may replicate the key
     #[arg(long, value_name = "REGION", requires = "recovery_role")]
     replica_region: Option<String>,
+    /// Only enclaves on instances with this role (PCR3) use the key. On EKS it is the node's role, not the
+    /// pod's. May be given several times
+    #[arg(long = "instance-role", value_name = "ARN")]
+    instance_roles: Vec<Arn>,
+    /// Only enclaves on this instance (PCR4) use the key: an instance that is replaced needs another policy.
+    /// May be given several times
+    #[arg(long = "instance", value_name = "ID")]
+    instances: Vec<String>,
+    /// Only calls through this VPC endpoint of KMS (aws:SourceVpce) use the key. May be given several times
+    #[arg(long = "endpoint", value_name = "ID")]
+    endpoints: Vec<String>,
     /// Where to write the policy, in place of standard output. Never overwrites
     #[arg(long, value_name = "FILE", default_value = STDIN)]
     out: PathBuf,
@@ -122,6 +133,10 @@ fn argument(error: &RenderError) -> &'static str {
         RenderError::Signers => "--signing-cert",
         RenderError::Deployment => "--deployment",
         RenderError::Region => "--replica-region",
+        RenderError::InstanceRole => "--instance-role",
+        RenderError::Instance => "--instance",
+        RenderError::Endpoint => "--endpoint",
+        RenderError::PinnedRecovery => "--instance-role, --instance, --endpoint",
         RenderError::Template => "--template",
     }
 }
@@ -131,7 +146,8 @@ fn check_account(args: &RenderArgs) -> Result<(), Error> {
     let admins = args.admins.iter().map(|arn| ("--admin", arn));
     let others = [("--role", args.role.as_ref()), ("--recovery-role", args.recovery_role.as_ref())];
     let others = others.into_iter().filter_map(|(name, arn)| Some((name, arn?)));
-    for (name, arn) in admins.chain(others) {
+    let instances = args.instance_roles.iter().map(|arn| ("--instance-role", arn));
+    for (name, arn) in admins.chain(others).chain(instances) {
         let (expected, found) = (&args.account, arn.account());
         if found != expected {
             let text = format!("an ARN of the account {expected} was expected (--account), found {found}");
@@ -175,6 +191,11 @@ fn values(args: &RenderArgs, template: Template) -> Result<Values, Error> {
         signers,
         deployment: args.deployment.as_ref().map(ToString::to_string),
         recovery,
+        pins: Pins {
+            instance_roles: args.instance_roles.clone(),
+            instances: args.instances.clone(),
+            endpoints: args.endpoints.clone(),
+        },
     })
 }
 

@@ -2,11 +2,11 @@
 
 use attestation::Pcr;
 
-use super::{Image, Recovery, RenderError, Template, Values};
+use super::{Image, Pins, Recovery, RenderError, Template, Values};
 use crate::arn::Arn;
 
 pub(super) fn check(template: Template, values: &Values) -> Result<(), RenderError> {
-    let Values { admins, enclave_role, images, signers, deployment, recovery } = values;
+    let Values { admins, enclave_role, images, signers, deployment, recovery, pins } = values;
     if admins.is_empty() || repeated(admins) || !admins.iter().all(|arn| is(arn, "role") || is(arn, "user")) {
         return Err(RenderError::Admin);
     }
@@ -40,12 +40,31 @@ pub(super) fn check(template: Template, values: &Values) -> Result<(), RenderErr
             return Err(RenderError::Region);
         }
     }
-    let everyone = || admins.iter().chain(enclave_role).chain(recovery.iter().map(|r| &r.role));
+    check_pins(pins)?;
+    let everyone = || {
+        let roles = enclave_role.iter().chain(recovery.iter().map(|r| &r.role)).chain(&pins.instance_roles);
+        admins.iter().chain(roles)
+    };
     let home = |arn: &Arn| (arn.partition().to_owned(), arn.account().clone());
     if everyone().any(|arn| everyone().any(|other| home(arn) != home(other))) {
         return Err(RenderError::Accounts);
     }
     needs(template, values)
+}
+
+/// A pin that nothing can match would lock everybody out.
+fn check_pins(pins: &Pins) -> Result<(), RenderError> {
+    let Pins { instance_roles, instances, endpoints } = pins;
+    if repeated(instance_roles) || !instance_roles.iter().all(|arn| is(arn, "role")) {
+        return Err(RenderError::InstanceRole);
+    }
+    if repeated(instances) || !instances.iter().all(|id| is_id(id, "i-")) {
+        return Err(RenderError::Instance);
+    }
+    if repeated(endpoints) || !endpoints.iter().all(|id| is_id(id, "vpce-")) {
+        return Err(RenderError::Endpoint);
+    }
+    Ok(())
 }
 
 /// What the template cannot do without.
@@ -66,6 +85,8 @@ fn needs(template: Template, values: &Values) -> Result<(), RenderError> {
             return Err(RenderError::Count("two images were expected: one is the template production"));
         }
         Template::Recovery if values.recovery.is_none() => return Err(RenderError::Recovery),
+        // Whoever recovers does so elsewhere: a pin of production would keep them from it.
+        Template::Recovery if values.pins != Pins::default() => return Err(RenderError::PinnedRecovery),
         _ => {}
     }
     if values.enclave_role.is_none() {
@@ -77,6 +98,12 @@ fn needs(template: Template, values: &Values) -> Result<(), RenderError> {
 /// `arn:…:iam::account:kind/…`
 fn is(arn: &Arn, kind: &str) -> bool {
     arn.is_iam(kind) && arn.region().is_empty()
+}
+
+/// An id of EC2: 8 hexadecimal digits, or 17 since 2016.
+fn is_id(text: &str, kind: &str) -> bool {
+    let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    text.strip_prefix(kind).is_some_and(|id| [8, 17].contains(&id.len()) && id.bytes().all(digit))
 }
 
 fn registers(image: &Image) -> [Pcr; 3] {

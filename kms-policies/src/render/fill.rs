@@ -6,12 +6,16 @@ use attestation::Pcr;
 use serde_json::Value;
 
 use super::{Image, RenderError, Template, Values};
+use crate::arn::Arn;
 
 /// What a placeholder stands for; nothing for a value that was left out.
 type Known = BTreeMap<&'static str, Option<Value>>;
 
 /// The placeholders of a statement that is written once for each image.
 const EACH: [&str; 3] = ["{{image.pcr0}}", "{{image.pcr1}}", "{{image.pcr2}}"];
+
+/// The placeholders of statements that are only there where they were asked for.
+const PINS: [&str; 3] = ["{{pins.pcr3}}", "{{pins.pcr4}}", "{{pins.endpoints}}"];
 
 /// The template with values in place of placeholders.
 pub(super) fn fill(template: Template, values: &Values) -> Result<Value, RenderError> {
@@ -21,6 +25,10 @@ pub(super) fn fill(template: Template, values: &Values) -> Result<Value, RenderE
     let known = known(values);
     let mut filled = Vec::new();
     for statement in std::mem::take(statements) {
+        let is_unasked = |name: &str| known.get(name).is_some_and(Option::is_none);
+        if PINS.iter().any(|name| is_unasked(name) && holds(&statement, name)) {
+            continue;
+        }
         if EACH.iter().any(|name| holds(&statement, name)) {
             filled.extend(for_each_image(&statement, &values.images, &known)?);
         } else {
@@ -32,7 +40,10 @@ pub(super) fn fill(template: Template, values: &Values) -> Result<Value, RenderE
 }
 
 fn known(values: &Values) -> Known {
-    let Values { admins, enclave_role, images, signers, deployment, recovery } = values;
+    let Values { admins, enclave_role, images, signers, deployment, recovery, pins } = values;
+    let pinned = |texts: Vec<String>| (!texts.is_empty()).then(|| Value::from(distinct(texts.into_iter())));
+    let measured =
+        |texts: Vec<&str>| pinned(texts.into_iter().map(|text| measured(text).to_string()).collect());
     let list = |pcrs: Vec<&Pcr>| Some(Value::from(distinct(pcrs.into_iter().map(Pcr::to_string))));
     let every: Vec<&Image> = images.iter().chain(recovery.iter().map(|recovery| &recovery.image)).collect();
     let of = |images: &[&Image], pcr: fn(&Image) -> &Pcr| list(images.iter().map(|i| pcr(i)).collect());
@@ -53,11 +64,20 @@ fn known(values: &Values) -> Known {
         ("{{recovery.pcr0}}", recover(|recovery| recovery.image.pcr0.to_string())),
         ("{{recovery.pcr1}}", recover(|recovery| recovery.image.pcr1.to_string())),
         ("{{recovery.pcr2}}", recover(|recovery| recovery.image.pcr2.to_string())),
+        ("{{pins.pcr3}}", measured(pins.instance_roles.iter().map(Arn::as_str).collect())),
+        ("{{pins.pcr4}}", measured(pins.instances.iter().map(String::as_str).collect())),
+        ("{{pins.endpoints}}", pinned(pins.endpoints.clone())),
         (
             "{{recovery.region}}",
             recovery.as_ref().and_then(|recovery| recovery.replica_region.as_deref()).map(Value::from),
         ),
     ])
+}
+
+/// PCR3 of an instance's role, or PCR4 of an instance's id. Source: AWS Nitro Enclaves User Guide, "Where to
+/// get an enclave's measurements".
+fn measured(text: &str) -> Pcr {
+    Pcr::ZERO.extended(text.as_bytes())
 }
 
 /// The same value twice says nothing more: images that differ in their application share a kernel.

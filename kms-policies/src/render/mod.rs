@@ -46,6 +46,18 @@ pub enum RenderError {
     /// Not a region.
     #[error("a region of AWS was expected, such as eu-west-1")]
     Region,
+    /// No role, or twice the same.
+    #[error("the ARN of the role of an instance was expected to be pinned, each once")]
+    InstanceRole,
+    /// No instance, or twice the same.
+    #[error("the id of an instance was expected to be pinned, each once, such as i-0123456789abcdef0")]
+    Instance,
+    /// No endpoint, or twice the same.
+    #[error("the id of a VPC endpoint was expected to be pinned, each once, such as vpce-0123456789abcdef0")]
+    Endpoint,
+    /// Pins, where they would keep people from recovering.
+    #[error("no pin was expected with the template recovery: its enclaves run elsewhere")]
+    PinnedRecovery,
     /// Beyond what KMS takes.
     #[error("a policy of at most {MAX_POLICY} bytes was expected: name fewer images")]
     TooLong,
@@ -154,6 +166,20 @@ pub struct Values {
     pub deployment: Option<String>,
     /// [`Template::Recovery`].
     pub recovery: Option<Recovery>,
+    /// Where the image must run. [`Template::Production`], [`Template::Rotation`], [`Template::Signed`].
+    pub pins: Pins,
+}
+
+/// Where enclaves must run, beside which image they are: with the role's credentials anybody can start the
+/// genuine image on a machine of their own. A list that is empty pins nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pins {
+    /// Roles of the instances (PCR3): that of the instance profile, which on EKS is the node's.
+    pub instance_roles: Vec<Arn>,
+    /// Ids of the instances (PCR4).
+    pub instances: Vec<String>,
+    /// Ids of the VPC endpoints of KMS through which the calls come (`aws:SourceVpce`).
+    pub endpoints: Vec<String>,
 }
 
 /// Who recovers, and where.

@@ -27,6 +27,7 @@ fn values(images: &[u8]) -> Values {
             image: image(0xe0),
             replica_region: Some("eu-west-1".into()),
         }),
+        ..Values::default()
     }
 }
 
@@ -171,6 +172,42 @@ fn values_that_would_loosen_the_policy_are_refused() {
         values.deployment = Some(bad.into());
         assert_eq!(render(Template::Production, &values), Err(RenderError::Deployment), "{bad}");
     }
+}
+
+#[test]
+fn a_pin_that_nothing_matches_or_that_stands_in_the_way_is_refused() {
+    let with = |template, change: fn(&mut Pins)| {
+        let mut values = fitting(template);
+        change(&mut values.pins);
+        render(template, &values).map(|_| ())
+    };
+    let role = |pins: &mut Pins, arn: &str| pins.instance_roles.push(arn.parse().unwrap());
+    for template in [Template::Production, Template::Rotation, Template::Signed] {
+        assert_eq!(with(template, |pins| pins.endpoints.push("vpce-0123456789abcdef0".into())), Ok(()));
+        assert_eq!(with(template, |pins| pins.instances.push("i-01234567".into())), Ok(()));
+    }
+    for bad in ["arn:aws:iam::000000000000:user/x", "arn:aws:iam::000000000000:instance-profile/x"] {
+        let mut values = fitting(Template::Production);
+        role(&mut values.pins, bad);
+        assert_eq!(render(Template::Production, &values), Err(RenderError::InstanceRole), "{bad}");
+    }
+    let mut elsewhere = fitting(Template::Production);
+    role(&mut elsewhere.pins, "arn:aws:iam::111111111111:role/x");
+    assert_eq!(render(Template::Production, &elsewhere), Err(RenderError::Accounts));
+    let mut twice = fitting(Template::Production);
+    (0..2).for_each(|_| role(&mut twice.pins, ENCLAVE));
+    assert_eq!(render(Template::Production, &twice), Err(RenderError::InstanceRole));
+    for bad in
+        ["", "i-", "i-0123456789abcdeg0", "i-0123456789ABCDEF0", "i-012345678", "0123456789abcdef0", "i-*"]
+    {
+        let mut values = fitting(Template::Production);
+        values.pins.instances.push(bad.into());
+        assert_eq!(render(Template::Production, &values), Err(RenderError::Instance), "{bad}");
+        values.pins = Pins { endpoints: vec![bad.replacen("i-", "vpce-", 1)], ..Pins::default() };
+        assert_eq!(render(Template::Production, &values), Err(RenderError::Endpoint), "{bad}");
+    }
+    let error = with(Template::Recovery, |pins| pins.endpoints.push("vpce-0123456789abcdef0".into()));
+    assert_eq!(error, Err(RenderError::PinnedRecovery));
 }
 
 #[test]
