@@ -6,12 +6,14 @@ mod settings;
 
 use std::path::PathBuf;
 
+use ask::{Duties, Duty};
 use clap::Args;
+use kms_policies::Arn;
 
 use super::{
     Audit, Looked,
     key_policy::policy_of,
-    principals::unnamed,
+    principals::{PrincipalArgs, role, unnamed},
     report::{Finding, Section, Severity},
 };
 use crate::{
@@ -28,6 +30,12 @@ pub(super) struct BucketArgs {
     /// As `aws s3api get-bucket-policy` prints it, or the policy alone
     #[arg(long, value_name = "FILE", requires = "bucket", help_heading = "The bucket")]
     bucket_policy: Option<PathBuf>,
+    /// The role with which S3 replicates another bucket into this one: in a recovery region
+    #[arg(long, value_name = "ARN", value_parser = role, requires = "bucket", help_heading = "The bucket")]
+    replication_role: Option<Arn>,
+    /// A role that copies another bucket into this one by conditional creation, while it may
+    #[arg(long, value_name = "ARN", value_parser = role, requires = "bucket", help_heading = "The bucket")]
+    copier_role: Option<Arn>,
     /// As `aws s3api get-bucket-versioning` prints it; nothing where it was never on
     #[arg(long, value_name = "FILE", help_heading = "The bucket")]
     bucket_versioning: Option<PathBuf>,
@@ -78,6 +86,28 @@ pub(super) fn bucket_name(text: &str) -> Result<String, String> {
     }
 }
 
+impl BucketArgs {
+    /// The roles that have a duty; each is another one than those that have rights of their own.
+    fn duties(&self, principals: &PrincipalArgs) -> Result<Duties, Error> {
+        let given = [
+            ("--replication-role", Duty::Replicates, &self.replication_role),
+            ("--copier-role", Duty::Copies, &self.copier_role),
+        ];
+        let mut duties = Duties::new();
+        for (option, duty, arn) in given {
+            let Some(arn) = arn else { continue };
+            let taken = |known: &Arn| known == arn;
+            if principals.role().into_iter().chain(principals.admins()).any(taken)
+                || duties.iter().any(|(_, known)| known == arn)
+            {
+                return Err(Error::input(option, format!("a role of its own was expected, found {arn}")));
+            }
+            duties.push((duty, arn.clone()));
+        }
+        Ok(duties)
+    }
+}
+
 /// A setting: its option, its file, how it is fetched, and how it is judged.
 type Setting<'a> = (&'static str, &'a Option<PathBuf>, &'static str, settings::Judge);
 
@@ -120,7 +150,8 @@ pub(super) fn look(audit: &mut Audit<'_>, section: &mut Section) -> Result<Looke
             let Some(everybody) = audit.args.principals.everybody()? else { return Ok(unnamed()) };
             let text = audit.inputs.text("--bucket-policy", file)?;
             let policy = policy_of(&text);
-            let judged = ask::judge(&policy, bucket, &everybody.with_named(&policy))
+            let duties = args.duties(&audit.args.principals)?;
+            let judged = ask::judge(&policy, bucket, &everybody.with_named(&policy), &duties)
                 .map_err(|error| Error::input(file.display(), error))?;
             section.tables.push(judged.decisions);
             section.findings.extend(judged.findings);

@@ -25,7 +25,8 @@ pub(super) struct PrincipalArgs {
     admins: Vec<Arn>,
 }
 
-fn role(text: &str) -> Result<Arn, String> {
+/// The ARN of a role, as an argument.
+pub(super) fn role(text: &str) -> Result<Arn, String> {
     text.parse::<Arn>()
         .ok()
         .filter(|arn| arn.is_iam("role"))

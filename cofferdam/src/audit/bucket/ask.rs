@@ -1,9 +1,12 @@
 //! Asks about everybody: what the bucket's policy lets them do to what is stored, by the evaluator of
 //! `kms-policies`.
 
+mod rules;
+
 use std::collections::BTreeMap;
 
-use kms_policies::{AccountId, Caller, Kind, Outcome, Policy, Request};
+use kms_policies::{AccountId, Arn, Caller, CallerError, Kind, Outcome, Policy, Request};
+use rules::{RULES, Rule};
 
 use super::finding;
 use crate::audit::{
@@ -24,20 +27,6 @@ const KEYS: [&str; 6] = [
     "s3:if-none-match",
     "s3:tlsversion",
 ];
-/// What switches a protection off, or the bucket.
-const ADMINISTRATION: [&str; 11] = [
-    "s3:DeleteBucket",
-    "s3:DeleteBucketPolicy",
-    "s3:PutBucketAcl",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:PutBucketOwnershipControls",
-    "s3:PutBucketPolicy",
-    "s3:PutBucketPublicAccessBlock",
-    "s3:PutBucketVersioning",
-    "s3:PutEncryptionConfiguration",
-    "s3:PutLifecycleConfiguration",
-    "s3:PutReplicationConfiguration",
-];
 /// The most witnesses that one finding shows.
 const WITNESSES: usize = 3;
 
@@ -47,15 +36,37 @@ pub(super) struct Judged {
     pub(super) decisions: Table,
 }
 
+/// What a role other than the parents' is expected to do to this bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// S3 takes it on to replicate another bucket into this one.
+    Replicates,
+    /// Copies another bucket into this one by conditional creation.
+    Copies,
+}
+
+/// The roles that have a duty.
+pub(super) type Duties = Vec<(Duty, Arn)>;
+
 /// Somebody who is asked about: also nobody, a request without a signature.
 struct Asker<'a> {
     part: Option<Part>,
+    duty: Option<Duty>,
     caller: &'a Caller,
 }
 
 impl Asker<'_> {
     fn text(&self) -> &'static str {
-        self.part.map_or("anyone, without a signature", Part::text)
+        match (self.duty, self.part) {
+            (Some(Duty::Replicates), _) => "the role that replicates",
+            (Some(Duty::Copies), _) => "the role that copies",
+            (None, Some(part)) => part.text(),
+            (None, None) => "anyone, without a signature",
+        }
+    }
+
+    const fn does(&self, duty: Duty) -> bool {
+        matches!(self.duty, Some(own) if own as u8 == duty as u8)
     }
 
     const fn is(&self, part: Part) -> bool {
@@ -63,115 +74,28 @@ impl Asker<'_> {
     }
 
     const fn is_outside(&self) -> bool {
-        matches!(self.part, None | Some(Part::Foreign))
+        self.duty.is_none() && matches!(self.part, None | Some(Part::Foreign))
     }
 }
 
-/// One thing that nobody may do, or nobody but some.
-struct Rule {
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    column: &'static str,
-    actions: &'static [&'static str],
-    /// Of a record, or of the bucket itself.
-    on_records: bool,
-    /// Who may.
-    but: fn(&Asker<'_>) -> bool,
-    context: &'static [(&'static str, &'static str)],
-    remedy: &'static str,
-}
-
-const CREATION: (&str, &str) = ("s3:if-none-match", "*");
-const TLS: (&str, &str) = ("aws:securetransport", "true");
-const TLS_13: (&str, &str) = ("s3:tlsversion", "1.3");
-
-const RULES: [Rule; 7] = [
-    Rule {
-        id: "versions",
-        severity: Severity::High,
-        title: "A version of a record can be deleted, or its retention shortened",
-        column: "Delete a version",
-        actions: &["s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"],
-        on_records: true,
-        but: |_| false,
-        context: &[TLS, TLS_13],
-        remedy: "Deny s3:DeleteObjectVersion and s3:BypassGovernanceRetention to everyone",
-    },
-    Rule {
-        id: "hide",
-        severity: Severity::High,
-        title: "A record can be hidden behind a delete marker",
-        column: "Hide a record",
-        actions: &["s3:DeleteObject"],
-        on_records: true,
-        but: |_| false,
-        context: &[TLS, TLS_13],
-        remedy: "Deny s3:DeleteObject below everything that the parents write, to everyone",
-    },
-    Rule {
-        id: "overwrite",
-        severity: Severity::High,
-        title: "A record can be overwritten: written without If-None-Match",
-        column: "Overwrite",
-        actions: &["s3:PutObject"],
-        on_records: true,
-        but: |_| false,
-        context: &[TLS, TLS_13],
-        remedy: "Deny s3:PutObject where s3:if-none-match is missing (Null)",
-    },
-    Rule {
-        id: "create",
-        severity: Severity::Medium,
-        title: "Somebody else than the parents can create records",
-        column: "Create",
-        actions: &["s3:PutObject"],
-        on_records: true,
-        but: |asker| asker.is(Part::Role),
-        context: &[TLS, TLS_13, CREATION],
-        remedy: "Deny s3:PutObject to everyone but the parents' role (ArnNotEquals on aws:PrincipalArn)",
-    },
-    Rule {
-        id: "public",
-        severity: Severity::High,
-        title: "Somebody outside the account can read what is stored",
-        column: "Read",
-        actions: &["s3:GetObject", "s3:GetObjectVersion"],
-        on_records: true,
-        but: |asker| !asker.is_outside(),
-        context: &[TLS, TLS_13],
-        remedy: "Remove the statement that allows it",
-    },
-    Rule {
-        id: "plaintext",
-        severity: Severity::Medium,
-        title: "Requests without TLS are answered",
-        column: "Read without TLS",
-        actions: &["s3:GetObject", "s3:PutObject"],
-        on_records: true,
-        but: |_| false,
-        context: &[("aws:securetransport", "false"), CREATION],
-        remedy: "Deny s3:* where aws:SecureTransport is false",
-    },
-    Rule {
-        id: "administration",
-        severity: Severity::High,
-        title: "Somebody who is no expected administrator can switch a protection off",
-        column: "Switch off protection",
-        actions: &ADMINISTRATION,
-        on_records: false,
-        but: |asker| asker.is(Part::Admin),
-        context: &[TLS, TLS_13],
-        remedy: "Deny the action to everyone but the administrators (ArnNotEquals on aws:PrincipalArn)",
-    },
-];
-
 /// Judges a bucket policy.
-pub(super) fn judge(text: &str, bucket: &str, everybody: &Everybody) -> Result<Judged, String> {
+pub(super) fn judge(
+    text: &str,
+    bucket: &str,
+    everybody: &Everybody,
+    duties: &Duties,
+) -> Result<Judged, String> {
     let policy = read(text)?;
-    let named = everybody.list.iter().map(|s| Asker { part: Some(s.part), caller: &s.caller });
-    let nobody = Asker { part: None, caller: &Caller::ANONYMOUS };
-    let askers: Vec<Asker<'_>> = named.chain([nobody]).collect();
+    let sessions =
+        duties.iter().map(|(duty, arn)| Ok((*duty, Caller::role_session(arn.as_str(), "session")?)));
+    let sessions: Vec<(Duty, Caller)> =
+        sessions.collect::<Result<_, CallerError>>().map_err(|e| e.to_string())?;
+    let has_duty = |caller: &Caller| sessions.iter().any(|(_, own)| own.principal() == caller.principal());
+    let named = everybody.list.iter().filter(|somebody| !has_duty(&somebody.caller));
+    let named = named.map(|s| Asker { part: Some(s.part), duty: None, caller: &s.caller });
+    let dutiful = sessions.iter().map(|(duty, caller)| Asker { part: None, duty: Some(*duty), caller });
+    let nobody = Asker { part: None, duty: None, caller: &Caller::ANONYMOUS };
+    let askers: Vec<Asker<'_>> = named.chain(dutiful).chain([nobody]).collect();
     let arn = format!("arn:{}:s3:::{bucket}", everybody.partition);
     let mut witnesses: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     let mut rows = Vec::new();
