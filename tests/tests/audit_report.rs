@@ -84,7 +84,7 @@ fn faults_of_who_may(audited: &Audited) {
     let audit = audited.audit(&[("--admin", &ADMIN.replace("operator", "nobody"))]);
     assert_eq!((audit.code, audit.with("not_held")), (1, vec!["key-policy", "bucket"]), "{audit:?}");
     assert!(audit.findings("key-policy").contains(&"key-policy.change-policy"));
-    assert_eq!(audit.findings("bucket"), ["bucket.administration"]);
+    assert_eq!(audit.findings("bucket"), ["bucket.administration", "bucket.hold"]);
 }
 
 fn faults_of_what_runs(audited: &Audited) {

@@ -31,6 +31,27 @@ fi
 "$venv/bin/python" tests/tools/deploy_settings.py
 "$venv/bin/python" tests/tools/deploy_alarms.py
 
+# --- Roots ------------------------------------------------------------------------------------------
+
+# Exactly those of Amazon Trust Services' repository, each with its own fingerprint above it.
+grep -oE '^# [0-9a-f]{64}$' deploy/trust/amazon-roots.pem | cut -c3- > "$work/named"
+csplit -s -z -f "$work/root-" deploy/trust/amazon-roots.pem '/-----BEGIN/' '{*}'
+rm "$work/root-00"
+for file in "$work"/root-*; do
+    openssl x509 -in "$file" -outform DER | sha256sum | cut -d' ' -f1
+done > "$work/computed"
+diff "$work/named" "$work/computed" || fail "amazon-roots.pem: each certificate's own fingerprint was expected above it"
+sort "$work/computed" | diff - <(
+    cat << 'ROOTS'
+18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4
+1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4
+568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5
+8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e
+e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092
+ROOTS
+) || fail "amazon-roots.pem: the five roots of Amazon Trust Services were expected"
+say "roots: the five of Amazon Trust Services"
+
 # --- JSON -----------------------------------------------------------------------------------------
 
 json=$(find deploy tests/vectors/deploy -name '*.json')

@@ -8,7 +8,7 @@ whole of it for a multi-Region key with two instances.
 import sys
 
 from deploy_template import (
-    CLUSTER, CUSTODY, ENDPOINTS, FOLDER, IMAGES, KEY, MULTI_REGION_KEY, NODE, NODE_VALUES, PARAMETERS, PINS, RECOVERY, WATCH,
+    CLUSTER, CUSTODY, ENDPOINTS, FOLDER, IMAGES, KEY, MULTI_REGION_KEY, NODE, NODE_VALUES, OTHER_KEY, PARAMETERS, PINS, RECOVERY, WATCH,
     Refused, custody, endpoints, node, recovery, refused, watch,
 )
 
@@ -162,10 +162,11 @@ def check_alarms():
 
 
 def check_whole():
-    """One deployment with a multi-Region key: endpoints once, two instances, watched. No name is taken twice."""
+    """One deployment with a multi-Region key: endpoints once, two instances, and watched twice while keys move to
+    another key. No name is taken twice."""
     names = []
     here = custody(IMAGES, MultiRegion="yes", **PINS)
-    stacks = [here, watch(MULTI_REGION_KEY), endpoints(MULTI_REGION_KEY), node(EndpointClients="sg-2"), node(EndpointClients="sg-2", SubnetId="subnet-2")]
+    stacks = [here, watch(MULTI_REGION_KEY), watch(OTHER_KEY, Suffix="-new", TrailLogGroup="/cofferdam/laptop/trail"), endpoints(MULTI_REGION_KEY), node(EndpointClients="sg-2"), node(EndpointClients="sg-2", SubnetId="subnet-2")]
     for number, stack in enumerate(stacks):
         for name, resource in stack.body["Resources"].items():
             for member in ("RoleName", "InstanceProfileName", "AlarmName", "TopicName", "LogGroupName", "TrailName", "BucketName"):
@@ -173,6 +174,9 @@ def check_whole():
                 if member in resource.get("Properties", {}) and stack.exists(name) and resource["Type"] not in ("AWS::Logs::MetricFilter", "AWS::IAM::RolePolicy"):
                     text = stack.property(name, member).replace("Instance", f"i-{number}")
                     names.append((member, text))
+            if resource["Type"] == "AWS::Logs::MetricFilter":
+                metric = stack.property(name, "MetricTransformations")[0]
+                names.append((metric["MetricNamespace"], metric["MetricName"]))
             # A VPC has one endpoint with private DNS.
             if resource["Type"] == "AWS::EC2::VPCEndpoint":
                 names.append(("endpoint", stack.property(name, "ServiceName")))
