@@ -137,6 +137,9 @@ fn the_copier_reads_the_other_store_and_changes_nothing_there() {
             assert_eq!(ask(action, &format!("{other}/keys/v1/x")), "not granted", "{name} {action}");
         }
         assert_eq!(ask("s3:PutObject", &record("probe")), "not granted", "{name}");
+        // Creation alone, whatever the bucket's policy says.
+        let overwriting = request(&session(&arn("copier")), "s3:PutObject", &record("keys"), &[]);
+        assert_eq!(decide(None, Some(&world.copier), &overwriting), "not granted", "{name}");
         assert_eq!(ask("kms:Decrypt", &arn("key")), "not granted", "{name}");
     }
 }
