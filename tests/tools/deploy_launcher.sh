@@ -9,13 +9,13 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
 
 # Answers as nitro-cli does (AWS: Nitro Enclaves User Guide, "Nitro CLI reference"). The image is its
-# own description; an enclave runs while the file "running" is there, which holds its flags.
+# own description, behind the first 8 bytes of a header if it has one; an enclave runs while the file "running" is there, which holds its flags.
 cat > "$work/bin/nitro-cli" <<'FAKE'
 #!/usr/bin/env bash
 set -euo pipefail
 echo "$*" >> "$WORK/called"
 case $1 in
-    describe-eif) cat "$3" ;;
+    describe-eif) if [ "$(head -c 4 "$3")" = .eif ]; then tail -c +9 "$3"; else cat "$3"; fi ;;
     run-enclave) echo "${FLAGS:-NONE}" > "$WORK/running"; echo '{"EnclaveName": "cofferdam"}' ;;
     terminate-enclave) rm "$WORK/running" ;;
     describe-enclaves)
@@ -87,6 +87,26 @@ for unusable in ENCLAVE_EIF="$work/wrong" ENCLAVE_PCRS="$work/wrong" ENCLAVE_PCR
 done
 try "zeroes on both sides" 3 ENCLAVE_EIF="$work/zero" ENCLAVE_PCRS="$work/zero"
 never_started "zeroes on both sides"
+
+# Of the other architecture, or of none that is known, it does not start; of this one it does.
+case $(uname -m) in
+    x86_64) own='\000' other='\001' named=aarch64 ;;
+    aarch64) own='\001' other='\000' named=x86_64 ;;
+esac
+image() { { printf '.eif\000\004\000'; printf '%b' "$1"; cat "$work/right"; } > "$work/image.eif"; }
+image "$other"
+try "an image of $named" 3 ENCLAVE_EIF="$work/image.eif"
+never_started "an image of $named"
+grep -q "an image of $(uname -m) was expected, found $named" "$work/out" ||
+    { echo "launcher: both architectures were expected: $(cat "$work/out")" >&2; exit 1; }
+image '\002'
+try "an image of nothing known" 3 ENCLAVE_EIF="$work/image.eif"
+never_started "an image of nothing known"
+image "$own"
+once_started rm -f "$work/running" &
+try "an image of this architecture" 1 ENCLAVE_EIF="$work/image.eif"
+grep -q '^run-enclave' "$work/called"
+wait
 
 # The expected image runs until it ends; one that was left behind is ended first.
 echo NONE > "$work/running"
