@@ -45,6 +45,7 @@ mod measurements;
 mod operator;
 mod order;
 mod output;
+mod pins;
 mod policy;
 mod records;
 mod recovery;

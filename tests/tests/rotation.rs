@@ -274,4 +274,11 @@ fn the_plan_has_this_deployments_values_in_order() {
     let help = stage.cofferdam(&printed.split(' ').chain(["--help"]).collect::<Vec<_>>());
     assert!(help.status.success(), "{}", String::from_utf8_lossy(&help.stderr));
     assert_eq!(stage.plan(&["--admin", &stage.role]).code, 2);
+    // Pins are neither lost when the policy is written anew, nor forgotten when it is asked.
+    let pins = ["--instance-role", &stage.role, "--endpoint", "vpce-0123456789abcdef0"];
+    let pinned = stage.plan(&[&["--admin", &stage.admin], &pins[..]].concat());
+    let command = |step: usize| pinned.json["steps"][step]["commands"][0].as_str().unwrap().replace('\'', "");
+    for step in [1, 3, 4, 5, 6] {
+        assert!(command(step).contains(&format!(" {}", pins.join(" "))), "{}", command(step));
+    }
 }

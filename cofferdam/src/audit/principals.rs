@@ -23,6 +23,9 @@ pub(super) struct PrincipalArgs {
     /// A role or user that is expected to administrate key and bucket. May be given several times
     #[arg(long = "admin", value_name = "ARN", value_parser = principal, help_heading = "Who may do what in AWS")]
     admins: Vec<Arn>,
+    /// The VPC endpoint of KMS through which the parents call, where the key policy pins it
+    #[arg(long, value_name = "ID", help_heading = "Who may do what in AWS")]
+    endpoint: Option<String>,
 }
 
 /// The ARN of a role, as an argument.
@@ -88,6 +91,8 @@ pub(super) struct Everybody {
     pub(super) partition: String,
     pub(super) account: AccountId,
     pub(super) list: Vec<Somebody>,
+    /// The VPC endpoint through which all of them are taken to call KMS.
+    pub(super) endpoint: Option<String>,
 }
 
 impl Everybody {
@@ -141,7 +146,12 @@ impl PrincipalArgs {
         for (part, caller) in others {
             list.push(Somebody { part, caller: caller.map_err(wrong)? });
         }
-        Ok(Some(Everybody { partition: partition.to_owned(), account: account.clone(), list }))
+        Ok(Some(Everybody {
+            partition: partition.to_owned(),
+            account: account.clone(),
+            list,
+            endpoint: self.endpoint.clone(),
+        }))
     }
 
     /// The parents' role.
@@ -162,7 +172,13 @@ pub(super) mod tests {
     impl PrincipalArgs {
         pub(in crate::audit) fn of(role: &str, admins: &[&str]) -> Self {
             let admins = admins.iter().map(|arn| arn.parse().unwrap());
-            Self { role: Some(role.parse().unwrap()), admins: admins.collect() }
+            Self { role: Some(role.parse().unwrap()), admins: admins.collect(), endpoint: None }
+        }
+    }
+
+    impl PrincipalArgs {
+        pub(in crate::audit) fn by(self, endpoint: &str) -> Self {
+            Self { endpoint: Some(endpoint.to_owned()), ..self }
         }
     }
 

@@ -7,7 +7,7 @@ use attestation::{Pcr, PcrIndex};
 use clap::Args;
 use kms_policies::{
     AccountId, Arn,
-    render::{Image, Pins, Recovery, RenderError, Template, Values, render},
+    render::{Image, Recovery, RenderError, Template, Values, render},
 };
 use protocol::Deployment;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::{
     input::{self, MAX_TEXT, STDIN},
     operator,
     output::{Paint, Screen, Sheet, Show},
+    pins::PinArgs,
 };
 
 /// Arguments of `kms render`.
@@ -60,17 +61,8 @@ pub(crate) struct RenderArgs {
     /// For recovery: the one region into which administrators may replicate the key
     #[arg(long, value_name = "REGION", requires = "recovery_role")]
     replica_region: Option<String>,
-    /// Only enclaves on instances with this role (PCR3) use the key. On EKS it is the node's role, not the
-    /// pod's. May be given several times
-    #[arg(long = "instance-role", value_name = "ARN")]
-    instance_roles: Vec<Arn>,
-    /// Only enclaves on this instance (PCR4) use the key: an instance that is replaced needs another policy.
-    /// May be given several times
-    #[arg(long = "instance", value_name = "ID")]
-    instances: Vec<String>,
-    /// Only calls through this VPC endpoint of KMS (aws:SourceVpce) use the key. May be given several times
-    #[arg(long = "endpoint", value_name = "ID")]
-    endpoints: Vec<String>,
+    #[command(flatten)]
+    pins: PinArgs,
     /// Where to write the policy, in place of standard output. Never overwrites
     #[arg(long, value_name = "FILE", default_value = STDIN)]
     out: PathBuf,
@@ -146,7 +138,7 @@ fn check_account(args: &RenderArgs) -> Result<(), Error> {
     let admins = args.admins.iter().map(|arn| ("--admin", arn));
     let others = [("--role", args.role.as_ref()), ("--recovery-role", args.recovery_role.as_ref())];
     let others = others.into_iter().filter_map(|(name, arn)| Some((name, arn?)));
-    let instances = args.instance_roles.iter().map(|arn| ("--instance-role", arn));
+    let instances = args.pins.instance_roles.iter().map(|arn| ("--instance-role", arn));
     for (name, arn) in admins.chain(others).chain(instances) {
         let (expected, found) = (&args.account, arn.account());
         if found != expected {
@@ -191,11 +183,7 @@ fn values(args: &RenderArgs, template: Template) -> Result<Values, Error> {
         signers,
         deployment: args.deployment.as_ref().map(ToString::to_string),
         recovery,
-        pins: Pins {
-            instance_roles: args.instance_roles.clone(),
-            instances: args.instances.clone(),
-            endpoints: args.endpoints.clone(),
-        },
+        pins: args.pins.pins(),
     })
 }
 

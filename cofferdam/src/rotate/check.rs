@@ -20,6 +20,7 @@ use crate::{
     clock,
     error::Error,
     output::Screen,
+    pins::PinArgs,
     records::{CoverageArgs, Expected, InventoryArgs, Runner, Survey},
     trust::TrustArgs,
 };
@@ -44,6 +45,8 @@ pub(crate) struct CheckArgs {
     /// The role of the parents, with which enclaves ask KMS
     #[arg(long, value_name = "ARN", value_parser = role_arn)]
     role: Arn,
+    #[command(flatten)]
+    pins: PinArgs,
     /// A parent whose enclave must run the new image. May be given several times: all of them open
     /// records, in turn
     #[arg(
@@ -77,7 +80,7 @@ pub(super) async fn run(args: &CheckArgs, screen: &Screen) -> Result<(), Error> 
     }
     let images = args.images.load()?;
     let deployment = args.identity.deployment()?;
-    let subject = Subject { key: &args.key, role: &args.role, deployment };
+    let subject = Subject { key: &args.key, role: &args.role, deployment, places: args.pins.places() };
     let decided = policy::decide(&policy::read(&args.policy)?, &subject, &images, args.phase)?;
     let new = TrustArgs::of_images(vec![args.images.to.clone()], args.root.clone());
     let clients = args.urls.iter().map(|url| args.client(url)).collect::<Result<Vec<_>, Error>>()?;

@@ -13,6 +13,7 @@ use super::{ImageArgs, Images, key_arn, role_arn, shown};
 use crate::{
     error::Error,
     output::{Screen, Sheet, Show},
+    pins::PinArgs,
     shell::{quoted, quoted_path},
     trust::Image,
 };
@@ -35,6 +36,8 @@ pub(crate) struct PlanArgs {
     /// Who administrates the key. May be given several times
     #[arg(long = "admin", value_name = "ARN", required = true)]
     admins: Vec<Arn>,
+    #[command(flatten)]
+    pins: PinArgs,
     /// A parent. May be given several times: they get the new image in this order
     #[arg(long = "url", visible_alias = "parent", value_name = "URL", required = true)]
     urls: Vec<Url>,
@@ -160,7 +163,8 @@ impl PlanArgs {
         };
         let mut commands = vec![format!(
             "cofferdam kms render --template {template} --role {role}{admins} --account {account} \
-             --deployment {deployment} > {name}"
+             --deployment {deployment}{} > {name}",
+            self.pins.arguments()
         )];
         let pcrs: Vec<String> =
             images.into_iter().filter_map(pcr0).map(|pcr0| format!(" --pcr 0={pcr0}")).collect();
@@ -195,11 +199,12 @@ impl PlanArgs {
         let check = |key: &Arn| {
             format!(
                 "cofferdam rotate check --phase {phase} --from {from} --to {to} --policy {} --key {} \
-                 --role {} --deployment {}{} --addresses {} {which}{}",
+                 --role {} --deployment {}{}{} --addresses {} {which}{}",
                 self.in_force(key),
                 quoted(key.as_str()),
                 quoted(self.role.as_str()),
                 quoted(self.deployment.as_str()),
+                self.pins.arguments(),
                 urls.concat(),
                 quoted_path(&self.addresses),
                 self.root(),

@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     input::{self, MAX_TEXT},
     json::Unambiguous,
+    pins::Place,
 };
 
 /// What an enclave asks of KMS.
@@ -58,11 +59,13 @@ pub(super) struct Decided {
     pub(super) statement: Option<String>,
 }
 
-/// The question: for which key, by which role.
+/// The question: for which key, by which role, from where.
 pub(super) struct Subject<'a> {
     pub(super) key: &'a Arn,
     pub(super) role: &'a Arn,
     pub(super) deployment: &'a Deployment,
+    /// Where the enclaves run, by the policy's pins.
+    pub(super) places: Vec<Place>,
 }
 
 /// Reads a key policy: its own text, or what `aws kms get-key-policy` answers around it.
@@ -92,7 +95,8 @@ pub(super) fn decide(
         (Who::Unattested, None, false),
     ];
     let mut decided = Vec::new();
-    for (who, pcrs, expected) in cases {
+    let asked = cases.iter().flat_map(|case| subject.places.iter().map(move |place| (case, place)));
+    for ((who, pcrs, expected), place) in asked {
         for action in ACTIONS {
             for purpose in PURPOSES {
                 let context = [("deployment", subject.deployment.as_str()), ("purpose", purpose.as_str())];
@@ -102,13 +106,14 @@ pub(super) fn decide(
                     Some(pcrs) => request.with_attestation(pcrs),
                     None => request,
                 };
+                let request = place.of(request, pcrs.is_some());
                 let decision = policy.evaluate(&request).decide(true);
                 let allowed = decision.is_allowed();
                 let statement = match decision {
                     Decision::Allow { sid } | Decision::ExplicitDeny { sid } => Some(sid),
                     Decision::ImplicitDeny => None,
                 };
-                decided.push(Decided { who, action, purpose, expected, allowed, statement });
+                decided.push(Decided { who: *who, action, purpose, expected: *expected, allowed, statement });
             }
         }
     }
@@ -129,5 +134,86 @@ impl Who {
             Self::OtherImage => "another image",
             Self::Unattested => "a caller without attestation",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kms_policies::render::{Pins, Template, Values, render};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{pins::PinArgs, trust};
+
+    const ROLE: &str = "arn:aws:iam::000000000000:role/parents";
+
+    /// An image whose registers are all of one byte.
+    fn image(folder: &Path, byte: u8) -> trust::Image {
+        let (file, pcr) = (folder.join("pcrs.json"), format!("{byte:02x}").repeat(48));
+        let pcrs = json!({"Measurements": {"PCR0": pcr, "PCR1": pcr, "PCR2": pcr}});
+        std::fs::write(&file, pcrs.to_string()).unwrap();
+        trust::read_image(&file).unwrap()
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        pins: PinArgs,
+    }
+
+    fn pins(args: &[&str]) -> PinArgs {
+        <Line as clap::Parser>::parse_from([&["x"], args].concat()).pins
+    }
+
+    #[test]
+    fn a_pinned_policy_holds_for_enclaves_where_it_is_pinned_to_and_for_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = Images { from: image(folder.path(), 0xa0), to: image(folder.path(), 0xb0) };
+        let of = |byte: u8| {
+            let pcr = Pcr::new([byte; 48]);
+            kms_policies::render::Image { pcr0: pcr, pcr1: pcr, pcr2: pcr }
+        };
+        let right = [
+            "--instance-role",
+            "arn:aws:iam::000000000000:role/nodes",
+            "--instance",
+            "i-0123456789abcdef0",
+            "--instance",
+            "i-0fedcba9876543210",
+            "--endpoint",
+            "vpce-0123456789abcdef0",
+        ];
+        let policy = |pins: Pins| {
+            let values = Values {
+                admins: vec!["arn:aws:iam::000000000000:role/operator".parse().unwrap()],
+                enclave_role: Some(ROLE.parse().unwrap()),
+                images: vec![of(0xb0), of(0xa0)],
+                deployment: Some("laptop".into()),
+                pins,
+                ..Values::default()
+            };
+            Policy::parse(&render(Template::Rotation, &values).unwrap()).unwrap()
+        };
+        let key = "arn:aws:kms:eu-central-1:000000000000:key/mrk-1".parse().unwrap();
+        let (role, deployment) = (ROLE.parse().unwrap(), "laptop".parse().unwrap());
+        let decided = |policy: &Policy, pins: &PinArgs| {
+            let subject = Subject { key: &key, role: &role, deployment: &deployment, places: pins.places() };
+            decide(policy, &subject, &images, Phase::Both).unwrap()
+        };
+        let holds = |decided: &[Decided]| decided.iter().all(|one| one.allowed == one.expected);
+        let pinned = policy(pins(&right).pins());
+        // Four callers, two calls, two purposes; once for each instance.
+        let asked = decided(&pinned, &pins(&right));
+        assert_eq!((asked.len(), holds(&asked)), (32, true));
+        assert!(!holds(&decided(&pinned, &PinArgs::default())), "an enclave anywhere");
+        for at in [1, 3, 7] {
+            let mut wrong = right;
+            wrong[at] =
+                ["arn:aws:iam::000000000000:role/x", "i-00000000000000000", "vpce-00000000000000000"][at / 3];
+            assert!(!holds(&decided(&pinned, &pins(&wrong))), "{wrong:?}");
+        }
+        let open = policy(Pins::default());
+        let asked = decided(&open, &PinArgs::default());
+        assert_eq!((asked.len(), holds(&asked)), (16, true));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use attestation::Pcr;
 use serde_json::Value;
 
-use super::{Image, RenderError, Template, Values};
+use super::{Image, RenderError, Template, Values, measured};
 use crate::arn::Arn;
 
 /// What a placeholder stands for; nothing for a value that was left out.
@@ -42,7 +42,7 @@ pub(super) fn fill(template: Template, values: &Values) -> Result<Value, RenderE
 fn known(values: &Values) -> Known {
     let Values { admins, enclave_role, images, signers, deployment, recovery, pins } = values;
     let pinned = |texts: Vec<String>| (!texts.is_empty()).then(|| Value::from(distinct(texts.into_iter())));
-    let measured =
+    let places =
         |texts: Vec<&str>| pinned(texts.into_iter().map(|text| measured(text).to_string()).collect());
     let list = |pcrs: Vec<&Pcr>| Some(Value::from(distinct(pcrs.into_iter().map(Pcr::to_string))));
     let every: Vec<&Image> = images.iter().chain(recovery.iter().map(|recovery| &recovery.image)).collect();
@@ -64,20 +64,14 @@ fn known(values: &Values) -> Known {
         ("{{recovery.pcr0}}", recover(|recovery| recovery.image.pcr0.to_string())),
         ("{{recovery.pcr1}}", recover(|recovery| recovery.image.pcr1.to_string())),
         ("{{recovery.pcr2}}", recover(|recovery| recovery.image.pcr2.to_string())),
-        ("{{pins.pcr3}}", measured(pins.instance_roles.iter().map(Arn::as_str).collect())),
-        ("{{pins.pcr4}}", measured(pins.instances.iter().map(String::as_str).collect())),
+        ("{{pins.pcr3}}", places(pins.instance_roles.iter().map(Arn::as_str).collect())),
+        ("{{pins.pcr4}}", places(pins.instances.iter().map(String::as_str).collect())),
         ("{{pins.endpoints}}", pinned(pins.endpoints.clone())),
         (
             "{{recovery.region}}",
             recovery.as_ref().and_then(|recovery| recovery.replica_region.as_deref()).map(Value::from),
         ),
     ])
-}
-
-/// PCR3 of an instance's role, or PCR4 of an instance's id. Source: AWS Nitro Enclaves User Guide, "Where to
-/// get an enclave's measurements".
-fn measured(text: &str) -> Pcr {
-    Pcr::ZERO.extended(text.as_bytes())
 }
 
 /// The same value twice says nothing more: images that differ in their application share a kernel.

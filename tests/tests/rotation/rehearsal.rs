@@ -29,7 +29,7 @@ pub(crate) struct Rehearsal {
     pub(crate) addresses: Vec<Value>,
     /// The role of the parents.
     pub(crate) role: String,
-    admin: String,
+    pub(crate) admin: String,
     configs: BTreeMap<&'static str, Config>,
     account: Account,
     made: usize,

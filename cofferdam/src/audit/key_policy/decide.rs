@@ -139,6 +139,8 @@ impl Judge<'_> {
     fn request(&self, caller: &Caller, action: &str, document: &Document, deployment: &str) -> Request {
         let request = Request::new(caller.clone(), action, self.given.key.clone())
             .with_encryption_context([("deployment", deployment), ("purpose", "sweep")]);
+        let endpoint = self.given.everybody.endpoint.iter();
+        let request = endpoint.fold(request, |request, id| request.with("aws:SourceVpce", id.as_str()));
         match &document.registers {
             Some(registers) => request.with_attestation(registers),
             None => request,
@@ -168,10 +170,16 @@ impl Judge<'_> {
         }
     }
 
+    /// An image that does not run would run where the first one does: with its role and instance, which a
+    /// policy may pin.
     fn documents_of_images(&self) -> impl Iterator<Item = Document> {
-        let document = |image: &Registers| Document {
+        let place = |index: &PcrIndex| [3, 4].contains(&index.get());
+        let running = self.given.images.first().into_iter().flatten();
+        let running: Registers =
+            running.filter(|(index, _)| place(index)).map(|(i, pcr)| (*i, *pcr)).collect();
+        let document = move |image: &Registers| Document {
             what: "with the attested program's document",
-            registers: Some(image.clone()),
+            registers: Some(running.clone().into_iter().chain(image.clone()).collect()),
         };
         self.given.images.iter().map(document)
     }

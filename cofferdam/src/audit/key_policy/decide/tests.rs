@@ -1,4 +1,4 @@
-use kms_policies::render::{Image, Parameters, production};
+use kms_policies::render::{Image, Parameters, Pins, Template, Values, measured, production, render};
 use serde_json::{Value, json};
 
 use super::*;
@@ -151,4 +151,45 @@ fn what_cannot_be_evaluated_is_an_error() {
         deployment: "laptop",
     });
     assert!(judged.is_err());
+}
+
+/// A policy with pins: the program that runs has the registers of its place in its document, and the endpoint
+/// is said by `--endpoint`.
+#[test]
+fn a_pinned_policy_is_usable_where_it_is_pinned_to() {
+    let role = "arn:aws:iam::000000000000:role/enclave";
+    let endpoint = "vpce-0123456789abcdef0";
+    let pinned = |at: PrincipalArgs, role_of_instance: &str| -> Vec<String> {
+        let values = Values {
+            admins: at.admins().to_vec(),
+            enclave_role: at.role().cloned(),
+            images: vec![image(0xa0), image(0xb0)],
+            deployment: Some("laptop".into()),
+            pins: Pins {
+                instance_roles: vec![role.parse().unwrap()],
+                endpoints: vec![endpoint.to_owned()],
+                ..Pins::default()
+            },
+            ..Values::default()
+        };
+        let mut running = registers(&image(0xa0));
+        running.insert(PcrIndex::new(3).unwrap(), measured(role_of_instance));
+        let mut waiting = registers(&image(0xb0));
+        waiting.remove(&PcrIndex::new(3).unwrap());
+        let judged = judge(&Given {
+            policy: &render(Template::Rotation, &values).unwrap(),
+            grants: &[],
+            images: &[running, waiting],
+            everybody: &at.everybody().unwrap().unwrap(),
+            key: &KEY.parse().unwrap(),
+            deployment: "laptop",
+        });
+        let bad = judged.unwrap().findings.into_iter().filter(|finding| finding.severity > Severity::Info);
+        bad.map(|finding| finding.id).collect()
+    };
+    assert_eq!(pinned(principals().by(endpoint), role), Vec::<String>::new());
+    let unusable = ["key-policy.unusable", "key-policy.waiting"];
+    assert_eq!(pinned(principals(), role), unusable);
+    assert_eq!(pinned(principals().by("vpce-00000000000000000"), role), unusable);
+    assert_eq!(pinned(principals().by(endpoint), "arn:aws:iam::111111111111:role/enclave"), unusable);
 }
