@@ -38,10 +38,13 @@ def check_kept(templates):
             if name in KEPT[path]:
                 wanted = ("Retain" if name in KEPT_ALWAYS else "RetainExceptOnCreate", "Retain")
             expect(f"{path.name}: {name} is kept", (deletion, replaced), wanted)
-        # What is kept although a creation failed comes last, so that little can fail after it.
-        key = template.body["Resources"].get("Key")
-        if key:
-            expect(f"{path.name}: Key comes after", key["DependsOn"], ["StorePolicy", "ParentLog"])
+        # What is kept although a creation failed comes late, so that little can fail after it; and before the
+        # policy with which nobody but a right AdminRole takes the bucket back.
+        resources = template.body["Resources"]
+        if "Key" in resources:
+            before = {"Store", "ParentLog", "ReplicationRole"} & set(resources)
+            expect(f"{path.name}: Key comes after", set(resources["Key"]["DependsOn"]), before)
+            expect(f"{path.name}: StorePolicy comes after", resources["StorePolicy"].get("DependsOn"), "Key")
         expect(f"{path.name}: fits into a call", path.stat().st_size <= 51_200, True)
 
 
