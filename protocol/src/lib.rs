@@ -56,7 +56,7 @@ pub use check::CheckClaims;
 pub use credentials::Credentials;
 pub use head::Head;
 pub use jws::JwsError;
-pub use key::{Deployment, Index, KeyId, KeyPath, Label, NameError, Purpose, UserRef};
+pub use key::{Deployment, HIDDEN, Index, KeyId, KeyPath, Label, NameError, Purpose, UserRef};
 pub use message::{LogHead, LogLine, NewKey, Operation, Request, Response};
 pub use order::OrderId;
 pub use record::{Record, RecordError, RecordHeader};

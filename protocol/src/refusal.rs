@@ -18,6 +18,10 @@ pub struct Refusal {
     pub order: Option<OrderId>,
     /// For people: what was expected. Never a secret, never a user's data.
     pub message: String,
+    /// What was expected, where a value is wrong.
+    pub expected: Option<String>,
+    /// What was found in its place. Never a secret, and of a user's data only what a transaction says.
+    pub found: Option<String>,
 }
 
 /// The stable reasons of a [`Refusal`].
@@ -136,7 +140,13 @@ impl RefusalCode {
 impl Refusal {
     /// Refuses with a reason.
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), tag: None, order: None }
+        Self { code, message: message.into(), tag: None, order: None, expected: None, found: None }
+    }
+
+    /// With what was expected of a value and what was found, beside the text that says both.
+    #[must_use]
+    pub fn wrong(self, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { expected: Some(expected.into()), found: Some(found.into()), ..self }
     }
 
     /// With the rule's tag.

@@ -129,7 +129,9 @@ impl Flooding {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(FLOODED, wait).await.map_err(|_| format!("{} rounds of {rounds} within {FLOODED:?}", reached()))
+        timeout(FLOODED, wait)
+            .await
+            .map_err(|_| format!("{} rounds of {rounds} within {FLOODED:?}", reached()))
     }
 
     /// How many go on with it: one that ended failed.

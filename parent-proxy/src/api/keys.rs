@@ -19,6 +19,7 @@ use super::{
         UnreadableProblems,
     },
     query::Query,
+    shapes,
     signed::{self, Content},
 };
 use crate::{
@@ -76,8 +77,9 @@ pub(super) struct Checked {
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<KeyPage>, Problem> {
     let request = signed::read(request, Content::Any).await?;
     let mut query = Query::parse(request.query.as_deref())?;
-    let user = query.take("user")?.ok_or_else(|| Problem::field("user", "user: a value was expected"))?;
-    let user = UserRef::try_from(user).map_err(|error| Problem::name("user", &error))?;
+    let user = query.take("user")?.ok_or_else(|| Problem::field("user", "a value", "nothing"))?;
+    let found = format!("a string of {} bytes", user.len());
+    let user = UserRef::try_from(user).map_err(|error| Problem::name("user", &error, found))?;
     let cursor = query.take("cursor")?.map(|text| Cursor::parse(&text, &user)).transpose()?;
     let limit = query.take("limit")?.map_or(Ok(PAGE), |text| limit(&text))?;
     query.finish()?;
@@ -102,10 +104,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
 
 fn limit(text: &str) -> Result<usize, Problem> {
     let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-    let expected = || format!("limit: a whole number from 1 to {MAX_PAGE} was expected");
+    let expected = || format!("a whole number from 1 to {MAX_PAGE}");
     limit
         .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
-        .ok_or_else(|| Problem::field("limit", expected()))
+        .ok_or_else(|| Problem::field("limit", expected(), "another value"))
 }
 
 /// Reads one key. Role `keys.read`.
@@ -161,7 +163,7 @@ pub(super) async fn check(
 ) -> Result<Json<Checked>, Problem> {
     let key_id = parse(key_id)?;
     let request = signed::read(request, Content::Any).await?;
-    expected_of_check(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    expected_of_check(&request.body).map_err(|error| shapes::check(&request.body, &error))?;
     let ticket = signed::authorize(&app, request).await?.ticket;
     // As it is stored: what is wrong with it is for the enclave to say.
     let found = app.records.find(&key_id).await?.ok_or_else(Problem::no_key)?;
@@ -179,5 +181,5 @@ async fn find(app: Arc<App>, key_id: KeyId) -> Result<Option<StoredKey>, Problem
 
 pub(super) fn parse(key_id: Result<Path<String>, PathRejection>) -> Result<KeyId, Problem> {
     let parsed = key_id.ok().and_then(|Path(text)| text.parse().ok());
-    parsed.ok_or_else(|| Problem::name("key_id", &protocol::NameError::KeyId))
+    parsed.ok_or_else(|| Problem::name("key_id", &protocol::NameError::KeyId, "another text"))
 }

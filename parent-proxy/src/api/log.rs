@@ -75,13 +75,13 @@ pub(super) async fn checkpoint(State(app): State<Arc<App>>, request: Request) ->
 }
 
 fn boot(text: &str) -> Result<DocumentHash, Problem> {
-    let expected = "boot: 64 lower-case hexadecimal digits were expected";
-    text.parse().map_err(|_| Problem::field("boot", expected))
+    let found = || format!("{} characters", text.len());
+    text.parse().map_err(|_| Problem::field("boot", "64 lower-case hexadecimal digits", found()))
 }
 
 fn number(field: &'static str, text: &str, most: u64) -> Result<u64, Problem> {
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.filter(|_| text.bytes().all(|b| b.is_ascii_digit())).ok_or_else(|| {
-        Problem::field(field, format!("{field}: a whole number from 1 to {most} was expected"))
-    })
+    number
+        .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
+        .ok_or_else(|| Problem::field(field, format!("a whole number from 1 to {most}"), "another value"))
 }

@@ -27,6 +27,7 @@ use super::{
         AuthProblems, BodyProblems, EnclaveProblems, InputProblems, OrderProblems, RecordProblems,
         ServiceProblems,
     },
+    shapes,
     signed::{self, Content},
 };
 use crate::{address::Address, creation::Made, enclave::EnclaveError};
@@ -180,7 +181,7 @@ pub(super) async fn replace(
     let key_id = super::keys::parse(key_id)?;
     let turn = Turn::of(&request);
     let request = signed::read(request, Content::Json).await?;
-    replacement_order(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    replacement_order(&request.body).map_err(|error| shapes::replacement(&request.body, &error))?;
     signed::admit(&app, &request)?;
     let replaced = carried_out(async move {
         let (taken, entry) = take(&app, request).await?;
@@ -188,8 +189,8 @@ pub(super) async fn replace(
             return Err(EnclaveError::Answer("the key that replaces the retired one").into());
         };
         let _place = turn.done(&app.gates)?;
-        let mut made = app.creation.ensure(ticket, vec![key]).await?;
-        let Made { created, key } = made.pop().ok_or_else(Problem::internal)?;
+        let mut made: Vec<Result<Made, Problem>> = app.creation.ensure(ticket, vec![key]).await?;
+        let Made { created, key } = made.pop().ok_or_else(Problem::internal)??;
         app.metrics.addresses(created.into(), (!created).into());
         let status = if taken.new || created { StatusCode::CREATED } else { StatusCode::OK };
         let (order_id, retired) = (taken.order.to_string(), key_id.to_string());

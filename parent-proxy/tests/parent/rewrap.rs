@@ -223,7 +223,7 @@ async fn bodies_that_name_no_keys_are_refused() {
         json!({"keys": [key], "to": "SECRET"}),
         json!({"keys": vec![&key; 101]}),
     ] {
-        let problem = parent.post("/v1/keys/rewrap", &body).await.problem(400, "request.malformed");
+        let problem = parent.post("/v1/keys/rewrap", &body).await.problem(400, "request.invalid");
         assert!(!problem.to_string().contains("SECRET"), "{problem}");
     }
     assert_eq!(double.count("rewrap"), 0);
