@@ -35,7 +35,7 @@ pub(super) const MAX_SINGLE: usize = 16 * 1024;
 pub(super) struct AddressRequest {
     /// The exchange's reference of the user: at most 128 bytes of UTF-8 without control or
     /// invisible formatting characters. Opaque, compared byte by byte.
-    #[schema(min_length = 1, max_length = 128, example = "alice")]
+    #[schema(min_length = 1, max_length = 128)]
     user: String,
     /// The family of chains.
     chain: ChainName,
@@ -45,7 +45,7 @@ pub(super) struct AddressRequest {
     purpose: PurposeName,
     /// Which of the user's keys on the chain.
     #[serde(default)]
-    #[schema(default = 0, minimum = 0, maximum = 2147483647, example = 0)]
+    #[schema(default = 0, minimum = 0, maximum = 2147483647)]
     index: u32,
     /// A note of at most 128 bytes, as the user; an existing address keeps the one it was made with.
     /// An `api` wallet must have one. Null is as absent.
@@ -56,7 +56,7 @@ pub(super) struct AddressRequest {
 /// A family of chains of one key and address form.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = Chain, example = "evm")]
+#[schema(as = Chain)]
 pub(super) enum ChainName {
     Evm,
     Bitcoin,
@@ -68,7 +68,7 @@ pub(super) enum ChainName {
 /// destinations and limits of its own.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = Purpose, example = "sweep")]
+#[schema(as = Purpose)]
 pub(super) enum PurposeName {
     #[default]
     Sweep,

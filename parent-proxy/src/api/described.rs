@@ -117,13 +117,15 @@ fn describe(operation: &mut Value) {
 
 /// What was asked and answered, in place of what the handler's types would give.
 fn example(operation: &mut Value) {
-    let Some(recorded) = operation["operationId"].as_str().and_then(|id| EXAMPLES.get(id)) else { return };
-    for (place, value) in [
-        ("/requestBody/content/application~1json".to_owned(), &recorded["request"]),
-        (format!("/responses/{}/content/application~1json", recorded["status"]), &recorded["answer"]),
-    ] {
-        if let Some(content) = operation.pointer_mut(&place).filter(|_| !value.is_null()) {
-            content["example"] = value.clone();
+    let id = operation["operationId"].as_str().unwrap_or_default();
+    for recorded in [id.to_owned(), format!("{id} 503")].iter().filter_map(|name| EXAMPLES.get(name)) {
+        for (place, value) in [
+            ("/requestBody/content/application~1json".to_owned(), &recorded["request"]),
+            (format!("/responses/{}/content/application~1json", recorded["status"]), &recorded["answer"]),
+        ] {
+            if let Some(content) = operation.pointer_mut(&place).filter(|_| !value.is_null()) {
+                content["example"] = value.clone();
+            }
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct KeyPage {
     keys: Vec<Address>,
     /// For the next page, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "ASvYBsl_DgCvBpNjQ1KlVDn1PqsiGiBDNPgW1bSoFTKBOclyrqh3Wh8")]
+    #[schema(nullable = false)]
     next_cursor: Option<String>,
 }
 
@@ -49,14 +49,11 @@ pub(super) struct KeyPage {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Checked {
     /// The key.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     /// Always true: a record that does not open is a problem.
-    #[schema(example = true)]
     opened: bool,
     /// The enclave's signed statement of it, a compact JWS: docs/formats.md, section 7. Without it
     /// the answer is the parent's word alone.
-    #[schema(example = "eyJhbGciOiJFZERTQSIsImtpZCI6ImtQcksifQ.eyJ2IjoxfQ.c2lnbmF0dXJl")]
     statement: String,
 }
 
@@ -137,7 +134,7 @@ pub(super) async fn read(
 pub(super) struct CheckRequest {
     /// As the address's certificate spells it; on Bitcoin either of the two.
     #[serde(default)]
-    #[schema(nullable = false, max_length = 128, example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
+    #[schema(nullable = false, max_length = 128)]
     address: Option<String>,
     /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default)]

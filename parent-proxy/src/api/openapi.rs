@@ -109,6 +109,7 @@ macro_rules! problem_sets {
 }
 
 const INVALID: Example = || Problem::name("user", &NameError::User, "a string of 0 bytes");
+const ORDER: &str = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
 const STRANGERS: Example = || Problem::too_many_failures(SOON);
 
 /// A refusal of the enclave.
@@ -137,14 +138,17 @@ problem_sets! {
     /// Of whatever signs a transaction.
     TransactionProblems: [
         || {
-            let (expected, found) = ("a recipient: sweeps create no contract", "none");
+            let (expected, found) = ("a recipient", "the creation of a contract");
             let text = format!("transaction.evm.creation: {expected} was expected, found {found}");
             wrong(RefusalCode::TransactionRefused, "transaction.evm.creation", &text, expected, found)
         },
     ]
     /// Of whatever can be frozen.
     FrozenProblems: [
-        || Problem::refused(Refusal::new(RefusalCode::Frozen, "a key that is not frozen was expected")),
+        || {
+            let problem = refused(RefusalCode::Frozen, "order.frozen", "a key that is not frozen was expected");
+            problem.by_order(ORDER.parse().ok())
+        },
     ]
     /// Of whatever takes an order.
     OrderProblems: [
@@ -156,7 +160,7 @@ problem_sets! {
     /// Of whatever takes a policy.
     PolicyProblems: [
         || {
-            let (expected, found) = ("a policy of a version above 7", "version 7");
+            let (expected, found) = ("a policy of a version above 2", "version 1");
             let text = format!("{expected} was expected, found {found}");
             wrong(RefusalCode::PolicyRefused, "policy.version", &text, expected, found)
         },

@@ -35,7 +35,7 @@ const STORE_AT_ONCE: usize = 32;
 #[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
 pub(super) struct RewrapRequest {
     /// Each once.
-    #[schema(min_items = 1, max_items = 100, example = json!(["key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"]))]
+    #[schema(min_items = 1, max_items = 100)]
     keys: Vec<String>,
     /// Of some of the keys, what they are expected to be: a key whose record is another one's is refused.
     #[serde(default)]
@@ -47,7 +47,6 @@ pub(super) struct RewrapRequest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct RewrapAnswer {
     /// The KMS key that the records are under now: the first of the enclave's configuration.
-    #[schema(example = "arn:aws:kms:eu-central-1:111122223333:key/3f0a7e0c-1f5b-4b8e-9c55-6d1f0a2b7c11")]
     kms_key: String,
     /// In the order of the request.
     keys: Vec<RewrappedKey>,
@@ -65,18 +64,13 @@ pub(super) enum RewrappedKey {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Rewrapped {
     /// The key.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     /// `rewrapped`: a record is stored that nobody opened yet. `current`: the stored record opened,
     /// with a data key that KMS gave for this request.
     state: RewrapState,
     /// The public key of the private key in it. Hexadecimal.
-    #[schema(example = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")]
     public_key: String,
     /// Where the record is stored.
-    #[schema(
-        example = "rewrapped/v1/a8b1f6f14ce5c4fa9ab9ad5d5e3f9c2e/06/key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"
-    )]
     object: String,
 }
 
@@ -92,7 +86,6 @@ pub(super) enum RewrapState {
 #[derive(Serialize, ToSchema)]
 pub(super) struct NotRewrapped {
     /// The key.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     problem: PartBody,
 }

@@ -49,21 +49,18 @@ pub(super) struct TransactionRequest {
     /// Which family's transaction it is; the keys must be of the same.
     chain: ChainName,
     /// The keys that shall sign, each once: 1, on Bitcoin up to 100.
-    #[schema(min_items = 1, max_items = 100, example = json!(["key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"]))]
+    #[schema(min_items = 1, max_items = 100)]
     keys: Vec<String>,
     /// The unsigned transaction, in its family's text. EVM: `0x` and hexadecimal of the RLP; Tron:
     /// hexadecimal of `raw_data`; Bitcoin: standard base64 of the PSBT; Solana: standard base64 of the
     /// whole transaction, with 64 zero bytes in place of each signature, not of the message alone.
     /// Hexadecimal in lower case. docs/api.md has each in full.
-    #[schema(
-        example = "0x02f0018203e8843b9aca008502540be40082520894111111111111111111111111111111111111111187b1a2bc2ec5000080c0"
-    )]
     transaction: String,
     /// On Bitcoin, for a PSBT whose inputs have no `non_witness_utxo`: the transactions that they
     /// spend from, each once and without its witness, in lower-case hexadecimal. Not needed where all
     /// inputs are P2TR.
     #[serde(default)]
-    #[schema(max_items = 100, example = json!([]))]
+    #[schema(max_items = 100)]
     previous_transactions: Vec<String>,
     /// Of some of the keys, what they are expected to be. Where the record of a key is another one's,
     /// nothing is signed.
@@ -77,11 +74,10 @@ pub(super) struct TransactionRequest {
 #[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
 pub(super) struct ExpectedKey {
     /// One of the request's keys, each once.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     /// As the address's certificate spells it; on Bitcoin either of the two.
     #[serde(default)]
-    #[schema(nullable = false, max_length = 128, example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
+    #[schema(nullable = false, max_length = 128)]
     address: Option<String>,
     /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default)]
@@ -103,26 +99,18 @@ pub(super) struct TransactionsRequest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Signature {
     /// Its family.
-    #[schema(example = "evm")]
     chain: String,
     /// The signed transaction, as its network takes it. EVM: `0x` and hexadecimal; Bitcoin: hexadecimal;
     /// Tron: hexadecimal of the `Transaction` with `raw_data` and signature; Solana: standard base64 of the
     /// whole transaction.
-    #[schema(
-        example = "0x02f873018203e8843b9aca008502540be40082520894111111111111111111111111111111111111111187b1a2bc2ec5000080c0"
-    )]
     transaction: String,
     /// The network's name of it; empty on Solana while the fee payer has not signed.
-    #[schema(example = "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060")]
     id: String,
     /// Which template it matches.
-    #[schema(example = "native")]
     kind: String,
     /// Which network it is for.
-    #[schema(example = "1")]
     network: String,
     /// The public keys of the request's keys, in their order. Hexadecimal.
-    #[schema(example = json!(["0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"]))]
     public_keys: Vec<String>,
 }
 
@@ -196,8 +184,7 @@ pub(super) async fn sign_batch(
     security(("messageSignature" = [])),
     request_body(content = TransactionRequest, content_type = "application/json"),
     responses(
-        (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json",
-            example = json!({"allowed": false, "denial": {"code": "policy.denied", "tag": "policy.evm.destination", "detail": "a pinned destination was expected", "order_id": null}, "policy": {"version": 7, "sha256": "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"}, "rules": "deposits", "summary": {"kind": "native"}, "checks": [], "near_limit": [], "signing": null, "public_keys": []})),
+        (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json"),
         BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
     ),
 )]

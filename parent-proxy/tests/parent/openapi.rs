@@ -28,7 +28,7 @@ fn the_document_in_docs_is_the_one_that_is_served() {
     assert!(kept == text, "docs/openapi.json is not what is served: UPDATE=1 writes it");
 }
 
-/// A user's name has one rule: the list in `protocol/src/key.rs`, of which the server's pattern, the
+/// A user's name has one rule: the list in `protocol/src/name.rs`, of which the server's pattern, the
 /// policy's schema and the page of formats are other spellings.
 #[test]
 fn a_name_has_one_rule_wherever_it_is_written() {
