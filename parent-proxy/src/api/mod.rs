@@ -202,7 +202,7 @@ static SERVICE: [Route; 19] = [
     common("/v1/keys/{key_id}", NO_BODY, || get(keys::read)),
     common("/v1/keys/{key_id}/check", NO_BODY, || post(keys::check)),
     restricting("/v1/keys/{key_id}/replace", orders::MAX_REPLACEMENT, || post(orders::replace)),
-    common("/v1/keys/rewrap", NO_BODY, || post(rewrap::rewrap)),
+    common("/v1/keys/rewrap", rewrap::MAX_REWRAP, || post(rewrap::rewrap)),
     common("/v1/signatures", MAX_SIGNING_BODY, || post(signatures::sign)),
     common("/v1/signatures/batch", MAX_SIGNING_BODY, || post(signatures::sign_batch)),
     common("/v1/signatures/explain", MAX_SIGNING_BODY, || post(signatures::explain)),

@@ -26,6 +26,8 @@ use super::{
 };
 use crate::{address::AddressError, enclave::EnclaveError, records::Found};
 
+/// The longest body: a hundred keys, each with what it is expected to be.
+pub(super) const MAX_REWRAP: usize = 64 << 10;
 /// Reads and writes of one request at once.
 const STORE_AT_ONCE: usize = 32;
 

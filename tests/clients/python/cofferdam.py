@@ -24,6 +24,8 @@ class Problem(Exception):
         self.item = body.get("item")
         self.expected = body.get("expected")
         self.found = body.get("found")
+        # What `Retry-After` says, in seconds; 0 where it says nothing.
+        self.retry_after = 0
 
 
 class Client:
@@ -33,7 +35,7 @@ class Client:
         self.name = name
         self.key = Ed25519PrivateKey.from_private_bytes(seed)
         self.attempts = attempts
-        # How often a request was made again, and by what the log names the last one.
+        # How often a request was made again, and by what the log names the last one that was granted.
         self.repeated = 0
         self.request_id = None
 
