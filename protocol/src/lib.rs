@@ -62,7 +62,7 @@ pub use message::{LogHead, LogLine, NewKey, Operation, Request, Response};
 pub use name::{HIDDEN, NameError};
 pub use order::OrderId;
 pub use record::{Record, RecordError, RecordHeader};
-pub use refusal::{Refusal, RefusalCode};
+pub use refusal::{Refusal, RefusalCode, Wrong};
 pub use region::Region;
 pub use session::{PolicyRef, SessionBinding, SessionKey};
 pub use transport::Endpoint;

@@ -19,22 +19,22 @@ pub(super) const REQUEST_ID: &str = "4f1c8a52e0b94e0e8f6f3c1d2a7b9e05";
 /// The OpenAPI 3.1 document.
 pub fn document() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
-    for schema in members(&mut document["components"]["schemas"]) {
+    for schema in members(document.pointer_mut("/components/schemas")) {
         strip(schema);
         fields(schema);
     }
-    document["components"]["headers"] = headers();
-    for item in members(&mut document["paths"]) {
-        for operation in members(item) {
-            describe(operation);
-        }
+    if let Some(Value::Object(components)) = document.get_mut("components") {
+        components.insert("headers".into(), headers());
+    }
+    for item in members(document.get_mut("paths")) {
+        members(Some(item)).for_each(describe);
     }
     document
 }
 
 /// The values of an object.
-fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {
-    value.as_object_mut().into_iter().flat_map(Map::values_mut)
+fn members(value: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
+    value.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut)
 }
 
 /// Takes the examples of single fields away: together they would be an object that nobody answers.

@@ -119,7 +119,7 @@ impl Problem {
     pub(super) fn refused(refusal: Refusal) -> Self {
         use RefusalCode as C;
         let tag = refusal.tag().to_owned();
-        let Refusal { code, message, order, expected, found, .. } = refusal;
+        let Refusal { code, message, order, wrong, .. } = refusal;
         let (status, title) = match code {
             C::NotReady | C::Draining => (StatusCode::SERVICE_UNAVAILABLE, "The enclave is not ready"),
             C::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The enclave has too much to do"),
@@ -156,9 +156,9 @@ impl Problem {
             C::RequestMalformed | C::Nsm | C::Internal => (StatusCode::BAD_GATEWAY, "The enclave failed"),
         };
         let problem = Self::new(status, tag, title, message).by_order(order);
-        let problem = match (expected, found) {
-            (Some(expected), Some(found)) => problem.wrong(expected, found),
-            _ => problem,
+        let problem = match wrong {
+            Some(wrong) => problem.wrong(wrong.expected, wrong.found),
+            None => problem,
         };
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => problem.retry_after(SOON),
