@@ -176,7 +176,7 @@ problem_sets! {
     /// Of whatever opens a stored record.
     UnreadableProblems: [
         || {
-            let text = "a record that nobody changed was expected";
+            let text = "a record that opens under its data key was expected";
             Problem::refused(Refusal::new(RefusalCode::RecordTampered, text))
         },
     ]
@@ -188,7 +188,7 @@ problem_sets! {
     RecordProblems: [|| Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity)]
     /// Of whatever the enclave is asked for.
     EnclaveProblems: [
-        || Problem::refused(Refusal::new(RefusalCode::KmsDenied, "the key policy admits this image was expected")),
+        || Problem::refused(Refusal::new(RefusalCode::KmsDenied, "KMS was expected to allow the call, found AccessDeniedException")),
     ]
     /// Of whatever is limited in its rate.
     RateProblems: [|| Problem::rate_limited(SOON)]
