@@ -122,7 +122,8 @@ async fn a_client_works(command: Command, user: &str) {
     }
     let mut listed: Vec<&str> = came["listed"].as_array().unwrap().iter().map(text).collect();
     let mut ids: Vec<&str> = made.iter().map(|address| text(&address["key_id"])).collect();
-    (listed.sort_unstable(), ids.sort_unstable());
+    listed.sort_unstable();
+    ids.sort_unstable();
     assert_eq!(listed, ids, "over two pages");
     assert_eq!((&came["same"], &came["repeated_in_vain"]), (&json!(true), &json!(0)));
     let problems = &came["problems"];
