@@ -8,7 +8,7 @@ use attestation::DocumentHash;
 use chains::{BitcoinNetwork, Chain, Rules, Spends};
 use protocol::{
     Deployment, KeyId, KeyPath, OrderId, PolicyRef, Refusal, RefusalCode, State,
-    dsse::{self, Envelope},
+    dsse::{self, DsseError, Envelope},
     order::{Order, OrderSet},
     policy::{ActivationStatement, Policy, RuleSet},
 };
@@ -86,11 +86,8 @@ impl Authority {
         commit: impl FnOnce(&PolicyRef),
     ) -> Result<(PolicyRef, bool), Refusal> {
         let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::PolicyRefused, text).tagged(tag);
-        let envelope = Envelope::parse(envelope, dsse::POLICY_TYPE)
-            .map_err(|error| refuse(error.tag(), error.to_string()))?;
-        let payload = envelope
-            .verify(&self.operators.policy)
-            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let envelope = Envelope::parse(envelope, dsse::POLICY_TYPE).map_err(of_policy)?;
+        let payload = envelope.verify(&self.operators.policy).map_err(of_policy)?;
         let policy = Policy::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
         if *policy.deployment() != self.deployment {
             return Err(refuse("policy.deployment", "a policy of this deployment was expected".into()));
@@ -113,8 +110,10 @@ impl Authority {
                 return Ok((reference, false));
             }
             if before.version >= reference.version {
-                let text = format!("a policy of a version above {} was expected", before.version);
-                return Err(refuse("policy.version", text));
+                let expected = format!("a policy of a version above {}", before.version);
+                let found = format!("version {}", reference.version);
+                let text = format!("{expected} was expected, found {found}");
+                return Err(refuse("policy.version", text).wrong(expected, found));
             }
         }
         standing.policy = Some(Arc::new(policy));
@@ -125,11 +124,8 @@ impl Authority {
     /// Takes the operators' word that this boot may sign.
     pub(crate) fn activate(&self, envelope: &[u8]) -> Result<(), Refusal> {
         let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::PolicyRefused, text).tagged(tag);
-        let envelope = Envelope::parse(envelope, dsse::ACTIVATION_TYPE)
-            .map_err(|error| refuse(error.tag(), error.to_string()))?;
-        let payload = envelope
-            .verify(&self.operators.policy)
-            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let envelope = Envelope::parse(envelope, dsse::ACTIVATION_TYPE).map_err(of_policy)?;
+        let payload = envelope.verify(&self.operators.policy).map_err(of_policy)?;
         let statement =
             ActivationStatement::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
         if statement.deployment != self.deployment || statement.boot != self.boot {
@@ -152,11 +148,8 @@ impl Authority {
         commit: impl FnOnce(&Order, bool, Option<PolicyRef>),
     ) -> Result<Applied, Refusal> {
         let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::OrderRefused, text).tagged(tag);
-        let envelope = Envelope::parse(envelope, dsse::ORDER_TYPE)
-            .map_err(|error| refuse(error.tag(), error.to_string()))?;
-        let payload = envelope
-            .verify(&self.operators.freeze)
-            .map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let envelope = Envelope::parse(envelope, dsse::ORDER_TYPE).map_err(of_order)?;
+        let payload = envelope.verify(&self.operators.freeze).map_err(of_order)?;
         let order = Order::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
         if *order.deployment() != self.deployment {
             return Err(refuse("order.deployment", "an order of this deployment was expected".into()));
@@ -189,6 +182,26 @@ impl Authority {
             crediting: Chain::ALL.into_iter().map(|chain| (chain, standing.credits(chain, now))).collect(),
             orders: standing.in_force().collect(),
         }
+    }
+}
+
+/// An envelope that is not taken, of a policy or an activation.
+fn of_policy(error: DsseError) -> Refusal {
+    of_envelope(RefusalCode::PolicyRefused, &error)
+}
+
+/// An envelope that is not taken, of an order.
+fn of_order(error: DsseError) -> Refusal {
+    of_envelope(RefusalCode::OrderRefused, &error)
+}
+
+fn of_envelope(code: RefusalCode, error: &DsseError) -> Refusal {
+    let refusal = Refusal::new(code, error.to_string()).tagged(error.tag());
+    match error {
+        DsseError::TooFew { expected, found } => {
+            refusal.wrong(format!("{expected} signatures"), found.to_string())
+        }
+        _ => refusal,
     }
 }
 

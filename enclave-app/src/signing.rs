@@ -184,7 +184,7 @@ impl Signing {
             return Err(internal("rules without a check"));
         }
         if let Some(denied) = findings.checks.iter().find_map(Check::refusal) {
-            return Err(Refusal::new(RefusalCode::Denied, denied.to_string()).tagged(denied.tag));
+            return Err(wrong(RefusalCode::Denied, denied));
         }
         let meters = rules_of_chain.meters(&sweep);
         let counted = if count {
@@ -339,10 +339,14 @@ fn unreadable(error: BodyError) -> Refusal {
 }
 
 fn refused_transaction(refused: Refused) -> Refusal {
-    Refusal::new(RefusalCode::TransactionRefused, refused.to_string()).tagged(refused.tag)
+    wrong(RefusalCode::TransactionRefused, refused)
+}
+
+fn wrong(code: RefusalCode, refused: Refused) -> Refusal {
+    Refusal::new(code, refused.to_string()).tagged(refused.tag).wrong(refused.allowed, refused.found)
 }
 
 fn exceeded(Exceeded { tag, found, allowed }: Exceeded) -> Refusal {
     let text = format!("{tag}: at most {allowed} was expected, found {found}");
-    Refusal::new(RefusalCode::Denied, text).tagged(tag)
+    Refusal::new(RefusalCode::Denied, text).tagged(tag).wrong(format!("at most {allowed}"), found.to_string())
 }

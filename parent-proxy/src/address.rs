@@ -46,42 +46,34 @@ impl AddressError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Address {
     /// `key_` and 52 characters; follows from deployment, user, chain, purpose and index.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     pub key_id: String,
     /// The exchange's reference of the user.
-    #[schema(example = "alice")]
     pub user: String,
     /// The family of chains.
-    #[schema(example = "evm")]
     pub chain: String,
     /// What the key may be used for.
-    #[schema(example = "sweep")]
     pub purpose: String,
     /// Which of the user's keys on the chain.
-    #[schema(example = 0, maximum = 2147483647)]
+    #[schema(maximum = 2147483647)]
     pub index: u32,
     /// The note that the key was made with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "main account")]
+    #[schema(nullable = false)]
     pub label: Option<String>,
     /// Hexadecimal: 33 bytes (secp256k1, compressed) or 32 (Ed25519).
-    #[schema(example = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")]
     pub public_key: String,
     /// The address; on Bitcoin the P2WPKH one.
-    #[schema(example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
     pub address: String,
     /// On Bitcoin, the same key's P2TR address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "bc1pmfr3p9j00pfxjh0zmgp99y8zftmd3s5pmedqhyptwy6lm87hf5sspknck9")]
+    #[schema(nullable = false)]
     pub taproot_address: Option<String>,
     /// When the key was made (RFC 3339, milliseconds).
-    #[schema(format = DateTime, example = "2023-11-14T22:13:20.000Z")]
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// The address certificate: a compact JWS by the enclave's session key.
-    #[schema(example = "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2lnbmF0dXJl")]
     pub certificate: String,
     /// SHA-256 of the attestation document that binds the session key.
-    #[schema(example = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")]
     pub attestation: String,
 }
 

@@ -91,41 +91,44 @@ impl Creation {
 
     /// The addresses of `wanted`, in order, made where there was none. `ticket` stands for the
     /// request that names exactly these. Repetitions within are made once; the note of the first
-    /// counts.
+    /// counts. What is stored of one key, or the store's failing for it, is that key's error alone.
     ///
     /// # Errors
-    /// [`CreationError`]; what was stored until then stays, and is found by the next attempt.
-    pub async fn ensure(&self, ticket: u64, wanted: Vec<NewKey>) -> Result<Vec<Made>, CreationError> {
+    /// [`CreationError`], of all of them: that of the enclave. What was stored until then stays, and is
+    /// found by the next attempt.
+    pub async fn ensure<E: Clone + From<CreationError>>(
+        &self,
+        ticket: u64,
+        wanted: Vec<NewKey>,
+    ) -> Result<Vec<Result<Made, E>>, E> {
         let deployment = self.enclave.state().deployment.ok_or(CreationError::Deployment)?;
         let (unique, places) = without_repetitions(&deployment, wanted);
-        let found: Vec<Found> = stream::iter(unique.clone())
-            .map(|wanted| self.find(wanted))
+        let found: Vec<Result<Found, E>> = stream::iter(unique.clone())
+            .map(|wanted| async { self.find(wanted).await.map_err(E::from) })
             .buffered(STORE_AT_ONCE)
-            .try_collect()
-            .await?;
+            .collect()
+            .await;
         let missing: Vec<Wanted> = unique
             .iter()
             .zip(&found)
-            .filter(|(_, found)| found.record.is_none())
+            .filter(|(_, found)| found.as_ref().is_ok_and(|found| found.record.is_none()))
             .map(|(wanted, _)| wanted.clone())
             .collect();
         let mut made = self.make(ticket, missing).await?;
         let placing = unique.into_iter().zip(found).map(|(wanted, found)| {
             let new = made.remove(&wanted.key_id);
-            self.place(wanted.key_id, wanted.key, found, new)
+            async move { self.place(wanted.key_id, wanted.key, found?, new).await.map_err(E::from) }
         });
-        let made: Vec<Made> =
-            stream::iter(placing.collect::<Vec<_>>()).buffered(STORE_AT_ONCE).try_collect().await?;
-        let new = made.iter().filter(|made| made.created);
+        let made: Vec<Result<Made, E>> =
+            stream::iter(placing.collect::<Vec<_>>()).buffered(STORE_AT_ONCE).collect().await;
+        let new = made.iter().flatten().filter(|made| made.created);
         self.index.add(new.map(|made| Entry::of(&made.key)).collect()).await;
         let mut seen = HashSet::new();
-        Ok(places
-            .into_iter()
-            .filter_map(|place| {
-                let made = made.get(place)?.clone();
-                Some(Made { created: made.created && seen.insert(place), ..made })
-            })
-            .collect())
+        let one = |place: usize| {
+            let made = made.get(place)?.clone();
+            Some(made.map(|made| Made { created: made.created && seen.insert(place), ..made }))
+        };
+        Ok(places.into_iter().filter_map(one).collect())
     }
 
     async fn find(&self, wanted: Wanted) -> Result<Found, CreationError> {

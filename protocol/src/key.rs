@@ -9,55 +9,7 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Why text is not a name. Says which field, never what was in it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
-    /// A user reference.
-    #[error(
-        "user: 1 to {} bytes of UTF-8 without control or invisible characters, and without white space at the ends, were expected",
-        UserRef::MAX
-    )]
-    User,
-    /// A label.
-    #[error(
-        "label: 1 to {} bytes of UTF-8 without control or invisible characters, and without white space at the ends, were expected",
-        Label::MAX
-    )]
-    Label,
-    /// A deployment's name.
-    #[error("deployment: 1 to {} characters of a-z, 0-9 and - were expected", Deployment::MAX)]
-    Deployment,
-    /// A purpose.
-    #[error("purpose: sweep or api was expected")]
-    Purpose,
-    /// An index.
-    #[error("index: a whole number from 0 to {} was expected", Index::MAX)]
-    Index,
-    /// A key id.
-    #[error("key id: key_ and 52 characters of a-z and 2-7 were expected")]
-    KeyId,
-    /// An order's id.
-    #[error("order id: order_ and 52 characters of a-z and 2-7 were expected")]
-    OrderId,
-    /// A chain.
-    #[error("chain: {0}")]
-    Chain(#[from] chains::UnknownChain),
-}
-
-/// Text that is shown to people and hashed as bytes: no control characters, none of Unicode's
-/// default-ignorable ones nor the blank Braille pattern, which make two names look alike, and no
-/// white space at its ends. Key ids freeze this list: Unicode 16, Default_Ignorable_Code_Point.
-fn is_plain(text: &str, limit: usize) -> bool {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
-                | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-    };
-    (1..=limit).contains(&text.len()) && text.trim() == text && !text.chars().any(hidden)
-}
+use crate::name::{NameError, is_plain};
 
 macro_rules! text_name {
     ($(#[$doc:meta])* $name:ident, $max:literal, $error:expr, $valid:expr) => {

@@ -18,6 +18,19 @@ pub struct Refusal {
     pub order: Option<OrderId>,
     /// For people: what was expected. Never a secret, never a user's data.
     pub message: String,
+    /// Where a value is wrong, what it should be and is.
+    pub wrong: Option<Box<Wrong>>,
+}
+
+/// What was expected of a value, and what was found in its place, for people. Never a secret, and of a
+/// user's data only what a transaction says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wrong {
+    /// What would have been right.
+    pub expected: String,
+    /// What there is.
+    pub found: String,
 }
 
 /// The stable reasons of a [`Refusal`].
@@ -136,7 +149,14 @@ impl RefusalCode {
 impl Refusal {
     /// Refuses with a reason.
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), tag: None, order: None }
+        Self { code, message: message.into(), tag: None, order: None, wrong: None }
+    }
+
+    /// With what was expected of a value and what was found, beside the text that says both.
+    #[must_use]
+    pub fn wrong(self, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        let wrong = Wrong { expected: expected.into(), found: found.into() };
+        Self { wrong: Some(Box::new(wrong)), ..self }
     }
 
     /// With the rule's tag.

@@ -8,6 +8,7 @@
     reason = "helpers of tests: what fails here fails the test"
 )]
 
+pub mod alike;
 pub mod audited;
 pub mod authority;
 pub mod browser;

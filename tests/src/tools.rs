@@ -25,3 +25,12 @@ pub fn node_tool(arguments: &[&str]) -> PathBuf {
     assert!(output.status.success(), "{arguments:?} were expected to be installed");
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
+
+/// The folder of what a TypeScript project of `tests/clients` was compiled to.
+pub fn node_project(name: &str) -> PathBuf {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name);
+    let output =
+        Command::new(script("node-project.sh")).arg(&project).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{name} was expected to be built");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}

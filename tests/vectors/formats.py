@@ -532,8 +532,8 @@ UNSENT = {"transaction": b"\x01", "id": "", "kind": "solana.sol", "network": "so
           "public_keys": [bytes([7]) * 32]}
 
 
-def refusal(code, message="no", tag=None, order=None):
-    return {"code": code, "message": message, "tag": tag, "order": order}
+def refusal(code, message="no", tag=None, order=None, wrong=None):
+    return {"code": code, "message": message, "tag": tag, "order": order, "wrong": wrong}
 
 
 def request(name, operation, number=1):
@@ -623,6 +623,7 @@ RESPONSES = [
         log=LINES,
     ),
     response("refusal", {"Err": refusal("record.tampered")}, 0),
+    response("refusal with what was found", {"Err": refusal("policy.denied", tag="policy.evm.fee", wrong={"expected": "at most 1", "found": "2"})}),
     response("refusal with tag and order", {"Err": refusal("order.frozen", "é", "order.retired", ORDER_IDS[2])}),
 ]
 
@@ -696,6 +697,7 @@ def refused_responses():
         return cbor({"id": 1, "result": result, "log": [], **more})
 
     without_kms_keys = {name: value for name, value in DESCRIPTION.items() if name != "kms_keys"}
+    half_wrong = refusal("policy.denied", wrong={"expected": "at most 1"})
     without_tag = {name: value for name, value in refusal("record.tampered").items() if name != "tag"}
     return [
         {"why": why, "message": data.hex()}
@@ -710,6 +712,7 @@ def refused_responses():
             ("an unknown answer", answering({"Ok": {"private_key": bytes(32)}})),
             ("an unknown code", answering({"Err": refusal("record.unknown")})),
             ("a refusal without its tag", answering({"Err": without_tag})),
+            ("a refusal without what was found", answering({"Err": half_wrong})),
             ("a refusal of an order that is none", answering({"Err": refusal("order.frozen", order="order_1")})),
             ("0 for no policy", answering({"Ok": {"description": {**DESCRIPTION, "policy": 0}}})),
             ("an unknown phase", answering({"Ok": {"description": {**DESCRIPTION, "phase": "debug"}}})),

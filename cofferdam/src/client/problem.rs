@@ -16,8 +16,18 @@ pub(crate) struct Problem {
     pub(crate) title: Option<String>,
     #[serde(default)]
     pub(crate) detail: Option<String>,
+    /// Whether the same request, signed anew, can be granted later.
+    #[serde(default)]
+    pub(crate) retryable: Option<bool>,
+    #[serde(default)]
+    pub(crate) expected: Option<String>,
+    #[serde(default)]
+    pub(crate) found: Option<String>,
     #[serde(default)]
     pub(crate) field: Option<String>,
+    /// Of a batch, which item it is about.
+    #[serde(default)]
+    pub(crate) item: Option<u32>,
     /// The order that forbids it.
     #[serde(default)]
     pub(crate) order_id: Option<String>,
@@ -36,6 +46,11 @@ impl Problem {
     /// Whether the code is this one.
     pub(crate) fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Whether the parent says that it passes.
+    pub(crate) fn passes(&self) -> bool {
+        self.retryable == Some(true)
     }
 
     /// For JSON output.

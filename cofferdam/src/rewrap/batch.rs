@@ -1,5 +1,7 @@
 //! One request's keys: sealed anew, and then opened again from what is stored.
 
+use std::time::Duration;
+
 use protocol::{KeyId, api::RewrapRequest};
 use serde::Deserialize;
 
@@ -44,6 +46,14 @@ enum State {
     Rewrapped,
 }
 
+/// How long to wait before keys whose problem passes are asked for again.
+const WAITS: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_millis(800),
+    Duration::from_millis(3200),
+    Duration::from_secs(10),
+];
+
 /// What one request said of a key.
 type Said = Result<(State, String), Problem>;
 
@@ -87,9 +97,33 @@ fn unverified() -> Problem {
     }
 }
 
+/// What is said of each key. Keys whose problem passes are asked for again, alone.
 async fn ask(client: &Client, keys: &[KeyId], kms_key: &str) -> Result<Vec<Said>, Error> {
-    let request = RewrapRequest { keys: keys.to_vec(), expected: Vec::new() };
-    read(client.post(&["keys", "rewrap"], &request).await?, keys, kms_key)
+    let once = async |keys: Vec<KeyId>| {
+        let request = RewrapRequest { keys: keys.clone(), expected: Vec::new() };
+        read(client.post(&["keys", "rewrap"], &request).await?, &keys, kms_key)
+    };
+    until_it_passed(keys, &WAITS, once).await
+}
+
+async fn until_it_passed(
+    keys: &[KeyId],
+    waits: &[Duration],
+    once: impl AsyncFn(Vec<KeyId>) -> Result<Vec<Said>, Error>,
+) -> Result<Vec<Said>, Error> {
+    let mut said = once(keys.to_vec()).await?;
+    for wait in waits {
+        let passing = |said: &Said| said.as_ref().is_err_and(Problem::passes);
+        let left: Vec<KeyId> =
+            keys.iter().zip(&said).filter(|(_, said)| passing(said)).map(|(key, _)| *key).collect();
+        if left.is_empty() {
+            break;
+        }
+        tokio::time::sleep(*wait).await;
+        let again = once(left).await?;
+        said.iter_mut().filter(|said| passing(said)).zip(again).for_each(|(said, again)| *said = again);
+    }
+    Ok(said)
 }
 
 fn read(answer: Answer, keys: &[KeyId], kms_key: &str) -> Result<Vec<Said>, Error> {
@@ -119,6 +153,47 @@ mod tests {
     use serde_json::{Value, json};
 
     const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
+
+    #[tokio::test]
+    async fn only_keys_whose_problem_passes_are_asked_for_again() {
+        let key = |user: &str| {
+            let path = protocol::KeyPath {
+                user: user.parse().unwrap(),
+                chain: chains::Chain::Evm,
+                purpose: protocol::Purpose::Sweep,
+                index: protocol::Index::default(),
+            };
+            KeyId::derive(&"laptop".parse().unwrap(), &path)
+        };
+        let keys = [key("done"), key("busy"), key("changed"), key("stuck")];
+        let asked = std::cell::RefCell::new(Vec::new());
+        let problem = |code: &str, retryable| Problem {
+            code: Some(code.into()),
+            retryable: Some(retryable),
+            ..Problem::default()
+        };
+        let said = until_it_passed(&keys, &[Duration::ZERO; 4], async |wanted: Vec<KeyId>| {
+            asked.borrow_mut().push(wanted.clone());
+            let round = asked.borrow().len();
+            let mut said = Vec::new();
+            for wanted in wanted {
+                said.push(match keys.iter().position(|key| *key == wanted) {
+                    Some(1) if round < 3 => Err(problem("store.unavailable", true)),
+                    Some(2) => Err(problem("record.tampered", false)),
+                    Some(3) => Err(problem("kms.unavailable", true)),
+                    _ => Ok((State::Current, "object".to_owned())),
+                });
+            }
+            Ok(said)
+        });
+        let said = said.await.unwrap();
+        assert!(said[0].is_ok() && said[1].is_ok());
+        assert!(said[2].as_ref().is_err_and(|problem| problem.is("record.tampered")));
+        assert!(said[3].as_ref().is_err_and(|problem| problem.is("kms.unavailable")));
+        let passing = vec![keys[1], keys[3]];
+        let stuck = vec![keys[3]];
+        assert_eq!(asked.into_inner(), [keys.to_vec(), passing.clone(), passing, stuck.clone(), stuck]);
+    }
 
     fn said(answer: Value) -> Result<Vec<Said>, Error> {
         read(serde_json::from_value(answer).unwrap(), &[KEY.parse().unwrap()], "arn")

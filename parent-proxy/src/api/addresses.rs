@@ -17,8 +17,10 @@ use utoipa::ToSchema;
 
 use super::{
     App, Problem,
-    input::{self, Fields},
+    fields::Fields,
+    input,
     openapi::{AuthProblems, BodyProblems, EnclaveProblems, ServiceProblems},
+    problem::PartBody,
     signed::{self, Content},
 };
 use crate::{address::Address, creation::Made};
@@ -33,12 +35,7 @@ pub(super) const MAX_SINGLE: usize = 16 * 1024;
 pub(super) struct AddressRequest {
     /// The exchange's reference of the user: at most 128 bytes of UTF-8 without control or
     /// invisible formatting characters. Opaque, compared byte by byte.
-    #[schema(
-        min_length = 1,
-        max_length = 128,
-        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+$",
-        example = "alice"
-    )]
+    #[schema(min_length = 1, max_length = 128)]
     user: String,
     /// The family of chains.
     chain: ChainName,
@@ -48,24 +45,18 @@ pub(super) struct AddressRequest {
     purpose: PurposeName,
     /// Which of the user's keys on the chain.
     #[serde(default)]
-    #[schema(default = 0, minimum = 0, maximum = 2147483647, example = 0)]
+    #[schema(default = 0, minimum = 0, maximum = 2147483647)]
     index: u32,
     /// A note of at most 128 bytes, as the user; an existing address keeps the one it was made with.
-    /// An `api` wallet must have one.
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 128,
-        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+$",
-        example = "main account"
-    )]
+    /// An `api` wallet must have one. Null is as absent.
+    #[schema(min_length = 1, max_length = 128)]
     label: Option<String>,
 }
 
 /// A family of chains of one key and address form.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = Chain, example = "evm")]
+#[schema(as = Chain)]
 pub(super) enum ChainName {
     Evm,
     Bitcoin,
@@ -77,7 +68,7 @@ pub(super) enum ChainName {
 /// destinations and limits of its own.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = Purpose, example = "sweep")]
+#[schema(as = Purpose)]
 pub(super) enum PurposeName {
     #[default]
     Sweep,
@@ -94,14 +85,27 @@ pub(super) struct BatchRequest {
     addresses: Vec<AddressRequest>,
 }
 
+/// What became of an item of a batch.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum BatchAddress {
+    Made(MadeAddress),
+    Failed(NoAddress),
+}
+
 /// An address of a batch.
 #[derive(Serialize, ToSchema)]
-pub(super) struct BatchAddress {
+pub(super) struct MadeAddress {
     /// Whether this request made it.
-    #[schema(example = true)]
     created: bool,
     #[serde(flatten)]
     address: Address,
+}
+
+/// Why an item of a batch has no address.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NoAddress {
+    problem: PartBody,
 }
 
 /// The addresses of a batch.
@@ -129,7 +133,7 @@ pub(super) async fn create(
     let request = signed::read(request, Content::Json).await?;
     let wanted = wanted(Fields::of(input::json(&request.body)?, "")?)?;
     let mut made = ensure(&app, Route::CreateAddress, request, vec![wanted]).await?;
-    let Made { created, key } = made.pop().ok_or_else(Problem::internal)?;
+    let Made { created, key } = made.pop().ok_or_else(Problem::internal)??;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(key.to_address())))
 }
@@ -140,7 +144,7 @@ pub(super) async fn create(
     security(("messageSignature" = [])),
     request_body(content = BatchRequest, content_type = "application/json"),
     responses(
-        (status = 200, description = "All addresses, in order.", body = BatchAnswer),
+        (status = 200, description = "Every item has its address, or a problem of its own; in order.", body = BatchAnswer),
         BodyProblems, AuthProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
@@ -153,34 +157,42 @@ pub(super) async fn create_batch(
     let items = fields.array("addresses")?;
     fields.finish()?;
     if !(1..=MAX_ADDRESSES).contains(&items.len()) {
-        let expected = format!("addresses: 1 to {MAX_ADDRESSES} items were expected");
-        return Err(Problem::field("addresses", expected));
+        let found = format!("an array of {} items", items.len());
+        return Err(Problem::field("addresses", format!("1 to {MAX_ADDRESSES} items"), found));
     }
     let all = items.into_iter().enumerate();
-    let all = all.map(|(at, item)| wanted(Fields::of(item, &format!("addresses[{at}]"))?));
+    let all = all.map(|(at, item)| {
+        let read = Fields::of(item, &format!("addresses[{at}]")).and_then(wanted);
+        read.map_err(|problem| problem.of_item(at))
+    });
     let wanted = all.collect::<Result<_, _>>()?;
     let made = ensure(&app, Route::CreateAddresses, request, wanted).await?;
-    let addresses =
-        made.iter().map(|made| BatchAddress { created: made.created, address: made.key.to_address() });
+    let addresses = made.into_iter().enumerate().map(|(item, made)| match made {
+        Ok(Made { created, key }) => BatchAddress::Made(MadeAddress { created, address: key.to_address() }),
+        Err(problem) => {
+            let problem = problem.of_field(format!("addresses[{item}]")).of_item(item);
+            BatchAddress::Failed(NoAddress { problem: problem.part() })
+        }
+    });
     Ok(Json(BatchAnswer { addresses: addresses.collect() }))
 }
 
-/// Has the enclave authorise the request, and makes what it names.
+/// Has the enclave authorise the request, and makes what it names. What is wrong with one item is its own.
 async fn ensure(
     app: &App,
     route: Route,
     request: SignedRequest,
     wanted: Vec<NewKey>,
-) -> Result<Vec<Made>, Problem> {
+) -> Result<Vec<Result<Made, Problem>>, Problem> {
     // The enclave reads the body by this; what it would read otherwise is not asked of it.
     let read = api::new_keys(route, &request.body).map_err(|error| Problem::malformed(error.to_string()))?;
     if read != wanted {
         return Err(Problem::internal());
     }
     let ticket = signed::authorize(app, request).await?.ticket;
-    let made = app.creation.ensure(ticket, wanted).await?;
-    let created = made.iter().filter(|made| made.created).count();
-    app.metrics.addresses(created as u64, made.len().saturating_sub(created) as u64);
+    let made: Vec<Result<Made, Problem>> = app.creation.ensure(ticket, wanted).await?;
+    let (created, found): (Vec<&Made>, Vec<&Made>) = made.iter().flatten().partition(|made| made.created);
+    app.metrics.addresses(created.len() as u64, found.len() as u64);
     Ok(made)
 }
 
@@ -189,7 +201,7 @@ fn wanted(mut fields: Fields) -> Result<NewKey, Problem> {
     let chain = fields.text("chain", |text| text.parse().map_err(NameError::Chain))?;
     let purpose = fields.text("purpose", |text| text.parse::<Purpose>())?.unwrap_or_default();
     let index = fields.number("index", TryFrom::try_from)?;
-    let label = fields.text("label", Label::try_from)?;
+    let label = fields.optional_text("label", Label::try_from)?;
     if purpose == Purpose::Api && label.is_none() {
         return Err(fields.missing("label"));
     }

@@ -36,13 +36,13 @@ pub(super) async fn fresh(State(app): State<Arc<App>>, RawQuery(raw): RawQuery) 
     let mut query = Query::parse(raw.as_deref())?;
     let nonce = query.take("nonce")?;
     query.finish()?;
+    let found =
+        nonce.as_ref().map_or_else(|| "nothing".into(), |nonce| format!("{} characters", nonce.len()));
     let nonce = nonce
         .filter(|nonce| nonce.len() <= MAX_NONCE * 2)
         .and_then(|nonce| HEXLOWER_PERMISSIVE.decode(nonce.as_bytes()).ok())
         .filter(|nonce| !nonce.is_empty())
-        .ok_or_else(|| {
-            Problem::field("nonce", format!("nonce: 1 to {MAX_NONCE} bytes in hexadecimal were expected"))
-        })?;
+        .ok_or_else(|| Problem::field("nonce", format!("1 to {MAX_NONCE} bytes in hexadecimal"), found))?;
     app.gates.attestation()?;
     let document = app.enclave.attest(nonce).await?;
     Ok(([(header::CONTENT_TYPE, COSE_SIGN1)], document).into_response())
@@ -64,7 +64,7 @@ pub(super) async fn stored(
     let hash: DocumentHash = sha256
         .ok()
         .and_then(|Path(text)| text.parse().ok())
-        .ok_or_else(|| Problem::field("sha256", "sha256: 64 lower-case hexadecimal digits were expected"))?;
+        .ok_or_else(|| Problem::field("sha256", "64 lower-case hexadecimal digits", "another text"))?;
     let document = app.attestations.read(&hash).await?.ok_or_else(Problem::no_attestation)?;
     Ok(([(header::CONTENT_TYPE, COSE_SIGN1), (header::CACHE_CONTROL, FOR_EVER)], document).into_response())
 }

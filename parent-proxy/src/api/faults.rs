@@ -103,9 +103,23 @@ impl From<LogError> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
+        let problem = Self::refused(refusal);
+        // Clients' own faults are on the enclave's log.
+        if problem.status().is_server_error() {
+            tracing::warn!(code = problem.code(), "the enclave refused");
+        } else {
+            tracing::debug!(code = problem.code(), "the enclave refused");
+        }
+        problem
+    }
+}
+
+impl Problem {
+    /// What the enclave's refusal is to a client.
+    pub(super) fn refused(refusal: Refusal) -> Self {
         use RefusalCode as C;
         let tag = refusal.tag().to_owned();
-        let Refusal { code, message, order, .. } = refusal;
+        let Refusal { code, message, order, wrong, .. } = refusal;
         let (status, title) = match code {
             C::NotReady | C::Draining => (StatusCode::SERVICE_UNAVAILABLE, "The enclave is not ready"),
             C::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The enclave has too much to do"),
@@ -141,13 +155,11 @@ impl From<Refusal> for Problem {
             }
             C::RequestMalformed | C::Nsm | C::Internal => (StatusCode::BAD_GATEWAY, "The enclave failed"),
         };
-        // Clients' own faults are on the enclave's log.
-        if status.is_server_error() {
-            tracing::warn!(code = tag, "the enclave refused");
-        } else {
-            tracing::debug!(code = tag, "the enclave refused");
-        }
         let problem = Self::new(status, tag, title, message).by_order(order);
+        let problem = match wrong {
+            Some(wrong) => problem.wrong(wrong.expected, wrong.found),
+            None => problem,
+        };
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => problem.retry_after(SOON),
             _ => problem,

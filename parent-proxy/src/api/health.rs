@@ -18,7 +18,6 @@ use crate::metrics::Format;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Alive {
     /// Always `alive`.
-    #[schema(example = "alive")]
     status: &'static str,
 }
 
@@ -26,24 +25,18 @@ pub(super) struct Alive {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Readiness {
     /// All parts are.
-    #[schema(example = true)]
     ready: bool,
     /// `serving`, or `disconnected`, `opening_log`, `awaiting_credentials`, `draining`.
-    #[schema(example = "serving")]
     enclave: &'static str,
     /// `ok`, or `failing`.
-    #[schema(example = "ok")]
     store: &'static str,
     /// `open`; `closed` while it has not begun; `failing` while it cannot be written.
-    #[schema(example = "open")]
     log: &'static str,
     /// The policy that is in the enclave; null before there is one, and while no enclave is there.
     policy: Option<PolicyTaken>,
     /// `ok`, or `missing`: whether the AWS chain gave credentials for the enclave.
-    #[schema(example = "ok")]
     credentials: &'static str,
     /// The parent is about to stop.
-    #[schema(example = false)]
     draining: bool,
 }
 
@@ -61,8 +54,7 @@ pub(super) async fn alive() -> Json<Alive> {
     get, path = "/readyz", operation_id = "ready", tag = "operation",
     responses(
         (status = 200, description = "They will.", body = Readiness),
-        (status = 503, description = "Some part is not ready.", body = Readiness,
-            example = json!({"ready": false, "enclave": "disconnected", "store": "ok", "log": "closed", "policy": null, "credentials": "ok", "draining": false})),
+        (status = 503, description = "Some part is not ready.", body = Readiness),
     ),
 )]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {

@@ -1,5 +1,5 @@
-//! JSON bodies, read strictly: every field is asked for by name, once, with its type; what nobody
-//! asked for is refused. A refusal names the field and never repeats its value.
+//! JSON bodies, as they come: read whole within their bounds, and parsed so that a name which is repeated
+//! is still seen. What their fields must be is for `fields.rs`.
 
 use std::fmt;
 
@@ -9,7 +9,6 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use protocol::NameError;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
@@ -27,9 +26,26 @@ pub(super) enum Json {
     Text(String),
     Array(Vec<Json>),
     Object(Vec<(String, Json)>),
-    /// Null, a truth value, or a number that is negative, fractional or too large: nothing here
-    /// has such a value.
-    Other,
+    Null,
+    /// Nothing here has such a value.
+    Truth,
+    /// A number that is negative, fractional or too large: nothing here has such a value, either.
+    OtherNumber,
+}
+
+impl Json {
+    /// What it is, without its content.
+    pub(super) fn described(&self) -> String {
+        match self {
+            Self::Number(_) => "a whole number".into(),
+            Self::Text(text) => format!("a string of {} bytes", text.len()),
+            Self::Array(items) => format!("an array of {} items", items.len()),
+            Self::Object(_) => "an object".into(),
+            Self::Null => "null".into(),
+            Self::Truth => "true or false".into(),
+            Self::OtherNumber => "a number of another kind".into(),
+        }
+    }
 }
 
 /// Whether the body says that it is JSON.
@@ -88,99 +104,6 @@ pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
     axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Problem::internal())
 }
 
-/// The fields of an object, taken one by one.
-pub(super) struct Fields {
-    path: String,
-    entries: Vec<(String, Json)>,
-}
-
-impl Fields {
-    /// Of the object at `path`, which is empty for the body itself.
-    pub(super) fn of(json: Json, path: &str) -> Result<Self, Problem> {
-        match json {
-            Json::Object(entries) => Ok(Self { path: path.to_owned(), entries }),
-            _ if path.is_empty() => Err(Problem::malformed("a JSON object was expected")),
-            _ => Err(Problem::field(path, format!("{path}: an object was expected"))),
-        }
-    }
-
-    fn name(&self, field: &str) -> String {
-        if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
-    }
-
-    fn take(&mut self, field: &str) -> Result<Option<Json>, Problem> {
-        let Some(at) = self.entries.iter().position(|(name, _)| name == field) else { return Ok(None) };
-        let (_, value) = self.entries.swap_remove(at);
-        if self.entries.iter().any(|(name, _)| name == field) {
-            let name = self.name(field);
-            return Err(Problem::field(&name, format!("{name}: the field once was expected")));
-        }
-        Ok(Some(value))
-    }
-
-    /// A text that may be missing.
-    pub(super) fn text<T>(
-        &mut self,
-        field: &str,
-        parse: impl FnOnce(String) -> Result<T, NameError>,
-    ) -> Result<Option<T>, Problem> {
-        match self.take(field)? {
-            None => Ok(None),
-            Some(Json::Text(text)) => {
-                parse(text).map(Some).map_err(|error| Problem::name(self.name(field), &error))
-            }
-            Some(_) => Err(self.of_type(field, "a string")),
-        }
-    }
-
-    /// A whole number that may be missing.
-    pub(super) fn number<T>(
-        &mut self,
-        field: &str,
-        parse: impl FnOnce(u64) -> Result<T, NameError>,
-    ) -> Result<Option<T>, Problem> {
-        match self.take(field)? {
-            None => Ok(None),
-            Some(Json::Number(number)) => {
-                parse(number).map(Some).map_err(|error| Problem::name(self.name(field), &error))
-            }
-            // Also a number of another kind, which the name's own words explain best.
-            Some(_) => match parse(u64::MAX) {
-                Err(error) => Err(Problem::name(self.name(field), &error)),
-                Ok(_) => Err(self.of_type(field, "a whole number")),
-            },
-        }
-    }
-
-    /// An array that must be there.
-    pub(super) fn array(&mut self, field: &str) -> Result<Vec<Json>, Problem> {
-        match self.take(field)? {
-            Some(Json::Array(items)) => Ok(items),
-            Some(_) => Err(self.of_type(field, "an array")),
-            None => Err(self.missing(field)),
-        }
-    }
-
-    pub(super) fn missing(&self, field: &str) -> Problem {
-        self.of_type(field, "a value")
-    }
-
-    fn of_type(&self, field: &str, expected: &str) -> Problem {
-        let name = self.name(field);
-        Problem::field(&name, format!("{name}: {expected} was expected"))
-    }
-
-    /// Nothing may be left.
-    pub(super) fn finish(self) -> Result<(), Problem> {
-        match self.entries.first() {
-            None => Ok(()),
-            Some((field, _)) => {
-                Err(Problem::field(self.name(field), "only fields that /openapi.json names were expected"))
-            }
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
@@ -193,19 +116,19 @@ impl<'de> Deserialize<'de> for Json {
             }
 
             fn visit_unit<E>(self) -> Result<Json, E> {
-                Ok(Json::Other)
+                Ok(Json::Null)
             }
 
             fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
-                Ok(Json::Other)
+                Ok(Json::Truth)
             }
 
             fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
-                Ok(Json::Other)
+                Ok(Json::OtherNumber)
             }
 
             fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-                Ok(Json::Other)
+                Ok(Json::OtherNumber)
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
@@ -245,14 +168,6 @@ impl<'de> Deserialize<'de> for Json {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn repeated_names_are_kept_to_be_refused() {
-        let json: Json = serde_json::from_str(r#"{"a":1,"a":2}"#).unwrap();
-        let mut fields = Fields::of(json, "x[0]").unwrap();
-        let refused = fields.number("a", Ok).unwrap_err().body("id");
-        assert_eq!(serde_json::to_value(refused).unwrap()["field"], "x[0].a");
-    }
 
     #[test]
     fn nesting_does_not_exhaust_the_stack() {

@@ -17,6 +17,7 @@ use super::{
         AuthProblems, EnclaveProblems, InputProblems, KeyProblems, RecordProblems, ServiceProblems,
         UnreadableProblems,
     },
+    shapes,
     signed::{self, Content},
 };
 use crate::address::{Address, StoredKey};
@@ -25,14 +26,11 @@ use crate::address::{Address, StoredKey};
 #[derive(Serialize, ToSchema)]
 pub(super) struct Checked {
     /// The key.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     /// Always true: a record that does not open is a problem.
-    #[schema(example = true)]
     opened: bool,
     /// The enclave's signed statement of it, a compact JWS: docs/formats.md, section 7. Without it
     /// the answer is the parent's word alone.
-    #[schema(example = "eyJhbGciOiJFZERTQSIsImtpZCI6ImtQcksifQ.eyJ2IjoxfQ.c2lnbmF0dXJl")]
     statement: String,
 }
 
@@ -63,7 +61,7 @@ pub(super) async fn read(
 pub(super) struct CheckRequest {
     /// As the address's certificate spells it; on Bitcoin either of the two.
     #[serde(default)]
-    #[schema(nullable = false, max_length = 128, example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
+    #[schema(nullable = false, max_length = 128)]
     address: Option<String>,
     /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default)]
@@ -89,7 +87,7 @@ pub(super) async fn check(
 ) -> Result<Json<Checked>, Problem> {
     let key_id = parse(key_id)?;
     let request = signed::read(request, Content::Any).await?;
-    expected_of_check(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    expected_of_check(&request.body).map_err(|error| shapes::check(&request.body, &error))?;
     let ticket = signed::authorize(&app, request).await?.ticket;
     // As it is stored: what is wrong with it is for the enclave to say.
     let found = app.records.find(&key_id).await?.ok_or_else(Problem::no_key)?;
@@ -107,5 +105,5 @@ pub(super) async fn find(app: Arc<App>, key_id: KeyId) -> Result<Option<StoredKe
 
 pub(super) fn parse(key_id: Result<Path<String>, PathRejection>) -> Result<KeyId, Problem> {
     let parsed = key_id.ok().and_then(|Path(text)| text.parse().ok());
-    parsed.ok_or_else(|| Problem::name("key_id", &protocol::NameError::KeyId))
+    parsed.ok_or_else(|| Problem::name("key_id", &protocol::NameError::KeyId, "another text"))
 }

@@ -109,18 +109,21 @@ impl Asked {
         let (user, address) = (query.take("user")?, query.take("address")?);
         if let Some(address) = address {
             if user.is_some() {
-                return Err(Problem::field("address", "either user or address was expected, found both"));
+                return Err(Problem::field("address", "user or address", "both"));
             }
             query.finish()?;
             let is_one = (1..=MAX_ADDRESS).contains(&address.len())
                 && address.bytes().all(|b| b.is_ascii_alphanumeric());
-            let expected = || format!("address: 1 to {MAX_ADDRESS} letters and digits were expected");
-            return Some(address)
-                .filter(|_| is_one)
-                .map(Self::OfAddress)
-                .ok_or_else(|| Problem::field("address", expected()));
+            let expected = || format!("1 to {MAX_ADDRESS} letters and digits");
+            let found = || format!("{} bytes", address.len());
+            let wrong = Problem::field("address", expected(), found());
+            return Some(address).filter(|_| is_one).map(Self::OfAddress).ok_or(wrong);
         }
-        let user = user.map(UserRef::try_from).transpose().map_err(|error| Problem::name("user", &error))?;
+        let read = |user: String| {
+            let found = format!("a string of {} bytes", user.len());
+            UserRef::try_from(user).map_err(|error| Problem::name("user", &error, found))
+        };
+        let user = user.map(read).transpose()?;
         let cursor = query.take("cursor")?;
         let limit = query.take("limit")?.map_or(Ok(PAGE), |text| limit(&text))?;
         query.finish()?;
@@ -136,10 +139,10 @@ impl Asked {
 
 fn limit(text: &str) -> Result<usize, Problem> {
     let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-    let expected = || format!("limit: a whole number from 1 to {MAX_PAGE} was expected");
+    let expected = || format!("a whole number from 1 to {MAX_PAGE}");
     limit
         .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
-        .ok_or_else(|| Problem::field("limit", expected()))
+        .ok_or_else(|| Problem::field("limit", expected(), "another value"))
 }
 
 fn cursor_of_all(text: &str) -> Result<KeyId, Problem> {
@@ -148,8 +151,8 @@ fn cursor_of_all(text: &str) -> Result<KeyId, Problem> {
         let key = bytes.strip_prefix(&CURSOR_OF_ALL).filter(|key| key.len() == 32)?;
         format!("key_{}", data_encoding::BASE32_NOPAD.encode(key).to_ascii_lowercase()).parse().ok()
     };
-    let expected = "cursor: the next_cursor of an earlier answer in the list of all keys was expected";
-    read().ok_or_else(|| Problem::field("cursor", expected))
+    let expected = "the next_cursor of an earlier answer in the list of all keys";
+    read().ok_or_else(|| Problem::field("cursor", expected, "another value"))
 }
 
 async fn of_user(

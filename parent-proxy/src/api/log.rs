@@ -62,8 +62,7 @@ pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Resul
     get, path = "/v1/log/checkpoint", operation_id = "readCheckpoint", tag = "log",
     security(("messageSignature" = [])),
     responses(
-        (status = 200, description = "A signed checkpoint.", body = Object, content_type = "application/json",
-            example = json!({"v": 1, "boot": "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b", "seq": 7, "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "time": 1_700_000_000_000_u64, "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx64503JBmfSufCs0Em3BGYaJEk2plQjrlwOG3wdGMdJhOiGyrHnOu0AfMHqew=="})),
+        (status = 200, description = "A signed checkpoint.", body = Object, content_type = "application/json"),
         InputProblems, AuthProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
@@ -75,13 +74,13 @@ pub(super) async fn checkpoint(State(app): State<Arc<App>>, request: Request) ->
 }
 
 fn boot(text: &str) -> Result<DocumentHash, Problem> {
-    let expected = "boot: 64 lower-case hexadecimal digits were expected";
-    text.parse().map_err(|_| Problem::field("boot", expected))
+    let found = || format!("{} characters", text.len());
+    text.parse().map_err(|_| Problem::field("boot", "64 lower-case hexadecimal digits", found()))
 }
 
 fn number(field: &'static str, text: &str, most: u64) -> Result<u64, Problem> {
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.filter(|_| text.bytes().all(|b| b.is_ascii_digit())).ok_or_else(|| {
-        Problem::field(field, format!("{field}: a whole number from 1 to {most} was expected"))
-    })
+    number
+        .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
+        .ok_or_else(|| Problem::field(field, format!("a whole number from 1 to {most}"), "another value"))
 }

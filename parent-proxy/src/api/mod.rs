@@ -4,9 +4,13 @@
 mod addresses;
 mod attestation;
 mod budget;
+mod codes;
+mod described;
 mod faults;
+mod fields;
 mod gate;
 mod health;
+mod identity;
 mod input;
 mod keys;
 mod listing;
@@ -14,10 +18,13 @@ mod log;
 mod observe;
 mod openapi;
 mod orders;
+mod patterns;
 mod policy;
 mod problem;
+mod problems;
 mod query;
 mod rewrap;
+mod shapes;
 mod signatures;
 mod signed;
 
@@ -31,11 +38,13 @@ use std::{
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::{MethodRouter, get, post, put},
 };
 
-pub use openapi::document;
+pub use codes::{CODES, Codes};
+pub use described::document;
+pub use patterns::text as text_pattern;
 
 use crate::{
     clients::Clients,
@@ -173,25 +182,33 @@ struct Route {
     /// The longest body that its POST or PUT takes.
     most: usize,
     lane: Lane,
+    /// Whether its handler reads the query. Where it does not, there must be none.
+    queried: bool,
+}
+
+impl Route {
+    const fn queried(self) -> Self {
+        Self { queried: true, ..self }
+    }
 }
 
 const fn common(path: &'static str, most: usize, methods: fn() -> MethodRouter<Arc<App>>) -> Route {
-    Route { path, methods, most, lane: Lane::Common }
+    Route { path, methods, most, lane: Lane::Common, queried: false }
 }
 
 const fn restricting(path: &'static str, most: usize, methods: fn() -> MethodRouter<Arc<App>>) -> Route {
-    Route { path, methods, most, lane: Lane::Restricting }
+    Route { path, methods, most, lane: Lane::Restricting, queried: false }
 }
 
 /// What clients ask for: behind the gate.
 static SERVICE: [Route; 19] = [
     common("/v1/addresses", addresses::MAX_SINGLE, || post(addresses::create)),
     common("/v1/addresses/batch", MAX_BODY, || post(addresses::create_batch)),
-    common("/v1/keys", NO_BODY, || get(listing::list)),
+    common("/v1/keys", NO_BODY, || get(listing::list)).queried(),
     common("/v1/keys/{key_id}", NO_BODY, || get(keys::read)),
     common("/v1/keys/{key_id}/check", NO_BODY, || post(keys::check)),
     restricting("/v1/keys/{key_id}/replace", orders::MAX_REPLACEMENT, || post(orders::replace)),
-    common("/v1/keys/rewrap", NO_BODY, || post(rewrap::rewrap)),
+    common("/v1/keys/rewrap", rewrap::MAX_REWRAP, || post(rewrap::rewrap)),
     common("/v1/signatures", MAX_SIGNING_BODY, || post(signatures::sign)),
     common("/v1/signatures/batch", MAX_SIGNING_BODY, || post(signatures::sign_batch)),
     common("/v1/signatures/explain", MAX_SIGNING_BODY, || post(signatures::explain)),
@@ -200,9 +217,9 @@ static SERVICE: [Route; 19] = [
     restricting("/v1/policy", MAX_ENVELOPE, || put(policy::put)),
     common("/v1/policy", NO_BODY, || get(policy::read)),
     restricting("/v1/activation", MAX_ENVELOPE, || put(policy::activate)),
-    common("/v1/log", NO_BODY, || get(log::read)),
+    common("/v1/log", NO_BODY, || get(log::read)).queried(),
     common("/v1/log/checkpoint", NO_BODY, || get(log::checkpoint)),
-    common("/v1/attestation", NO_BODY, || get(attestation::fresh)),
+    common("/v1/attestation", NO_BODY, || get(attestation::fresh)).queried(),
     common("/v1/attestations/{sha256}", NO_BODY, || get(attestation::stored)),
 ];
 
@@ -213,6 +230,11 @@ static OPERATION: [Route; 4] = [
     common("/metrics", NO_BODY, || get(health::metrics)),
     common("/openapi.json", NO_BODY, || get(openapi::serve)),
 ];
+
+/// The route of a path as the router has it.
+fn routed(path: &str) -> Option<&'static Route> {
+    SERVICE.iter().chain(&OPERATION).find(|route| route.path == path)
+}
 
 /// All paths of the API.
 pub fn paths() -> impl Iterator<Item = &'static str> {
@@ -231,6 +253,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fold(service, |router, route| router.route(route.path, (route.methods)()))
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::wrong_method() })
+        .layer(from_fn(query::none_unknown))
         .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app)
 }

@@ -14,7 +14,7 @@ use axum::{
 use data_encoding::HEXLOWER;
 use futures::FutureExt;
 
-use super::{App, Problem, paths, problem::MEDIA_TYPE};
+use super::{App, Problem, identity::Identity, paths, problem::MEDIA_TYPE};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// In place of a route, where there is none.
@@ -32,12 +32,13 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Wraps everything else.
-pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let _under_way = app.metrics.request_in_flight();
     let id = request_id(&request);
     let route = route(&request);
     let method = method(request.method());
+    let identity = Identity::with(&mut request);
     // A fault in a handler ends one request, with an answer.
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| Problem::internal().into_response());
@@ -48,6 +49,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     }
     let headers = response.headers_mut();
     headers.extend(HEADERS);
+    identity.tell(headers);
     headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
     if app.limits.https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);

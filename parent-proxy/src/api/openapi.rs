@@ -1,25 +1,30 @@
 //! `/openapi.json`: the API described for programs, from the handlers themselves.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use axum::{
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use protocol::{NameError, Refusal, RefusalCode, request::RequestError};
 use utoipa::{
     IntoResponses, Modify, OpenApi,
     openapi::{
-        ContentBuilder, Ref, RefOr, response,
+        RefOr, response,
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
 
 use super::{
-    addresses, attestation, health, keys, listing, log, orders, policy,
-    problem::{MEDIA_TYPE, ProblemBody},
+    Problem,
+    addresses::{self, MAX_SINGLE},
+    attestation,
+    described::{self, document},
+    health, keys, listing, log, orders, policy,
+    problem::{ProblemBody, SOON},
     rewrap, signatures,
 };
+use crate::address::AddressError;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -49,7 +54,7 @@ use super::{
     components(schemas(ProblemBody)),
     modifiers(&Signed),
 )]
-struct Document;
+pub(super) struct Document;
 
 /// How clients sign.
 struct Signed;
@@ -68,36 +73,24 @@ impl Modify for Signed {
     }
 }
 
-/// The OpenAPI 3.1 document.
-pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
-}
-
 /// This document.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "openapi", tag = "operation",
     responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")),
 )]
 pub(super) async fn serve() -> Response {
-    static JSON: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_default());
+    static JSON: LazyLock<String> = LazyLock::new(|| document().to_string());
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], JSON.as_str()).into_response()
 }
 
-/// One status, with a problem as an example of what may have gone wrong.
-type Example = (u16, &'static str, &'static str, &'static str);
+/// A problem that an answer may have.
+type Example = fn() -> Problem;
 
 fn problems(examples: &[Example]) -> BTreeMap<String, RefOr<response::Response>> {
-    let response = |(status, code, title, detail): &Example| {
-        let example = json!({
-            "type": format!("urn:cofferdam:problem:{code}"), "title": title, "status": status,
-            "detail": detail, "code": code, "request_id": "4f1c8a52e0b94e0e8f6f3c1d2a7b9e05",
-        });
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("Problem")))
-            .example(Some(example))
-            .build();
-        let response = response::ResponseBuilder::new().description(*title).content(MEDIA_TYPE, content);
-        (status.to_string(), RefOr::T(response.build()))
+    let response = |problem: &Example| {
+        let problem = problem();
+        let described = serde_json::from_value(described::response(&problem)).unwrap_or_default();
+        (problem.status().as_str().to_owned(), RefOr::T(described))
     };
     examples.iter().map(response).collect()
 }
@@ -115,76 +108,95 @@ macro_rules! problem_sets {
     )*};
 }
 
-const INVALID: Example =
-    (400, "request.invalid", "The request is not valid", "user: 1 to 128 bytes were expected");
+const INVALID: Example = || Problem::name("user", &NameError::User, "a string of 0 bytes");
+const ORDER: &str = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
+const STRANGERS: Example = || Problem::too_many_failures(SOON);
+
+/// A refusal of the enclave.
+fn refused(code: RefusalCode, tag: &str, text: &str) -> Problem {
+    Problem::refused(Refusal::new(code, text).tagged(tag))
+}
+
+/// One that says what was expected and found.
+fn wrong(code: RefusalCode, tag: &str, text: &str, expected: &str, found: &str) -> Problem {
+    Problem::refused(Refusal::new(code, text).tagged(tag).wrong(expected, found))
+}
 
 problem_sets! {
     /// Of whatever reads a path or a query.
     InputProblems: [INVALID]
     /// Of whatever reads a body.
-    BodyProblems: [
-        INVALID,
-        (413, "request.too_large", "The request is too large", "a body of at most 16384 bytes was expected"),
-        (415, "request.media_type", "The request has another media type", "Content-Type: application/json was expected"),
-    ]
+    BodyProblems: [INVALID, || Problem::too_large(MAX_SINGLE), Problem::media_type]
     /// Of whatever a client signs.
     AuthProblems: [
-        (401, "auth.signature", "The request is no client's", "a signature by the client's key over this request was expected"),
-        (403, "auth.role", "The client may not do this", "a client with the role for it was expected"),
-        (429, "auth.rate_limited", "Too many requests were no client's", "fewer requests without a client's signature were expected"),
+        || refused(RefusalCode::Unauthenticated, "auth.signature", &RequestError::Signature.to_string()),
+        || Problem::refused(Refusal::new(RefusalCode::Forbidden, "a client with the role for it was expected")),
+        STRANGERS,
     ]
     /// Of whatever only operators sign.
-    UnsignedProblems: [
-        (429, "auth.rate_limited", "Too many requests were no client's", "fewer requests without a client's signature were expected"),
-    ]
+    UnsignedProblems: [STRANGERS]
     /// Of whatever signs a transaction.
     TransactionProblems: [
-        (422, "transaction.refused", "The transaction is not one that is signed", "a transaction of a known template was expected"),
+        || {
+            let (expected, found) = ("a recipient", "the creation of a contract");
+            let text = format!("transaction.evm.creation: {expected} was expected, found {found}");
+            wrong(RefusalCode::TransactionRefused, "transaction.evm.creation", &text, expected, found)
+        },
     ]
     /// Of whatever can be frozen.
-    FrozenProblems: [(423, "order.frozen", "It is frozen", "a key that is not frozen was expected")]
+    FrozenProblems: [
+        || {
+            let problem = refused(RefusalCode::Frozen, "order.frozen", "a key that is not frozen was expected");
+            problem.by_order(ORDER.parse().ok())
+        },
+    ]
     /// Of whatever takes an order.
-    OrderProblems: [(422, "dsse.too_few", "The order is not taken", "2 signatures were expected, found 1")]
+    OrderProblems: [
+        || {
+            let text = "1 signatures were expected, found 0";
+            wrong(RefusalCode::OrderRefused, "dsse.too_few", text, "1 signatures", "0")
+        },
+    ]
     /// Of whatever takes a policy.
     PolicyProblems: [
-        (409, "policy.version", "There is a newer policy", "a policy of a version above 7 was expected"),
-        (422, "dsse.too_few", "The policy is not taken", "2 signatures were expected, found 1"),
+        || {
+            let (expected, found) = ("a policy of a version above 2", "version 1");
+            let text = format!("{expected} was expected, found {found}");
+            wrong(RefusalCode::PolicyRefused, "policy.version", &text, expected, found)
+        },
+        || {
+            let text = "1 signatures were expected, found 0";
+            wrong(RefusalCode::PolicyRefused, "dsse.too_few", text, "1 signatures", "0")
+        },
     ]
     /// Of whatever shows the policy.
-    StoredPolicyProblems: [
-        (404, "policy.not_found", "There is no such policy", "the policy that is in the enclave was expected to be stored"),
-    ]
+    StoredPolicyProblems: [Problem::no_policy]
     /// Of whatever names a boot.
-    LogProblems: [
-        (404, "log.not_found", "There is no such log", "the SHA-256 of the attestation document of a boot whose log is kept here was expected"),
-    ]
+    LogProblems: [Problem::no_log]
     /// Of whatever opens a stored record.
     UnreadableProblems: [
-        (422, "record.tampered", "The stored record does not open", "a record that nobody changed was expected"),
+        || {
+            let text = "a record that opens under its data key was expected";
+            Problem::refused(Refusal::new(RefusalCode::RecordTampered, text))
+        },
     ]
     /// Of whatever names a key.
-    KeyProblems: [(404, "key.not_found", "There is no such key", "no key has this id")]
+    KeyProblems: [Problem::no_key]
     /// Of whatever names a stored attestation document.
-    AttestationProblems: [
-        (404, "attestation.not_found", "There is no such attestation document", "no stored document has this hash"),
-    ]
+    AttestationProblems: [Problem::no_attestation]
     /// Of whatever reads stored records.
-    RecordProblems: [
-        (502, "record.malformed", "The stored record is not usable", "a certificate that agrees with its record was expected"),
-    ]
+    RecordProblems: [|| Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity)]
     /// Of whatever the enclave is asked for.
     EnclaveProblems: [
-        (502, "kms.denied", "KMS refused", "the key policy admits this image was expected"),
+        || Problem::refused(Refusal::new(RefusalCode::KmsDenied, "KMS was expected to allow the call, found AccessDeniedException")),
     ]
     /// Of whatever is limited in its rate.
-    RateProblems: [
-        (429, "attestation.rate_limited", "Too many attestation documents were asked for", "fewer requests for fresh documents were expected; stored ones are not limited"),
-    ]
+    RateProblems: [|| Problem::rate_limited(SOON)]
     /// Of everything behind the gate.
     ServiceProblems: [
-        (408, "request.slow", "The request came too slowly", "a whole body was expected within 10 s"),
-        (500, "parent.internal", "A fault of the parent", "repeating the request is safe"),
-        (503, "parent.overloaded", "Too many requests are under way", "fewer requests at once were expected"),
-        (504, "parent.timeout", "The request took too long", "repeating it is safe"),
+        || Problem::slow(Duration::from_secs(10)),
+        Problem::internal,
+        Problem::overloaded,
+        Problem::timeout,
     ]
 }

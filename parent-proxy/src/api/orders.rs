@@ -27,6 +27,7 @@ use super::{
         AuthProblems, BodyProblems, EnclaveProblems, InputProblems, OrderProblems, RecordProblems,
         ServiceProblems,
     },
+    shapes,
     signed::{self, Content},
 };
 use crate::{address::Address, creation::Made, enclave::EnclaveError};
@@ -47,11 +48,9 @@ const MOST_BYTES: usize = 64 << 20;
 #[expect(dead_code, reason = "only its schema is used: the enclave reads it")]
 pub(super) struct EnvelopeSchema {
     /// The payload in standard base64.
-    #[schema(example = "eyJ2IjoxfQ==")]
     payload: String,
     /// What the payload is.
     #[serde(rename = "payloadType")]
-    #[schema(example = "application/vnd.cofferdam.order+json")]
     payload_type: String,
     /// Of operators, each once.
     signatures: Vec<EnvelopeSignature>,
@@ -62,12 +61,8 @@ pub(super) struct EnvelopeSchema {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct EnvelopeSignature {
     /// The operator's key: `ed25519:` and 64 hexadecimal digits.
-    #[schema(example = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")]
     keyid: String,
     /// The signature in standard base64.
-    #[schema(
-        example = "5VZDAMNgrHKQhuLMgG6CioSHfx64503JBmfSufCs0Em3BGYaJEk2plQjrlwOG3wdGMdJhOiGyrHnOu0AfMHqew=="
-    )]
     sig: String,
 }
 
@@ -77,7 +72,6 @@ pub(super) struct EnvelopeSignature {
 pub(super) struct ReplaceRequest {
     /// The envelope of a `retire_key` order that names the key and its replacement, in standard
     /// base64.
-    #[schema(example = "eyJwYXlsb2FkIjoiIn0=")]
     order: String,
 }
 
@@ -85,10 +79,8 @@ pub(super) struct ReplaceRequest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct OrderTaken {
     /// SHA-256 of its payload.
-    #[schema(example = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     order_id: String,
     /// The order's entry of the enclave's log, as it stands there: which boot's, under which number.
-    #[schema(example = "{\"v\":1,\"boot\":\"…\",\"seq\":17,…}")]
     entry: String,
 }
 
@@ -96,13 +88,10 @@ pub(super) struct OrderTaken {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Replaced {
     /// The order that retires the key.
-    #[schema(example = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     order_id: String,
     /// The key that is retired.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     retired: String,
     /// The order's entry of the enclave's log, as it stands there.
-    #[schema(example = "{\"v\":1,\"boot\":\"…\",\"seq\":17,…}")]
     entry: String,
     /// The new key's address.
     address: Address,
@@ -119,13 +108,11 @@ pub(super) struct OrderList {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ListedOrder {
     /// SHA-256 of its payload.
-    #[schema(example = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     order_id: String,
     /// Whether the enclave has it, and the policy does not lift it.
-    #[schema(example = true)]
     in_force: bool,
     /// The payload; null when it is in force but not stored.
-    #[schema(value_type = Option<Object>, example = json!({"v": 1, "deployment": "main", "type": "freeze_all", "reason": "incident 7", "issued_at": "2026-01-02T03:04:05Z"}))]
+    #[schema(value_type = Option<Object>)]
     order: Option<Value>,
     /// The envelope; null when it is not stored.
     #[schema(value_type = Option<EnvelopeSchema>)]
@@ -180,7 +167,7 @@ pub(super) async fn replace(
     let key_id = super::keys::parse(key_id)?;
     let turn = Turn::of(&request);
     let request = signed::read(request, Content::Json).await?;
-    replacement_order(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    replacement_order(&request.body).map_err(|error| shapes::replacement(&request.body, &error))?;
     signed::admit(&app, &request)?;
     let replaced = carried_out(async move {
         let (taken, entry) = take(&app, request).await?;
@@ -188,8 +175,8 @@ pub(super) async fn replace(
             return Err(EnclaveError::Answer("the key that replaces the retired one").into());
         };
         let _place = turn.done(&app.gates)?;
-        let mut made = app.creation.ensure(ticket, vec![key]).await?;
-        let Made { created, key } = made.pop().ok_or_else(Problem::internal)?;
+        let mut made: Vec<Result<Made, Problem>> = app.creation.ensure(ticket, vec![key]).await?;
+        let Made { created, key } = made.pop().ok_or_else(Problem::internal)??;
         app.metrics.addresses(created.into(), (!created).into());
         let status = if taken.new || created { StatusCode::CREATED } else { StatusCode::OK };
         let (order_id, retired) = (taken.order.to_string(), key_id.to_string());

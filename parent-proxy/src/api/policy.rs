@@ -31,13 +31,10 @@ use super::{
 #[derive(Serialize, ToSchema)]
 pub(super) struct PolicyTaken {
     /// Its version.
-    #[schema(example = 7)]
     version: u64,
     /// SHA-256 of its payload.
-    #[schema(example = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")]
     sha256: String,
     /// Whether it is in its validity window, and the boot activated where that is asked for.
-    #[schema(example = true)]
     active: bool,
 }
 
@@ -50,7 +47,6 @@ pub(super) struct PolicyShown {
     #[serde(flatten)]
     policy: PolicyTaken,
     /// Whether deposits on each chain are to be credited now.
-    #[schema(example = json!({"evm": true, "bitcoin": true, "solana": false, "tron": true}))]
     crediting: BTreeMap<String, bool>,
 }
 
@@ -58,7 +54,6 @@ pub(super) struct PolicyShown {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Activated {
     /// Whether the boot now signs.
-    #[schema(example = true)]
     active: bool,
 }
 

@@ -1,7 +1,25 @@
 //! Query strings (`application/x-www-form-urlencoded`), read as strictly as bodies: valid UTF-8,
 //! every parameter once, none that nobody asked for.
 
-use super::Problem;
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{Problem, routed};
+
+/// Around every route whose handler reads no query: there must be none.
+pub(super) async fn none_unknown(request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.and_then(|matched| routed(matched.as_str()));
+    if route.is_some_and(|route| !route.queried)
+        && let Err(problem) = Query::parse(request.uri().query()).and_then(Query::finish)
+    {
+        return problem.into_response();
+    }
+    next.run(request).await
+}
 
 /// The parameters of a query, taken one by one.
 pub(super) struct Query(Vec<(String, String)>);
@@ -15,7 +33,7 @@ impl Query {
             let name = decode(name)
                 .ok_or_else(|| Problem::malformed("a query in percent-encoded UTF-8 was expected"))?;
             let value = decode(value)
-                .ok_or_else(|| Problem::field(name.as_str(), "percent-encoded UTF-8 was expected"))?;
+                .ok_or_else(|| Problem::field(name.as_str(), "percent-encoded UTF-8", "other bytes"))?;
             Ok((name, value))
         });
         decoded.collect::<Result<_, _>>().map(Self)
@@ -26,7 +44,7 @@ impl Query {
         let Some(at) = self.0.iter().position(|(found, _)| found == name) else { return Ok(None) };
         let (_, value) = self.0.swap_remove(at);
         if self.0.iter().any(|(found, _)| found == name) {
-            return Err(Problem::field(name, format!("{name}: the parameter once was expected")));
+            return Err(Problem::field(name, "the parameter once", "it again"));
         }
         Ok(Some(value))
     }
@@ -36,7 +54,7 @@ impl Query {
         match self.0.into_iter().next() {
             None => Ok(()),
             Some((name, _)) => {
-                Err(Problem::field(name, "only parameters that /openapi.json names were expected"))
+                Err(Problem::field(name, "only parameters that /openapi.json names", "another one"))
             }
         }
     }

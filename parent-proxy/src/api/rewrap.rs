@@ -1,7 +1,7 @@
 //! `POST /v1/keys/rewrap`: records, sealed anew under the deployment's first KMS key. A new record is
 //! stored beside the one before, read back, and only then answered. Nothing is changed or deleted.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use protocol::{KeyId, Refusal, Rewrapping, api, frame::MAX_FRAME};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -20,11 +20,14 @@ use super::{
     App, Problem,
     openapi::{AuthProblems, BodyProblems, EnclaveProblems, ServiceProblems},
     problem::PartBody,
-    signatures::ExpectedKey,
+    shapes,
+    signatures::{ExpectedKey, readable},
     signed::{self, Content},
 };
 use crate::{address::AddressError, enclave::EnclaveError, records::Found};
 
+/// The longest body: a hundred keys, each with what it is expected to be.
+pub(super) const MAX_REWRAP: usize = 64 << 10;
 /// Reads and writes of one request at once.
 const STORE_AT_ONCE: usize = 32;
 
@@ -34,7 +37,7 @@ const STORE_AT_ONCE: usize = 32;
 #[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
 pub(super) struct RewrapRequest {
     /// Each once.
-    #[schema(min_items = 1, max_items = 100, example = json!(["key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"]))]
+    #[schema(min_items = 1, max_items = 100)]
     keys: Vec<String>,
     /// Of some of the keys, what they are expected to be: a key whose record is another one's is refused.
     #[serde(default)]
@@ -46,7 +49,6 @@ pub(super) struct RewrapRequest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct RewrapAnswer {
     /// The KMS key that the records are under now: the first of the enclave's configuration.
-    #[schema(example = "arn:aws:kms:eu-central-1:111122223333:key/3f0a7e0c-1f5b-4b8e-9c55-6d1f0a2b7c11")]
     kms_key: String,
     /// In the order of the request.
     keys: Vec<RewrappedKey>,
@@ -64,18 +66,13 @@ pub(super) enum RewrappedKey {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Rewrapped {
     /// The key.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     /// `rewrapped`: a record is stored that nobody opened yet. `current`: the stored record opened,
     /// with a data key that KMS gave for this request.
     state: RewrapState,
     /// The public key of the private key in it. Hexadecimal.
-    #[schema(example = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")]
     public_key: String,
     /// Where the record is stored.
-    #[schema(
-        example = "rewrapped/v1/a8b1f6f14ce5c4fa9ab9ad5d5e3f9c2e/06/key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"
-    )]
     object: String,
 }
 
@@ -91,7 +88,6 @@ pub(super) enum RewrapState {
 #[derive(Serialize, ToSchema)]
 pub(super) struct NotRewrapped {
     /// The key.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     problem: PartBody,
 }
@@ -112,65 +108,73 @@ pub(super) async fn rewrap(
     request: Request,
 ) -> Result<Json<RewrapAnswer>, Problem> {
     let request = signed::read(request, Content::Json).await?;
-    let keys = api::rewrapped_keys(&request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    let keys = api::rewrapped_keys(&request.body).map_err(|error| shapes::rewrap(&request.body, &error))?;
     signed::admit(&app, &request)?;
-    let found: HashMap<KeyId, Found> = stream::iter(keys.clone())
+    let found: Vec<Result<Found, Problem>> = stream::iter(keys.clone())
         .map(|key_id| find(Arc::clone(&app), key_id))
         .buffered(STORE_AT_ONCE)
-        .try_filter_map(async |found| Ok(found))
-        .try_collect()
-        .await?;
-    let lengths = found.values().map(|found| found.record.len());
-    if lengths.sum::<usize>().saturating_add(request.body.len()) > MAX_FRAME {
+        .collect()
+        .await;
+    let records: Vec<&Bytes> = found.iter().flatten().map(|found| &found.record).collect();
+    let length: usize = records.iter().map(|record| record.len()).sum();
+    if length.saturating_add(request.body.len()) > MAX_FRAME {
         return Err(EnclaveError::TooLarge.into());
     }
-    let records = found.values().map(|found| ByteBuf::from(found.record.to_vec())).collect();
+    let records = records.into_iter().map(|record| ByteBuf::from(record.to_vec())).collect();
     let answer = app.enclave.rewrap(request, records, keys.len()).await?;
     let kms_key = answer.kms_key;
-    let outcomes: Vec<_> = keys.into_iter().zip(answer.keys).collect();
+    let outcomes: Vec<_> = keys.into_iter().zip(found).zip(answer.keys).enumerate().collect();
     let keys = stream::iter(outcomes)
-        .map(|(key_id, outcome)| finish(&app, &kms_key, key_id, found.get(&key_id), outcome))
+        .map(|(item, ((key_id, found), outcome))| {
+            let (app, kms_key) = (&app, &kms_key);
+            async move {
+                let finished = match found {
+                    Ok(found) => finish(app, kms_key, key_id, &found, outcome).await,
+                    Err(problem) => Err(problem.of_field(format!("keys[{item}]"))),
+                };
+                finished.unwrap_or_else(|problem| {
+                    let problem = problem.of_item(item).part();
+                    RewrappedKey::Refused(NotRewrapped { key_id: key_id.to_string(), problem })
+                })
+            }
+        })
         .buffered(STORE_AT_ONCE)
-        .try_collect()
-        .await?;
+        .collect()
+        .await;
     Ok(Json(RewrapAnswer { kms_key, keys }))
 }
 
-async fn find(app: Arc<App>, key_id: KeyId) -> Result<Option<(KeyId, Found)>, Problem> {
-    Ok(app.records.find(&key_id).await?.map(|found| (key_id, found)))
+/// The record of a key, if it has one that can be read. What is wrong with it is its own problem.
+async fn find(app: Arc<App>, key_id: KeyId) -> Result<Found, Problem> {
+    let found = app.records.find(&key_id).await?.ok_or_else(|| Problem::no_such_key(&key_id, "keys"))?;
+    readable(&found.record, &key_id)?;
+    Ok(found)
 }
 
-/// Stores what is new. What the store refuses for a moment is the whole request's problem, which is
-/// then repeated.
+/// Stores what is new.
 async fn finish(
     app: &App,
     kms_key: &str,
     key_id: KeyId,
-    found: Option<&Found>,
+    found: &Found,
     outcome: Result<Rewrapping, Refusal>,
 ) -> Result<RewrappedKey, Problem> {
     let done = |state, public_key: &[u8], object| {
         let (key_id, public_key) = (key_id.to_string(), HEXLOWER.encode(public_key));
-        Ok(RewrappedKey::Done(Rewrapped { key_id, state, public_key, object }))
+        RewrappedKey::Done(Rewrapped { key_id, state, public_key, object })
     };
-    let refused = |problem: Problem| {
-        Ok(RewrappedKey::Refused(NotRewrapped { key_id: key_id.to_string(), problem: problem.part() }))
-    };
-    let Some(found) = found else { return refused(Problem::no_such_key(&key_id)) };
-    match outcome {
-        Ok(Rewrapping::Current { public_key }) => {
-            done(RewrapState::Current, &public_key, found.object.clone())
+    match outcome? {
+        Rewrapping::Current { public_key } => {
+            Ok(done(RewrapState::Current, &public_key, found.object.clone()))
         }
-        Ok(Rewrapping::Record { record, public_key }) => {
+        Rewrapping::Record { record, public_key } => {
             let record = Bytes::from(record.into_vec());
-            match app.records.keep(&key_id, kms_key, &found.record, &record).await? {
-                Some(object) => done(RewrapState::Rewrapped, &public_key, object),
-                None => {
-                    tracing::error!(%key_id, kms_key, "a re-sealed record cannot be stored under its name");
-                    refused(Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity))
-                }
-            }
+            let kept = app.records.keep(&key_id, kms_key, &found.record, &record).await?;
+            let object = kept.ok_or_else(|| {
+                tracing::error!(%key_id, kms_key, "a re-sealed record cannot be stored under its name");
+                Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity)
+            })?;
+            Ok(done(RewrapState::Rewrapped, &public_key, object))
         }
-        Err(refusal) => refused(refusal.into()),
     }
 }

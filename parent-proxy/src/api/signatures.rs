@@ -1,18 +1,22 @@
 //! `POST /v1/signatures`, `…/batch` and `…/explain`: transactions, signed or explained. The parent
 //! reads the request to fetch the records of its keys; what is signed is the enclave's to decide.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use protocol::{
-    KeyId, Refusal, SignedTransaction,
+    KeyId, Record, Refusal, SignedTransaction,
     api::{self, Route, SignatureRequest},
     frame::MAX_FRAME,
     request::SignedRequest,
@@ -29,9 +33,10 @@ use super::{
         TransactionProblems,
     },
     problem::PartBody,
+    shapes,
     signed::{self, Content},
 };
-use crate::enclave::EnclaveError;
+use crate::{address::AddressError, enclave::EnclaveError};
 
 /// Records that are read at once.
 const READ_AT_ONCE: usize = 32;
@@ -44,19 +49,18 @@ pub(super) struct TransactionRequest {
     /// Which family's transaction it is; the keys must be of the same.
     chain: ChainName,
     /// The keys that shall sign, each once: 1, on Bitcoin up to 100.
-    #[schema(min_items = 1, max_items = 100, example = json!(["key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq"]))]
+    #[schema(min_items = 1, max_items = 100)]
     keys: Vec<String>,
-    /// The unsigned transaction. EVM: `0x` and hexadecimal; Tron: hexadecimal (raw data); Bitcoin
-    /// (PSBT) and Solana (message): standard base64. Hexadecimal in lower case.
-    #[schema(
-        example = "0x02f0018203e8843b9aca008502540be40082520894111111111111111111111111111111111111111187b1a2bc2ec5000080c0"
-    )]
+    /// The unsigned transaction, in its family's text. EVM: `0x` and hexadecimal of the RLP; Tron:
+    /// hexadecimal of `raw_data`; Bitcoin: standard base64 of the PSBT; Solana: standard base64 of the
+    /// whole transaction, with 64 zero bytes in place of each signature, not of the message alone.
+    /// Hexadecimal in lower case. docs/api.md has each in full.
     transaction: String,
     /// On Bitcoin, for a PSBT whose inputs have no `non_witness_utxo`: the transactions that they
     /// spend from, each once and without its witness, in lower-case hexadecimal. Not needed where all
     /// inputs are P2TR.
     #[serde(default)]
-    #[schema(max_items = 100, example = json!([]))]
+    #[schema(max_items = 100)]
     previous_transactions: Vec<String>,
     /// Of some of the keys, what they are expected to be. Where the record of a key is another one's,
     /// nothing is signed.
@@ -70,11 +74,10 @@ pub(super) struct TransactionRequest {
 #[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
 pub(super) struct ExpectedKey {
     /// One of the request's keys, each once.
-    #[schema(example = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq")]
     key_id: String,
     /// As the address's certificate spells it; on Bitcoin either of the two.
     #[serde(default)]
-    #[schema(nullable = false, max_length = 128, example = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf")]
+    #[schema(nullable = false, max_length = 128)]
     address: Option<String>,
     /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default)]
@@ -96,25 +99,18 @@ pub(super) struct TransactionsRequest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Signature {
     /// Its family.
-    #[schema(example = "evm")]
     chain: String,
-    /// The signed transaction. EVM: `0x` and hexadecimal; Bitcoin and Tron: hexadecimal; Solana:
-    /// base64.
-    #[schema(
-        example = "0x02f873018203e8843b9aca008502540be40082520894111111111111111111111111111111111111111187b1a2bc2ec5000080c0"
-    )]
+    /// The signed transaction, as its network takes it. EVM: `0x` and hexadecimal; Bitcoin: hexadecimal;
+    /// Tron: hexadecimal of the `Transaction` with `raw_data` and signature; Solana: standard base64 of the
+    /// whole transaction.
     transaction: String,
     /// The network's name of it; empty on Solana while the fee payer has not signed.
-    #[schema(example = "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060")]
     id: String,
     /// Which template it matches.
-    #[schema(example = "native")]
     kind: String,
     /// Which network it is for.
-    #[schema(example = "1")]
     network: String,
     /// The public keys of the request's keys, in their order. Hexadecimal.
-    #[schema(example = json!(["0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"]))]
     public_keys: Vec<String>,
 }
 
@@ -151,7 +147,7 @@ pub(super) struct SignaturesAnswer {
     ),
 )]
 pub(super) async fn sign(State(app): State<Arc<App>>, request: Request) -> Result<Json<Signature>, Problem> {
-    let Asked { request, wanted, records } = ask(&app, Route::Sign, request).await?;
+    let Asked { request, wanted, records, .. } = ask(&app, Route::Sign, request).await?;
     let mut signed = app.enclave.sign(request, records, wanted.len()).await?;
     let (Some(wanted), Some(signed)) = (wanted.first(), signed.pop()) else {
         return Err(Problem::internal());
@@ -174,11 +170,11 @@ pub(super) async fn sign_batch(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<SignaturesAnswer>, Problem> {
-    let Asked { request, wanted, records } = ask(&app, Route::SignBatch, request).await?;
+    let Asked { request, wanted, records, faults } = ask(&app, Route::SignBatch, request).await?;
     let signed = app.enclave.sign(request, records, wanted.len()).await?;
-    let all = wanted.iter().zip(signed);
-    let signatures = all.map(|(wanted, signed)| BatchSignature::of(wanted, signed)).collect();
-    Ok(Json(SignaturesAnswer { signatures }))
+    let all = wanted.iter().zip(signed).enumerate();
+    let signatures = all.map(|(item, (wanted, signed))| BatchSignature::of(item, wanted, signed, &faults));
+    Ok(Json(SignaturesAnswer { signatures: signatures.collect() }))
 }
 
 /// Says what signing would do, by the same evaluation, without a signature. Role `sign.sweep` or
@@ -188,8 +184,7 @@ pub(super) async fn sign_batch(
     security(("messageSignature" = [])),
     request_body(content = TransactionRequest, content_type = "application/json"),
     responses(
-        (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json",
-            example = json!({"allowed": false, "denial": {"code": "policy.denied", "tag": "policy.evm.destination", "detail": "a pinned destination was expected", "order_id": null}, "policy": {"version": 7, "sha256": "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"}, "rules": "deposits", "summary": {"kind": "native"}, "checks": [], "near_limit": [], "signing": null, "public_keys": []})),
+        (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json"),
         BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
@@ -204,33 +199,62 @@ struct Asked {
     request: SignedRequest,
     wanted: Vec<SignatureRequest>,
     records: Vec<ByteBuf>,
+    /// Of a batch, the keys that have no record which can be passed on, and why.
+    faults: HashMap<KeyId, Problem>,
 }
 
-/// Reads a request and fetches the records of its keys.
+/// Reads a request and fetches the records of its keys. What is wrong with one of them is the whole
+/// request's problem; in a batch it is its item's, and the enclave refuses that item for want of it.
 async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem> {
     let request = signed::read(request, Content::Json).await?;
-    let wanted =
-        api::signatures(route, &request.body).map_err(|error| Problem::malformed(error.to_string()))?;
+    let wanted = api::signatures(route, &request.body)
+        .map_err(|error| shapes::signatures(route, &request.body, &error))?;
     signed::admit(app, &request)?;
+    let batch = route == Route::SignBatch;
     let mut seen = HashSet::new();
     let keys: Vec<KeyId> =
         wanted.iter().flat_map(|wanted| &wanted.keys).copied().filter(|key| seen.insert(*key)).collect();
-    let mut found = stream::iter(keys)
-        .map(|key_id| async move {
-            let found = app.records.find(&key_id).await?;
-            found.map(|found| found.record).ok_or_else(|| Problem::no_such_key(&key_id))
-        })
+    let mut found = stream::iter(keys.into_iter().enumerate())
+        .map(|(at, key_id)| async move { (key_id, record(app, &key_id, at, batch).await) })
         .buffered(READ_AT_ONCE);
-    let (mut records, mut length) = (Vec::new(), request.body.len());
-    while let Some(record) = found.try_next().await? {
-        length = length.saturating_add(record.len());
+    let (mut records, mut faults, mut length) = (Vec::new(), HashMap::new(), request.body.len());
+    while let Some((key_id, record)) = found.next().await {
+        match record {
+            Ok(record) => {
+                length = length.saturating_add(record.len());
+                records.push(ByteBuf::from(Vec::from(record)));
+            }
+            Err(problem) if batch => drop(faults.insert(key_id, problem)),
+            Err(problem) => return Err(problem),
+        }
         if length > MAX_FRAME {
             return Err(EnclaveError::TooLarge.into());
         }
-        records.push(ByteBuf::from(Vec::from(record)));
     }
     drop(found);
-    Ok(Asked { request, wanted, records })
+    Ok(Asked { request, wanted, records, faults })
+}
+
+/// The record of the key that is named at this place. In a batch one that is not the key's is not passed
+/// on, where it might be taken for another item's.
+async fn record(app: &App, key_id: &KeyId, at: usize, batch: bool) -> Result<Bytes, Problem> {
+    let found = app.records.find(key_id).await?;
+    let record = found.ok_or_else(|| Problem::no_such_key(key_id, format!("keys[{at}]")))?.record;
+    if batch {
+        readable(&record, key_id)?;
+    }
+    Ok(record)
+}
+
+/// Whether bytes are a record of the key, as far as can be seen without opening it.
+pub(super) fn readable(record: &[u8], key_id: &KeyId) -> Result<(), Problem> {
+    let fault = match Record::read(record) {
+        Ok(record) if record.header().key_id == *key_id => return Ok(()),
+        Ok(_) => AddressError::Identity,
+        Err(error) => AddressError::Record(error),
+    };
+    tracing::error!(%key_id, error = %fault, "a stored record is not usable");
+    Err(Problem::stored(StatusCode::UNPROCESSABLE_ENTITY, &fault))
 }
 
 impl Signature {
@@ -247,10 +271,22 @@ impl Signature {
 }
 
 impl BatchSignature {
-    fn of(wanted: &SignatureRequest, signed: Result<SignedTransaction, Refusal>) -> Self {
-        match signed {
-            Ok(signed) => Self::Signed(Signature::of(wanted, signed)),
-            Err(refusal) => Self::Refused(Refused { problem: Problem::from(refusal).part() }),
-        }
+    fn of(
+        item: usize,
+        wanted: &SignatureRequest,
+        signed: Result<SignedTransaction, Refusal>,
+        faults: &HashMap<KeyId, Problem>,
+    ) -> Self {
+        let refusal = match signed {
+            Ok(signed) => return Self::Signed(Signature::of(wanted, signed)),
+            Err(refusal) => refusal,
+        };
+        let mut keys = wanted.keys.iter().enumerate();
+        let fault = keys.find_map(|(at, key)| Some((at, faults.get(key)?.clone())));
+        let problem = match fault {
+            Some((at, problem)) => problem.of_field(format!("signatures[{item}].keys[{at}]")),
+            None => refusal.into(),
+        };
+        Self::Refused(Refused { problem: problem.of_item(item).part() })
     }
 }

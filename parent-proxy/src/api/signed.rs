@@ -12,7 +12,7 @@ use protocol::{
 };
 use serde_bytes::ByteBuf;
 
-use super::{App, Problem, input};
+use super::{App, Problem, identity::Identity, input};
 
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -44,7 +44,7 @@ pub(super) async fn read(request: Request, content: Content) -> Result<SignedReq
         input::is_json(&head.headers)?;
     }
     let body = input::whole(body).await?;
-    Ok(SignedRequest {
+    let request = SignedRequest {
         method: head.method.as_str().to_owned(),
         path: path.to_owned(),
         query: query.map(str::to_owned),
@@ -52,7 +52,9 @@ pub(super) async fn read(request: Request, content: Content) -> Result<SignedReq
         signature,
         content_digest,
         body: ByteBuf::from(Vec::from(body)),
-    })
+    };
+    Identity::learn(&head.extensions, &request);
+    Ok(request)
 }
 
 /// The value of a header that is there once; empty when it is not there, which the enclave then

@@ -3,7 +3,7 @@
 
 use crate::support::process::{Answered, Site};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_wrong_field_is_named_and_nothing_is_stored() {
@@ -34,7 +34,10 @@ async fn a_wrong_field_is_named_and_nothing_is_stored() {
         (r#"{"user":"SECRETUSER","chain":"evm","index":2147483648}"#.into(), "index"),
         (r#"{"user":"SECRETUSER","chain":"evm","index":99999999999999999999999}"#.into(), "index"),
         (r#"{"user":"SECRETUSER","chain":"evm","label":""}"#.into(), "label"),
-        (r#"{"user":"SECRETUSER","chain":"evm","label":null}"#.into(), "label"),
+        (r#"{"user":"SECRETUSER","chain":"evm","label":7}"#.into(), "label"),
+        (r#"{"user":"SECRETUSER","chain":"evm","label":null,"label":null}"#.into(), "label"),
+        (r#"{"user":"SECRETUSER","chain":"evm","purpose":null}"#.into(), "purpose"),
+        (r#"{"user":"SECRETUSER","chain":"evm","purpose":"api","label":null}"#.into(), "label"),
         (r#"{"user":"SECRETUSER","chain":"evm","amount":1}"#.into(), "amount"),
         (r#"{"user":"SECRETUSER","chain":"evm","User":"x"}"#.into(), "User"),
     ];
@@ -46,6 +49,8 @@ async fn a_wrong_field_is_named_and_nothing_is_stored() {
         let batch = format!(r#"{{"addresses":[{{"user":"fine","chain":"evm"}},{body}]}}"#);
         let problem = parent.post_raw("/v1/addresses/batch", batch).await.problem(400, "request.invalid");
         assert_eq!(problem["field"], format!("addresses[1].{field}"), "{body}");
+        assert_eq!((&single.json()["item"], &problem["item"]), (&Value::Null, &json!(1)), "{body}");
+        assert!(problem["expected"].is_string() && problem["found"].is_string(), "{problem}");
     }
     for (body, field) in [
         (r#"{"addresses":[]}"#.to_owned(), "addresses"),
@@ -108,9 +113,18 @@ async fn what_is_no_request_at_all_is_a_problem_too() {
         answered.problem(415, "request.media_type");
     }
     parent.get("/v1/nothing").await.problem(404, "route.not_found");
-    let wrong = parent.get("/v1/addresses").await;
-    wrong.problem(405, "route.method");
-    assert_eq!(wrong.header("allow"), "POST");
+    for (method, path, allowed) in [
+        (Method::GET, "/v1/addresses", "POST"),
+        (Method::DELETE, "/v1/policy", "GET,HEAD,PUT"),
+        (Method::PATCH, "/v1/attestation", "GET,HEAD"),
+        (Method::POST, "/healthz", "GET,HEAD"),
+    ] {
+        let wrong = Answered::of(parent.request(method, path).send().await.unwrap()).await;
+        wrong.problem(405, "route.method");
+        let mut allow: Vec<&str> = wrong.header("allow").split(',').collect();
+        allow.sort_unstable();
+        assert_eq!(allow.join(","), allowed, "{path}");
+    }
     assert_eq!(
         parent
             .get(&format!("/v1/attestations/{}", "00".repeat(32)))
@@ -140,4 +154,46 @@ async fn a_plain_request_id_is_taken_over_and_any_other_is_not() {
     assert_eq!(answered.header("cache-control"), "no-store");
     assert!(!answered.header("content-security-policy").is_empty());
     assert!(answered.header("strict-transport-security").is_empty());
+}
+
+#[tokio::test]
+async fn a_query_where_none_is_read_is_refused_and_so_is_a_name_that_nobody_knows() {
+    let site = Site::new();
+    let double = site.double();
+    let parent = site.parent(&[]).await.ready().await;
+    let key = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
+    for path in parent_proxy::api::paths() {
+        let path = path.replace("{key_id}", key).replace("{sha256}", &"00".repeat(32));
+        let posts = ["/addresses", "/batch", "/check", "/rewrap", "/signatures", "/explain", "/replace"];
+        let method = if posts.iter().any(|end| path.ends_with(end)) {
+            Method::POST
+        } else if path == "/v1/activation" {
+            Method::PUT
+        } else {
+            Method::GET
+        };
+        let needed = match path.as_str() {
+            "/v1/keys" => "user=a&",
+            "/v1/attestation" => "nonce=00&",
+            _ => "",
+        };
+        let answered = parent.send(method, &format!("{path}?{needed}dry_run=true"), "{}").await;
+        assert_eq!(answered.problem(400, "request.invalid")["field"], "dry_run", "{path}");
+    }
+    assert_eq!(parent.get("/healthz?").await.status, 200, "an empty query asks for nothing");
+    assert_eq!((double.count("authorize"), double.count("sign")), (0, 0));
+}
+
+#[tokio::test]
+async fn null_for_a_label_is_as_no_label() {
+    let site = Site::new();
+    let _double = site.double();
+    let parent = site.parent(&[]).await.ready().await;
+    let unlabelled = json!({"user": "alice", "chain": "evm", "label": null});
+    let made = parent.post("/v1/addresses", &unlabelled).await;
+    assert_eq!((made.status.as_u16(), made.json().get("label")), (201, None));
+    let batch = json!({"addresses": [unlabelled, {"user": "alice", "chain": "evm"}]});
+    let again = parent.post("/v1/addresses/batch", &batch).await.json();
+    let same = |at: usize| again["addresses"][at]["key_id"] == made.json()["key_id"];
+    assert!(same(0) && same(1), "{again}");
 }

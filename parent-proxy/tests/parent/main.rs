@@ -13,6 +13,7 @@ mod addresses;
 mod alerts;
 mod alerts_https;
 mod bad_input;
+mod codes;
 mod credentials;
 mod egress;
 mod enclave_line;

@@ -4,12 +4,127 @@
 use std::{collections::BTreeSet, path::Path, process::Command};
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::process::{Answered, Site};
 
 fn document() -> Value {
-    serde_json::to_value(parent_proxy::api::document()).unwrap()
+    parent_proxy::api::document()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// `docs/openapi.json` is what the parent serves. With UPDATE=1 in the environment it is written.
+#[test]
+fn the_document_in_docs_is_the_one_that_is_served() {
+    let file = root().join("docs/openapi.json");
+    let text = format!("{}\n", serde_json::to_string_pretty(&document()).unwrap());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(kept == text, "docs/openapi.json is not what is served: UPDATE=1 writes it");
+}
+
+/// A user's name has one rule: the list in `protocol/src/name.rs`, of which the server's pattern, the
+/// policy's schema and the page of formats are other spellings.
+#[test]
+fn a_name_has_one_rule_wherever_it_is_written() {
+    let pattern = parent_proxy::api::text_pattern();
+    let schema = std::fs::read(root().join("docs/policy.schema.json")).unwrap();
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    assert_eq!(schema["$defs"]["text"]["pattern"], pattern);
+    let document = document();
+    let mut seen = 0;
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for member in ["user", "label"] {
+            let property = &schema["properties"][member];
+            if !property.is_null() {
+                assert_eq!(property["pattern"], pattern, "{name}.{member}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 4, "{seen}");
+    let user = document["paths"]["/v1/keys"]["get"]["parameters"].as_array().unwrap();
+    let user = user.iter().find(|parameter| parameter["name"] == "user").unwrap();
+    assert_eq!(user["schema"]["pattern"], pattern);
+    // The page's table, as ranges.
+    let page = std::fs::read_to_string(root().join("docs/formats.md")).unwrap();
+    let rows = page.lines().skip_while(|line| *line != "| code points | what |").skip(2);
+    let mut told: Vec<(u32, u32)> = Vec::new();
+    for row in rows.take_while(|line| line.starts_with("| U+")) {
+        for range in row.split('|').nth(1).unwrap().trim().split(", ") {
+            let code = |text: &str| u32::from_str_radix(text.trim_start_matches("U+"), 16).unwrap();
+            let (first, last) = range.split_once('\u{2013}').unwrap_or((range, range));
+            told.push((code(first), code(last)));
+        }
+    }
+    told.sort_unstable();
+    let rule: Vec<(u32, u32)> =
+        protocol::HIDDEN.iter().map(|(first, last)| (u32::from(*first), u32::from(*last))).collect();
+    assert_eq!(told, rule);
+}
+
+#[test]
+fn headers_of_answers_are_described() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let answers = operation["responses"].as_object().unwrap();
+            assert!(answers.contains_key("405") && answers.contains_key("500"), "{method} {path}");
+            for (status, answer) in answers {
+                let has = |header: &str| answer["headers"].get(header).is_some();
+                let problem = answer["content"].get("application/problem+json").is_some();
+                assert!(has("X-Request-Id"), "{method} {path} {status}");
+                assert_eq!(has("WWW-Authenticate"), status == "401", "{method} {path} {status}");
+                assert_eq!(has("Allow"), status == "405", "{method} {path} {status}");
+                assert_eq!(
+                    has("Retry-After"),
+                    problem && (status == "429" || status == "503"),
+                    "{method} {path} {status}"
+                );
+                assert_eq!(
+                    has("Cofferdam-Request"),
+                    operation.get("security").is_some(),
+                    "{method} {path} {status}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_names_the_request_as_the_log_does() {
+    let site = Site::new();
+    let double = site.double();
+    let parent = site.parent(&[]).await.ready().await;
+    let seen: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+    let heard = std::sync::Arc::clone(&seen);
+    double.script(move |operation| {
+        if let protocol::Operation::Authorize { request } | protocol::Operation::Sign { request, .. } =
+            operation
+        {
+            let hash = data_encoding::HEXLOWER.encode(&request.open().unwrap().hash());
+            heard.lock().unwrap().push(hash);
+        }
+        crate::support::double::Reply::Usual
+    });
+    let made = parent.post("/v1/addresses", &json!({"user": "alice", "chain": "evm"})).await;
+    let key = made.json()["key_id"].clone();
+    let body = json!({"chain": "evm", "keys": [key], "transaction": "0xabcd"});
+    let signed = parent.post("/v1/signatures", &body).await;
+    let batch = parent.post("/v1/signatures/batch", &json!({ "signatures": [body] })).await;
+    // Also where it is refused, in the parent or in the enclave.
+    let missing = parent.get("/v1/keys/key_b2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq").await;
+    missing.problem(404, "key.not_found");
+    let answers = [&made, &signed, &batch, &missing].map(|answer| answer.header("cofferdam-request"));
+    assert_eq!(answers.map(str::to_owned).to_vec(), *seen.lock().unwrap());
+    let unsigned = parent.request(Method::GET, "/v1/keys?user=a").send().await.unwrap();
+    assert!(unsigned.headers().get("cofferdam-request").is_none());
+    assert!(parent.get("/healthz").await.header("cofferdam-request").is_empty());
 }
 
 #[test]

@@ -123,9 +123,11 @@ async fn a_key_is_retired_and_the_next_one_made() {
     assert_eq!((again.status.as_u16(), &again.json()["address"]), (200, &answer["address"]));
     assert_eq!(double.count("create_keys"), 2);
     for body in [json!({}), json!({"order": "not base64"}), json!({"order": 7})] {
-        parent.post(&replace, &body).await.problem(400, "request.malformed");
+        let problem = parent.post(&replace, &body).await.problem(400, "request.invalid");
+        assert_eq!(problem["field"], "order", "{body}");
     }
-    parent.post("/v1/keys/key_x/replace", &body).await.problem(400, "request.invalid");
+    let problem = parent.post("/v1/keys/key_x/replace", &body).await.problem(400, "request.invalid");
+    assert_eq!(problem["field"], "key_id");
 }
 
 #[tokio::test]

@@ -223,8 +223,26 @@ async fn bodies_that_name_no_keys_are_refused() {
         json!({"keys": [key], "to": "SECRET"}),
         json!({"keys": vec![&key; 101]}),
     ] {
-        let problem = parent.post("/v1/keys/rewrap", &body).await.problem(400, "request.malformed");
+        let problem = parent.post("/v1/keys/rewrap", &body).await.problem(400, "request.invalid");
         assert!(!problem.to_string().contains("SECRET"), "{problem}");
     }
     assert_eq!(double.count("rewrap"), 0);
+}
+
+#[tokio::test]
+async fn a_hundred_keys_with_what_each_is_expected_to_be_are_taken() {
+    let (_site, double, parent) = site(&[FIRST, KMS_KEY]).await;
+    let wanted: Vec<Value> =
+        (0..100).map(|n| json!({"user": "alice", "chain": "bitcoin", "index": n})).collect();
+    let made = parent.post("/v1/addresses/batch", &json!({ "addresses": wanted })).await.json();
+    let made = made["addresses"].as_array().unwrap();
+    let keys: Vec<&Value> = made.iter().map(|made| &made["key_id"]).collect();
+    let expected: Vec<Value> = made
+        .iter()
+        .map(|made| json!({"key_id": made["key_id"], "address": made["taproot_address"]}))
+        .collect();
+    let answer = parent.post("/v1/keys/rewrap", &json!({"keys": keys, "expected": expected})).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    assert!(answer.json()["keys"].as_array().unwrap().iter().all(|key| key["state"] == "rewrapped"));
+    assert_eq!(double.count("rewrap"), 1);
 }

@@ -198,7 +198,7 @@ async fn what_the_enclave_says_of_a_client_is_said_to_it() {
         (RefusalCode::OrderRefused, Some("dsse.too_few"), 422, "dsse.too_few"),
         (RefusalCode::PolicyRefused, Some("policy.version"), 409, "policy.version"),
         (RefusalCode::PolicyRefused, Some("dsse.unknown"), 422, "dsse.unknown"),
-        (RefusalCode::TransactionRefused, Some("evm.type"), 422, "evm.type"),
+        (RefusalCode::TransactionRefused, Some("transaction.evm.type"), 422, "transaction.evm.type"),
         (RefusalCode::RequestMalformed, Some("request.body"), 400, "request.body"),
         (RefusalCode::RequestMalformed, None, 502, "request.malformed"),
         (RefusalCode::Ticket, None, 503, "enclave.ticket"),

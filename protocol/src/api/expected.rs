@@ -74,7 +74,7 @@ impl Expected {
     pub fn is(&self, header: &RecordHeader) -> Result<(), Refusal> {
         let refuse = |what: &str, expected: &str, found: &str| {
             let text = format!("the key with the {what} {expected} was expected, found {found}");
-            Err(Refusal::new(RefusalCode::RecordExpected, text))
+            Err(Refusal::new(RefusalCode::RecordExpected, text).wrong(expected, found))
         };
         match self {
             Self::Address(address) => {

@@ -167,6 +167,12 @@ impl Answered {
         assert_eq!(problem["status"], status);
         assert_eq!(problem["request_id"], self.header("x-request-id"));
         assert!(problem["title"].is_string() && problem["detail"].is_string());
+        assert_eq!(problem["expected"].is_string(), problem["found"].is_string(), "{problem}");
+        // What the page says of the code is what the answer says.
+        let of_status = parent_proxy::api::CODES.iter().filter(|codes| codes.status == status);
+        let known = of_status.clone().find(|codes| codes.codes.contains(&code));
+        let known = known.unwrap_or_else(|| panic!("{code} with {status} is not in the table"));
+        assert_eq!(problem["retryable"], known.retryable, "{problem}");
         problem
     }
 }
