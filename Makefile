@@ -53,9 +53,14 @@ demo: build ## The whole way on one machine, and its audit as a page: target/aud
 	target/debug/cofferdam dev --demo --page target/audit.html
 
 .PHONY: bench
-bench: setup ## Speed, as ratios to the raw cryptography of the same run; freezes under floods
+bench: setup ## Speed, as ratios to the raw cryptography of the same run; freezes under floods; audits
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) bench --locked -p cofferdam-tests
+	$(CARGO) bench --locked -p kms-policies
+
+.PHONY: nightly
+nightly: ## What takes too long for every change: fuzzing, benches, the container image
+	@tests/tools/nightly.sh
 
 .PHONY: fuzz
 fuzz: setup ## Every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain

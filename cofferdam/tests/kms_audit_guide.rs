@@ -17,7 +17,7 @@ fn every_command_of_the_guide_works() {
     let page = page();
     let blocks: Vec<&str> =
         page.split("\n```sh\n").skip(1).filter_map(|rest| rest.split("\n```\n").next()).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 5);
     // `-e` does not see a command that fails behind a `!`: one that should fail is caught here.
     let script = format!("\n{}", blocks.join("\n")).replace("\n! cofferdam", "\nrefused cofferdam");
     let refused = "refused() { if \"$@\"; then echo 'a refusal was expected' >&2; exit 1; \

@@ -2,11 +2,9 @@
 //! gets nothing.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-
 use attestation::{Pcr, PcrIndex};
 use kms_policies::{
-    Authority, Caller, Decision, Identity, Policy, Request,
+    Authority, Caller, Decision, Policy, Request,
     audit::{Severity, Subject, audit},
     render::{Image, Pins, Template, Values, render},
 };
@@ -162,14 +160,11 @@ fn the_auditor_has_nothing_against_pins() {
     for template in [Template::Production, Template::Rotation] {
         let findings = |pins: Pins| -> Vec<&str> {
             let subject = Subject {
-                authority: Authority::new(Policy::parse(&text(template, pins)).unwrap()),
                 key: Some(KEY.parse().unwrap()),
-                identities: BTreeMap::new(),
-                others: Identity::Anything,
-                images: BTreeMap::new(),
                 admins: vec!["arn:aws:iam::000000000000:role/operator".parse().unwrap()],
+                ..Subject::new(Authority::new(Policy::parse(&text(template, pins)).unwrap()))
             };
-            let found = audit(&subject).findings;
+            let found = audit(&subject).unwrap().findings;
             found.iter().filter(|one| one.severity > Severity::Info).map(|one| one.rule.id).collect()
         };
         assert_eq!(findings(pins()), findings(Pins::default()), "{template}");

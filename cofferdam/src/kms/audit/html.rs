@@ -7,7 +7,11 @@ use data_encoding::BASE64;
 use kms_policies::audit::{Finding, Severity};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, text};
+use super::{
+    Answer,
+    matrix::{COLUMNS, Matrix},
+    text,
+};
 use crate::output::plain;
 
 const STYLE: &str = include_str!("page.css");
@@ -26,6 +30,7 @@ pub(super) fn page(answer: &Answer) -> String {
     put(&format!("<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>KMS key policy audit</h1>\n"));
     let class = if answer.passed() { "good" } else { "bad" };
     put(&format!("<p class=\"verdict {class}\">{}</p>\n", escaped(&answer.verdict())));
+    put(&table(&Matrix::of(&answer.report)));
     put("<table class=\"files\">\n<caption>Documents</caption>\n");
     for (name, file) in &answer.files {
         let path = escaped(&file.path.display().to_string());
@@ -37,6 +42,29 @@ pub(super) fn page(answer: &Answer) -> String {
     }
     put("</main>\n</body>\n</html>\n");
     page
+}
+
+/// Who can do what.
+fn table(matrix: &Matrix) -> String {
+    let mut text = String::from(
+        "<table class=\"who\">\n<caption>Who can do what</caption>\n<tr><th scope=\"col\">Who</th>",
+    );
+    for column in COLUMNS {
+        let _ = write!(text, "<th scope=\"col\">{column}</th>");
+    }
+    text.push_str("</tr>\n");
+    for (who, cells) in &matrix.rows {
+        let _ = write!(text, "<tr><th scope=\"row\">{}</th>", escaped(who));
+        for cell in cells {
+            let _ = write!(text, "<td>{}</td>", cell.map_or("", |mark| mark.sign()));
+        }
+        text.push_str("</tr>\n");
+    }
+    if matrix.more > 0 {
+        let _ = writeln!(text, "<tr><td colspan=\"7\">and {} more</td></tr>", matrix.more);
+    }
+    text.push_str("</table>\n");
+    text
 }
 
 fn section(finding: &Finding) -> String {
