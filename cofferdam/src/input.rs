@@ -65,8 +65,26 @@ fn spelling(bytes: &[u8]) -> Option<&'static str> {
 
 /// Reads text.
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
-    String::from_utf8(read(path, limit)?)
-        .map_err(|_| Error::input(path.display(), "text in UTF-8 was expected"))
+    let expected = || Error::input(path.display(), "text in UTF-8 or UTF-16 was expected");
+    decoded(&read(path, limit)?).ok_or_else(expected)
+}
+
+/// Text in UTF-8 or UTF-16 (PowerShell's `>`), with a byte order mark or without.
+fn decoded(bytes: &[u8]) -> Option<String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+        rest.is_empty().then(|| String::from_utf16(&units).ok())?
+    };
+    match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        // Whatever is read begins with a character of ASCII.
+        [first, 0, ..] if *first != 0 => utf16(bytes, u16::from_le_bytes),
+        [0, second, ..] if *second != 0 => utf16(bytes, u16::from_be_bytes),
+        _ => String::from_utf8(bytes.to_vec()).ok(),
+    }
 }
 
 fn bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
@@ -108,6 +126,28 @@ mod tests {
         assert_eq!(bounded(&[1, 2, 3][..], 3).unwrap(), Some(vec![1, 2, 3]));
         assert_eq!(bounded(&[1, 2, 3, 4][..], 3).unwrap(), None);
         assert_eq!(bounded(io::repeat(0), 1000).unwrap(), None);
+    }
+
+    #[test]
+    fn text_is_read_in_every_form_in_which_tools_write_it() {
+        let text = "{\"é\": \"\u{1f512}\"}";
+        let units = |unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+        let (le, be) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
+        let with = |mark: &[u8], bytes: &[u8]| [mark, bytes].concat();
+        for bytes in [
+            text.as_bytes().to_vec(),
+            with(&[0xef, 0xbb, 0xbf], text.as_bytes()),
+            with(&[0xff, 0xfe], &le),
+            with(&[0xfe, 0xff], &be),
+            le,
+            be,
+        ] {
+            assert_eq!(decoded(&bytes).as_deref(), Some(text), "{bytes:?}");
+        }
+        for bad in [&[0xff, 0xfe, 0x00][..], &[0xff, 0xfe, 0x00, 0xd8], &[0x7b, 0xff]] {
+            assert_eq!(decoded(bad), None, "{bad:?}");
+        }
+        assert_eq!(decoded(&[]).as_deref(), Some(""));
     }
 
     #[test]

@@ -239,11 +239,13 @@ fn allows(policy: &Policy, asked: Asked<'_>, context: &dyn Context) -> Truth {
 /// Operations of KMS that work on a key of another account; other services' are not looked at.
 /// Source: KMS Developer Guide, "AWS KMS permissions", column "Cross-account use".
 fn across_accounts(action: &str) -> bool {
-    const ACROSS: [&str; 21] = [
+    const ACROSS: [&str; 23] = [
         "CreateGrant",
+        "Decapsulate",
         "Decrypt",
         "DeriveSharedSecret",
         "DescribeKey",
+        "Encapsulate",
         "Encrypt",
         "GenerateDataKey",
         "GenerateDataKeyPair",

@@ -77,6 +77,8 @@ impl Condition {
             for (key, values) in keys.members()? {
                 if key.split_once(':').is_none_or(|(prefix, name)| prefix.is_empty() || name.is_empty())
                     || key.contains('$')
+                    // Some letters become others of ASCII in lower case.
+                    || (!key.is_ascii() && !key.starts_with("kms:EncryptionContext:"))
                 {
                     return Err(values.error(Problem::Expected("a condition key, service:name,")));
                 }

@@ -49,7 +49,7 @@ struct List {
     grants: Vec<Entry>,
     #[serde(default)]
     truncated: bool,
-    #[serde(default, rename = "NextToken")]
+    #[serde(default, rename = "NextToken", alias = "NextMarker")]
     next_token: Option<String>,
 }
 
@@ -88,7 +88,7 @@ impl Grant {
             PolicyError::new(format!("Grants[{at}]"), Position::START, Problem::Expected(what))
         };
         let read = |(at, entry): (usize, Entry)| {
-            let key = entry.key_id.filter(|key| key.starts_with("arn:")).map(|key| key.parse());
+            let key = entry.key_id.filter(|key| key.starts_with("arn:")).map(|key| key.parse::<Arn>());
             let whom = "the ARN of a principal, or a service, as the grantee";
             let grantee = entry.grantee_principal.or(entry.grantee_service_principal).unwrap_or_default();
             Ok(Self {
@@ -102,7 +102,13 @@ impl Grant {
                     ),
                 },
                 operations: entry.operations,
-                key: key.transpose().map_err(|_| wrong(at, "the ARN of a key as KeyId"))?,
+                key: match key {
+                    None => None,
+                    Some(key) => {
+                        let key = key.ok().filter(Arn::is_key);
+                        Some(key.ok_or_else(|| wrong(at, "the ARN of a key as KeyId"))?)
+                    }
+                },
                 constraints: entry.constraints.unwrap_or_default(),
             })
         };

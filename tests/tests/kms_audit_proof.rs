@@ -124,6 +124,10 @@ fn z3_finds_no_request_behind_a_clean_verdict_and_one_behind_each_grave_finding(
             continue;
         }
         assert_eq!(said["answer"], verdict, "{said}");
+        // What the auditor did not decide it does not find either.
+        if findings.contains("undecided") {
+            continue;
+        }
         let empty = serde_json::Map::new();
         let requests = said["requests"].as_object().unwrap_or(&empty);
         for (actions, ids) in BEHIND {

@@ -259,6 +259,7 @@ fn responses_are_the_same_frames() {
         label: Some("desk 7".parse().unwrap()),
     };
     let frozen = Refusal { order: Some(orders()[2]), ..Refusal::new(RefusalCode::Frozen, "é") };
+    let wrong = Refusal::new(RefusalCode::Denied, "no").tagged("policy.evm.fee");
     let no_lines = Vec::new;
     let expected = [
         (1, Ok(Answer::Description(Box::new(description()))), no_lines()),
@@ -282,6 +283,7 @@ fn responses_are_the_same_frames() {
         (1, Ok(Answer::Explanation(r#"{"allowed":false}"#.into())), no_lines()),
         (1, Ok(Answer::Rewrapped(rewrapped())), lines()),
         (0, Err(Refusal::new(RefusalCode::RecordTampered, "no")), no_lines()),
+        (1, Err(wrong.wrong("at most 1", "2")), no_lines()),
         (1, Err(frozen.tagged("order.retired")), no_lines()),
     ];
     assert_eq!(list(&vectors["responses"]).len(), expected.len());

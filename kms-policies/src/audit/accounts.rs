@@ -2,7 +2,10 @@
 //! digits are tried one after the other with all patterns side by side, as `aws:PrincipalAccount`,
 //! `kms:CallerAccount` and the account within `aws:PrincipalArn`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{
     automaton::{Asked, Automaton, State, Text},
@@ -19,6 +22,8 @@ const DIGITS: &str = "9876543210";
 const LENGTH: usize = 12;
 /// How many ways are told apart before giving up.
 const MOST: usize = 20_000;
+/// How many places of patterns they may be together.
+const MOST_PLACES: usize = 1_500_000;
 
 /// What conditions ask of an account.
 pub(super) struct Accounts {
@@ -99,20 +104,25 @@ impl Accounts {
         Said { arns, ids }
     }
 
-    /// What conditions can say of an account.
-    pub(super) fn of_account(&self, account: &AccountId) -> Said {
+    /// What conditions can say of each account.
+    pub(super) fn of_accounts<'n>(&self, accounts: impl Iterator<Item = &'n AccountId>) -> Vec<Said> {
         let (automaton, start) = self.automaton(&[]);
-        self.said(&automaton, &automaton.after(&start, account.as_str()))
+        accounts.map(|account| self.said(&automaton, &automaton.after(&start, account.as_str()))).collect()
     }
 
     /// An account for every way to be told from those that are named; and whether these are all.
-    pub(super) fn unnamed(&self, named: &BTreeSet<AccountId>) -> (Vec<AccountId>, bool) {
+    pub(super) fn unnamed(&self, named: &BTreeSet<AccountId>, deadline: Instant) -> (Vec<AccountId>, bool) {
         let literals: Vec<Text> = named.iter().filter_map(|account| literal(account.as_str())).collect();
         let (automaton, start) = self.automaton(&literals);
         let mut states: BTreeMap<State, String> = [(start, String::new())].into();
         for _ in 0..LENGTH {
             let mut next: BTreeMap<State, String> = BTreeMap::new();
+            let mut places = 0usize;
             for (state, digits) in &states {
+                places = places.saturating_add(state.len());
+                if places > MOST_PLACES || Instant::now() > deadline {
+                    return (Vec::new(), false);
+                }
                 // The characters that stand for others come first.
                 let characters = automaton.characters(state, Some(DIGITS));
                 for digit in DIGITS.chars().filter(|digit| characters.contains(digit)) {

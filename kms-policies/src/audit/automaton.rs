@@ -141,10 +141,10 @@ pub(super) fn classes(
     let first = usize::from(within.is_some());
     let all = u32::try_from(asked.len()).ok().and_then(|count| 1usize.checked_shl(count));
     let start = automaton.start();
-    let mut seen: HashSet<State> = [start.clone()].into();
+    let mut seen: HashSet<State> = HashSet::new();
     let mut queue: VecDeque<(State, String)> = [(start, String::new())].into();
     let (mut found, mut known): (Vec<Class>, HashSet<Vec<bool>>) = (Vec::new(), HashSet::new());
-    let mut places = 0usize;
+    let (mut places, mut empty) = (0usize, None);
     while let Some((state, text)) = queue.pop_front() {
         let matched: Vec<usize> = automaton.matched(&state).collect();
         if within.is_none() || matched.first() == Some(&0) {
@@ -154,7 +154,10 @@ pub(super) fn classes(
                     *matches = true;
                 }
             }
-            if known.insert(matches.clone()) {
+            // An empty text counts as no value here and there: another stands for its class.
+            if text.is_empty() {
+                empty = Some(matches);
+            } else if known.insert(matches.clone()) {
                 found.push(Class { text: text.clone(), matches });
             }
         }
@@ -182,6 +185,8 @@ pub(super) fn classes(
             }
         }
     }
+    let empty = empty.filter(|matches| !known.contains(matches));
+    found.extend(empty.map(|matches| Class { text: String::new(), matches }));
     Classes { classes: found, complete: true }
 }
 

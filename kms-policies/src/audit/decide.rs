@@ -23,9 +23,10 @@ use super::{
 };
 use crate::{
     Arn,
-    authorize::{Authority, Decider},
+    authorize::{Authority, Decider, Identity},
     evaluate::Asked,
     grant::Grant,
+    policy::Effect,
 };
 
 /// The condition key of what a grant is for.
@@ -81,9 +82,10 @@ pub(super) struct Audit<'a> {
     /// Whether a grant of an operation would be of use to somebody.
     opens: HashMap<&'static str, bool>,
     pub(super) deadline: Instant,
-    /// For each group the same people, if IAM gave them everything, and what they could do then.
-    pub(super) raised: &'a [Option<Group<'a>>],
-    pub(super) raised_hits: HashMap<usize, Vec<Hit<'a>>>,
+    /// For each group the same people, if IAM gave them everything within their boundaries, and without
+    /// these; and what they could do then.
+    pub(super) raised: [&'a [Option<Group<'a>>]; 2],
+    pub(super) raised_hits: HashMap<(usize, bool), Vec<Hit<'a>>>,
     pub(super) gave_up: BTreeMap<&'static str, Vec<&'a Group<'a>>>,
     /// Whether there are people who were not asked about.
     pub(super) left_out: bool,
@@ -94,7 +96,11 @@ pub(super) fn decide(brief: &Brief<'_>, key: &Arn, named: Named) -> Vec<Finding>
     let Brief { subject, vocabulary, granted, images } = *brief;
     let people = People::of(subject, key, named, vocabulary);
     let groups = groups(subject, &people, vocabulary, granted);
-    let raised: Vec<Option<Group<'_>>> = groups.iter().map(|group| group.raised(key.account())).collect();
+    let within: Vec<Identity> = groups.iter().map(|group| within_bounds(group.identity)).collect();
+    let raised: Vec<Option<Group<'_>>> =
+        groups.iter().zip(&within).map(|(group, identity)| group.raised(key.account(), identity)).collect();
+    let freed: Vec<Option<Group<'_>>> =
+        groups.iter().map(|group| group.raised(key.account(), &Identity::Anything)).collect();
     let registers = Registers::of(vocabulary, images.to_vec());
     let worlds = World::FORBIDDEN.into_iter().filter(|world| registers.has(*world));
     let documents = worlds.map(|world| (world, registers.domains(world))).collect();
@@ -108,7 +114,7 @@ pub(super) fn decide(brief: &Brief<'_>, key: &Arn, named: Named) -> Vec<Finding>
         documents,
         opens: HashMap::new(),
         deadline: vocabulary.deadline,
-        raised: &raised,
+        raised: [&raised, &freed],
         raised_hits: HashMap::new(),
         gave_up: BTreeMap::new(),
         left_out: !people.complete,
@@ -179,7 +185,8 @@ impl<'a> Audit<'a> {
     /// A key whose policy speaks of data keys is taken for a symmetric one, where nobody looked.
     fn seems_symmetric(&self) -> bool {
         let statements = self.subject.authority.key_policy.statements().iter();
-        let mut actions = statements.flat_map(|statement| &statement.action_texts);
+        let allows = statements.filter(|statement| statement.effect() == Effect::Allow);
+        let mut actions = allows.flat_map(|statement| &statement.action_texts);
         self.subject.facts.is_none()
             && actions.any(|(text, _)| text.eq_ignore_ascii_case("kms:GenerateDataKey"))
     }
@@ -246,7 +253,8 @@ impl<'a> Audit<'a> {
             return *known;
         }
         let action = format!("kms:{operation}");
-        let worlds = [World::Unattested, World::AnyImage];
+        let worlds: Vec<World> =
+            World::FORBIDDEN.into_iter().filter(|world| self.registers.has(*world)).collect();
         let opens = self.groups.iter().any(|group| {
             group.ways.iter().any(|way| {
                 let mut authority = way.authority.clone();
@@ -361,6 +369,19 @@ impl<'a> Audit<'a> {
     }
 }
 
+/// Everything, within somebody's boundaries.
+fn within_bounds(identity: &Identity) -> Identity {
+    match identity {
+        Identity::Known { boundaries, .. } if !boundaries.is_empty() => Identity::Known {
+            // A boundary is an intersection: what it allows is what is left of everything.
+            policies: boundaries.clone(),
+            boundaries: boundaries.clone(),
+            sessions: Vec::new(),
+        },
+        _ => Identity::Anything,
+    }
+}
+
 /// Whether a world is worth a question beside these.
 fn needed(world: World, hits: &[Hit<'_>]) -> bool {
     let has = |worlds: &[World]| hits.iter().any(|hit| worlds.contains(&hit.world));
@@ -390,7 +411,11 @@ fn names(by: Decider<'_>, action: &str) -> bool {
     match by {
         Decider::Grant(_) => true,
         Decider::Statement(_, statement) => {
-            statement.action_texts.iter().any(|(text, _)| text.eq_ignore_ascii_case(action))
+            // A pattern that begins like it means it.
+            let begins = |text: &str| {
+                text.get(..9).zip(action.get(..9)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+            };
+            statement.action_texts.iter().any(|(text, _)| begins(text))
         }
     }
 }

@@ -269,10 +269,10 @@ impl<'a> Audit<'a> {
         }
         let why = if resources {
             "a resource depends on a condition key"
-        } else if self.left_out {
-            "accounts can be told apart in too many ways"
         } else if Instant::now() > self.deadline {
             "the time for it was over"
+        } else if self.left_out {
+            "accounts can be told apart in too many ways"
         } else {
             "the conditions are too many or too entangled"
         };

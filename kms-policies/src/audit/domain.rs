@@ -9,6 +9,7 @@ use super::{
     literals::told_apart,
     typed::Typed,
     vocabulary::Vocabulary,
+    ways::ENDPOINT,
 };
 use crate::{
     condition::{Comparison, Value, date, number},
@@ -60,6 +61,16 @@ const ALWAYS: [&str; 7] = [
     "aws:securetransport",
     "aws:userid",
     "aws:viaawsservice",
+];
+/// Keys that say what the key is.
+const OF_KEYS: [&str; 7] = [
+    "kms:keyspec",
+    "kms:customermasterkeyspec",
+    "kms:keyusage",
+    "kms:customermasterkeyusage",
+    "kms:keyorigin",
+    "kms:multiregion",
+    "kms:multiregionkeytype",
 ];
 /// Keys that are the time of the request.
 const TIME: [&str; 2] = ["aws:currenttime", "aws:epochtime"];
@@ -124,7 +135,7 @@ impl Vocabulary<'_> {
         bounds: Bounds<'_>,
     ) -> Domain {
         if key == CONTEXT_KEYS {
-            return self.other_names();
+            return self.other_names(fixed);
         }
         let (mut asked, mut values, mut complete): (Vec<Asked>, _, _) = (Vec::new(), Vec::new(), true);
         let mut typed = Typed::default();
@@ -149,12 +160,15 @@ impl Vocabulary<'_> {
             }
         }
         let mut texts = Vec::new();
-        complete &= self.as_variable(key, &mut texts, &mut values);
+        complete &= self.as_variable(key, fixed, &mut texts, &mut values);
         for (_, value) in self.granted.iter().filter(|(name, _)| pair_key(name) == key) {
             texts.extend(literal(value));
         }
         if key == SOURCE_ARN {
             texts.extend(self.sources.iter().filter_map(|source| literal(source)));
+        }
+        if key == ENDPOINT {
+            texts.extend(self.endpoints.iter().filter_map(|id| literal(id)));
         }
         texts.extend(bounds.more.iter().filter_map(|text| literal(text)));
         // Each of these by itself.
@@ -180,18 +194,26 @@ impl Vocabulary<'_> {
         }
         values.extend(typed.values());
         if TIME.contains(&key) {
+            // As which text the time is compared is not documented.
+            complete &= !self.compared(key).any(|value| matches!(value, Value::Text(..)));
             values = self.to_come(values);
         }
         let mut seen = BTreeSet::new();
         values.retain(|value| seen.insert(value.clone()));
         match key.strip_prefix(CONTEXT) {
-            Some(name) => self.pair(name, &values, complete),
+            Some(name) => self.pair(name, &values, fixed, complete),
             None => self.sets(key, &values, complete),
         }
     }
 
     /// The texts that a key is compared with where it is a variable, and whether these are all.
-    fn as_variable(&self, key: &str, texts: &mut Vec<Text>, values: &mut Vec<String>) -> bool {
+    fn as_variable(
+        &self,
+        key: &str,
+        fixed: &BTreeMap<String, Vec<String>>,
+        texts: &mut Vec<Text>,
+        values: &mut Vec<String>,
+    ) -> bool {
         let mut complete = true;
         // What a variable stands for elsewhere is compared with what is written there.
         for (other, conditions) in &self.conditions {
@@ -203,6 +225,9 @@ impl Vocabulary<'_> {
                 for text in self.conditions(other).iter().flat_map(|one| &one.texts) {
                     texts.extend(literal(&text.0));
                 }
+                // Whoever chooses the value makes it what the other key is.
+                texts.extend(fixed.get(*other).into_iter().flatten().filter_map(|value| literal(value)));
+                complete &= !OF_KEYS.contains(other) && *other != CONTEXT_KEYS;
                 complete &= condition.values.iter().all(is_plain);
                 // What its patterns match besides is not tried.
                 let written = self.conditions(other).iter().chain(self.conditions(key));
@@ -241,16 +266,22 @@ impl Vocabulary<'_> {
     /// A pair of the encryption context: missing, or with one of these values, its name written in every
     /// way that makes a difference. A condition key has no case, and a name in
     /// `kms:EncryptionContextKeys` has.
-    fn pair(&self, name: &str, values: &[String], complete: bool) -> Domain {
+    fn pair(
+        &self,
+        name: &str,
+        values: &[String],
+        fixed: &BTreeMap<String, Vec<String>>,
+        complete: bool,
+    ) -> Domain {
         let written = self.pairs().get(name).map_or(name, String::as_str);
-        let (mut names, mut all) = (vec![written.to_owned()], true);
-        let asked = self.names_asked();
+        let mut names = vec![written.to_owned()];
+        let (asked, mut all) = self.names_asked(fixed);
         if !asked.is_empty()
             && let Some(pattern) = pattern(written)
         {
             let any_case = Text { pattern, case: Case::Ignored };
             let found = classes(&asked, Some(&any_case), None, self.deadline);
-            all = found.complete;
+            all &= found.complete;
             names = found.classes.into_iter().map(|class| class.text).collect();
         }
         let mut choices = vec![Choice::of(Vec::new())];
@@ -262,26 +293,29 @@ impl Vocabulary<'_> {
     }
 
     /// What is asked of the names of an encryption context.
-    fn names_asked(&self) -> Vec<Asked> {
-        let mut asked: Vec<Asked> = Vec::new();
+    fn names_asked(&self, fixed: &BTreeMap<String, Vec<String>>) -> (Vec<Asked>, bool) {
+        let (mut asked, mut complete): (Vec<Asked>, bool) = (Vec::new(), true);
         for condition in self.conditions(CONTEXT_KEYS) {
-            let texts = condition.values.iter().filter_map(|value| match value {
-                Value::Text(pattern, case) => Some(Text { pattern: pattern.clone(), case: *case }),
-                _ => None,
-            });
-            let texts: Asked = texts.collect();
+            let mut texts = Vec::new();
+            for value in &condition.values {
+                if let Value::Text(pattern, case) = value {
+                    complete &= pattern.variables().all(|variable| fixed.contains_key(canonical(variable)));
+                    self.without_variables(CONTEXT_KEYS, pattern, *case, fixed, &mut texts);
+                }
+            }
             if !texts.is_empty() && !asked.contains(&texts) {
                 asked.push(texts);
             }
         }
-        asked
+        (asked, complete)
     }
 
     /// Names of an encryption context that no document names: one for each way in which they are matched.
-    fn other_names(&self) -> Domain {
+    fn other_names(&self, fixed: &BTreeMap<String, Vec<String>>) -> Domain {
         let named = self.pairs().values().filter_map(|name| pattern(name));
         let named: Asked = named.map(|pattern| Text { pattern, case: Case::Ignored }).collect();
-        let asked: Vec<Asked> = std::iter::once(named).chain(self.names_asked()).collect();
+        let (asked, known) = self.names_asked(fixed);
+        let asked: Vec<Asked> = std::iter::once(named).chain(asked).collect();
         let found = told_apart(&asked, None, None, &[OTHER, "another", "somename"], self.deadline);
         let others = found
             .classes
@@ -291,7 +325,7 @@ impl Vocabulary<'_> {
         let wanted = self.conditions(CONTEXT_KEYS).len().max(1);
         let (sets, all) = combined(&values, wanted);
         let sets = std::iter::once(Vec::new()).chain(sets);
-        Domain { choices: sets.map(Choice::of).collect(), complete: found.complete && all }
+        Domain { choices: sets.map(Choice::of).collect(), complete: found.complete && all && known }
     }
 
     /// Puts values in the place of a pattern's variables; says whether these are all.

@@ -98,6 +98,8 @@ impl KeyFacts {
         let known = of(&["ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"]);
         let symmetric = self.spec == "SYMMETRIC_DEFAULT";
         match action {
+            "kms:ReplicateKey" | "kms:UpdatePrimaryRegion" => self.multi_region,
+            "kms:ImportKeyMaterial" | "kms:DeleteImportedKeyMaterial" => self.origin != "AWS_KMS",
             _ if !known => true,
             "kms:Sign" => of(&["SIGN_VERIFY"]),
             "kms:GenerateMac" => of(&["GENERATE_VERIFY_MAC"]),

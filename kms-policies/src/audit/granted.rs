@@ -40,6 +40,7 @@ impl<'a> Granted<'a> {
     pub(super) fn of(all: &'a [Grant], vocabulary: &Vocabulary<'_>) -> Self {
         let mut granted = Self::default();
         let mut kinds: HashMap<String, usize> = HashMap::new();
+        let by_variable = vocabulary.has_variable_of(super::domain::CONTEXT);
         let mut known: HashSet<(String, usize)> = HashSet::new();
         for grant in all {
             let useful: Vec<&str> = SENSITIVE
@@ -58,7 +59,9 @@ impl<'a> Granted<'a> {
             let source = super::domain::SOURCE_ARN;
             let source = grant.source_arn().map(|arn| taken(vocabulary.conditions(source), source, arn));
             let next = kinds.len();
-            let kind = format!("{useful:?} {pairs:?} {source:?} {}", grant.is_exact());
+            // A variable may tell values apart that no condition names.
+            let told: Vec<_> = grant.encryption_context().filter(|_| by_variable).collect();
+            let kind = format!("{useful:?} {pairs:?} {source:?} {} {told:?}", grant.is_exact());
             let kind = *kinds.entry(kind).or_insert(next);
             granted.counts.resize(kinds.len(), 0);
             if let Some(count) = granted.counts.get_mut(kind) {

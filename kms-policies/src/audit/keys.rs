@@ -7,15 +7,16 @@ use std::time::Instant;
 use super::{
     Finding, Subject,
     accounts::Accounts,
-    automaton::{Asked, Text, classes},
+    automaton::{Asked, Classes, Text, classes},
     catalog::{self, Rule},
     people::Named,
-    vocabulary::Vocabulary,
+    vocabulary::{Vocabulary, is_relevant},
 };
 use crate::{
     arn::{AccountId, Arn},
+    authorize::Identity,
     pattern::{Case, Pattern, Syntax},
-    policy::{Listed, Statement},
+    policy::{Listed, Policy, Statement},
     principal::Principal,
 };
 
@@ -46,12 +47,17 @@ impl Keys {
         let mut accounts: Vec<&AccountId> = Vec::new();
         let conditions = Accounts::of(vocabulary, named.partition());
         let mut seen = Vec::new();
-        for account in &named.accounts {
+        // All that is known of IAM is known of one account.
+        let details = subject.identities.keys().next().filter(|_| subject.others == Identity::NONE);
+        let details = details.map(Arn::account);
+        let own: Vec<&AccountId> =
+            named.accounts.iter().filter(|account| details.is_none_or(|own| own == *account)).collect();
+        for (account, said) in own.iter().copied().zip(conditions.of_accounts(own.iter().copied())) {
             let statements = subject.authority.key_policy.statements();
             let listed: Vec<bool> = statements.iter().map(|statement| names(statement, account)).collect();
             let somebody = statements.iter().any(|statement| of_account(statement, account));
             // Accounts that nothing tells apart are alike as the key's own.
-            let alike = (conditions.of_account(account), listed);
+            let alike = (said, listed);
             if somebody || !seen.contains(&alike) {
                 seen.push(alike);
                 accounts.push(account);
@@ -63,10 +69,22 @@ impl Keys {
         }
         let complete = accounts.len() <= MOST;
         let mut keys = Vec::new();
+        let mut complete = complete;
         for account in accounts.into_iter().take(MOST) {
-            keys.extend(matched(subject, named.partition(), account, vocabulary.deadline));
+            let (matched, all) = matched(subject, named.partition(), account, vocabulary.deadline);
+            keys.extend(matched);
+            complete &= all;
         }
-        Self { told: false, complete: complete && keys.len() <= MOST, keys }
+        // Keys that other policies name.
+        let others = subject.policies().into_iter().skip(1).flat_map(resources);
+        for arn in others.filter_map(|(text, _)| text.parse::<Arn>().ok()) {
+            if arn.is_key() && !keys.contains(&arn) {
+                keys.push(arn);
+            }
+        }
+        complete &= keys.len() <= MOST;
+        keys.truncate(MOST);
+        Self { told: false, complete, keys }
     }
 }
 
@@ -78,7 +96,7 @@ pub(super) fn told(subject: &Subject) -> Option<Vec<Arn>> {
         return Some(vec![key.clone()]);
     }
     let mut whole: Vec<Arn> = Vec::new();
-    for arn in resources(subject).filter_map(|(text, _)| text.parse::<Arn>().ok()) {
+    for arn in resources(&subject.authority.key_policy).filter_map(|(text, _)| text.parse::<Arn>().ok()) {
         if arn.is_key() && !whole.contains(&arn) {
             whole.push(arn);
         }
@@ -132,20 +150,22 @@ fn of_account(statement: &Statement, account: &AccountId) -> bool {
 }
 
 /// What Resource and NotResource of the key policy are, as texts and patterns.
-fn resources(subject: &Subject) -> impl Iterator<Item = (&str, &Pattern)> {
-    subject.authority.key_policy.statements().iter().flat_map(|statement| {
-        let patterns = match &statement.resources {
-            Listed::These(patterns) | Listed::AllBut(patterns) => patterns,
+fn resources(policy: &Policy) -> impl Iterator<Item = (&str, &Pattern)> {
+    policy.statements().iter().filter(|statement| is_relevant(statement)).flat_map(|statement| {
+        let patterns: &[Pattern] = match &statement.resources {
+            Listed::These(patterns) => patterns,
+            // What is left out is another key's, or nobody's.
+            Listed::AllBut(_) => &[],
         };
         statement.resource_texts.iter().map(|(text, _)| text.as_str()).zip(patterns)
     })
 }
 
 /// Keys of an account that as many patterns match as can together.
-fn matched(subject: &Subject, partition: &str, account: &AccountId, deadline: Instant) -> Vec<Arn> {
+fn matched(subject: &Subject, partition: &str, account: &AccountId, deadline: Instant) -> (Vec<Arn>, bool) {
     let plain = || format!("arn:{partition}:kms:us-west-2:{account}:key/{ID}").parse();
     let mut patterns: Vec<Text> = Vec::new();
-    for (text, pattern) in resources(subject) {
+    for (text, pattern) in subject.policies().into_iter().flat_map(resources) {
         let text_of = Text { pattern: pattern.clone(), case: Case::Matters };
         if text != "*" && pattern.variables().next().is_none() && !patterns.contains(&text_of) {
             patterns.push(text_of);
@@ -154,15 +174,15 @@ fn matched(subject: &Subject, partition: &str, account: &AccountId, deadline: In
     let syntax = Syntax { wildcards: true, variables: false };
     let within = Pattern::parse(&format!("arn:{partition}:kms:?*:{account}:key/?*"), syntax);
     if patterns.is_empty() {
-        return plain().into_iter().collect();
+        return (plain().into_iter().collect(), true);
     }
     let within = within.ok().map(|pattern| Text { pattern, case: Case::Matters });
     let asked: Vec<Asked> = patterns.into_iter().map(|text| vec![text]).collect();
-    let found = classes(&asked, within.as_ref(), None, deadline).classes;
+    let Classes { classes: found, complete } = classes(&asked, within.as_ref(), None, deadline);
     let all = |one: &[bool], other: &[bool]| one.iter().zip(other).all(|(one, other)| *one <= *other);
     let most = found.iter().filter(|class| {
         !found.iter().any(|other| other.matches != class.matches && all(&class.matches, &other.matches))
     });
     let keys: Vec<Arn> = most.filter_map(|class| class.text.parse().ok()).collect();
-    if keys.is_empty() { plain().into_iter().collect() } else { keys }
+    if keys.is_empty() { (plain().into_iter().collect(), complete) } else { (keys, complete) }
 }

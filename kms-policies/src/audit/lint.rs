@@ -4,12 +4,13 @@ use crate::{
     arn::Arn,
     condition::Condition,
     error::Position,
-    policy::{Policy, Statement},
+    policy::{Kind, Policy, Statement},
 };
 
 use super::{
     Finding, Place, Severity, Subject,
     catalog::{DELETED_PRINCIPAL, Rule},
+    vocabulary::is_relevant,
 };
 
 mod known;
@@ -25,6 +26,7 @@ pub(super) fn lint(subject: &Subject, key: Option<&Arn>) -> Vec<Finding> {
     let written: Vec<Written<'_>> = policies
         .iter()
         .flat_map(|policy| policy.statements().iter().map(|statement| Written { policy, statement }))
+        .filter(Written::is_ours)
         .collect();
     let mut findings = Vec::new();
     for here in &written {
@@ -65,6 +67,14 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
+    /// Whether it is a statement of the key policy, or one that speaks of KMS.
+    fn is_ours(&self) -> bool {
+        let mut texts = self.statement.action_texts.iter().map(|(text, _)| text.to_ascii_lowercase());
+        self.policy.kind() == Kind::Resource
+            || is_relevant(self.statement)
+            || texts.any(|text| text.starts_with("kms:"))
+    }
+
     /// A finding of this statement, as bad as its kind is.
     fn finding(&self, rule: &'static Rule, at: Position, message: String) -> Finding {
         self.graded(rule, rule.severity, at, message)

@@ -83,12 +83,16 @@ fn exactly(text: &Text) -> Option<String> {
     text.pattern.pieces().iter().map(one).collect()
 }
 
+/// As many letters are turned one by one.
+const MOST_TURNED: usize = 64;
+
 /// The text in other cases: lower, as it is, upper, and with one letter turned.
 fn spellings(text: &str) -> impl Iterator<Item = String> {
     let lower = text.to_lowercase();
     let turned: Vec<String> = lower
         .char_indices()
         .filter(|(_, c)| c.is_ascii_lowercase())
+        .take(MOST_TURNED)
         .filter_map(|(at, c)| {
             let (before, after) = lower.split_at_checked(at)?;
             Some(format!("{before}{}{}", c.to_ascii_uppercase(), after.get(1..)?))

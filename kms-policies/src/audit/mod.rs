@@ -104,6 +104,14 @@ pub enum SubjectError {
         /// The one that is described.
         found: String,
     },
+    /// All IAM policies of another account.
+    #[error("the IAM policies of account {expected} were expected, found those of account {found}")]
+    Account {
+        /// The key's.
+        expected: String,
+        /// Whose they are.
+        found: String,
+    },
     /// A level of service control policies without any Allow.
     #[error(
         "at least one Allow was expected at level {0} of the service control policies, found none: nothing \
@@ -139,6 +147,13 @@ impl Subject {
         let facts = self.facts.as_ref().map(|facts| &facts.key);
         let granted = self.authority.grants.iter().find_map(|grant| grant.key());
         let Some(key) = self.key.as_ref().or(facts).or(granted) else { return self.check_levels() };
+        let details = self.identities.keys().filter(|_| self.others == Identity::NONE);
+        if let Some(found) = details.clone().next().map(Arn::account)
+            && !details.clone().any(|arn| arn.account() == key.account())
+        {
+            let (expected, found) = (key.account().to_string(), found.to_string());
+            return Err(SubjectError::Account { expected, found });
+        }
         if let Some(found) = facts.filter(|found| *found != key) {
             return Err(SubjectError::Facts { expected: key.to_string(), found: found.to_string() });
         }
@@ -204,8 +219,10 @@ pub fn audit(subject: &Subject) -> Result<Report, SubjectError> {
     let deadline = started.checked_add(subject.time).unwrap_or(started);
     let time = (subject.now, deadline);
     let policies = Vocabulary::of(&subject.authority, endpoints(), identities(), &[], time);
+    let ids: Vec<String> = subject.endpoints.iter().filter_map(|endpoint| endpoint.id.clone()).collect();
     let granted = Granted::of(&subject.authority.grants, &policies);
-    let vocabulary = Vocabulary::of(&subject.authority, endpoints(), identities(), &granted.grants, time);
+    let mut vocabulary = Vocabulary::of(&subject.authority, endpoints(), identities(), &granted.grants, time);
+    vocabulary.endpoints = ids;
     let named = || Named::of(subject, &vocabulary, &granted.grants);
     let keys = Keys::of(subject, &named(), &vocabulary);
     let images = subject.images();

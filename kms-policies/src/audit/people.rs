@@ -147,7 +147,7 @@ impl People {
         accounts.insert(key.account().clone());
         let partition = key.partition();
         let conditions = Accounts::of(vocabulary, partition);
-        let (strangers, complete) = conditions.unnamed(&accounts);
+        let (strangers, complete) = conditions.unnamed(&accounts, vocabulary.deadline);
         let sessions: Vec<&Arn> = callers.iter().filter_map(Caller::session).collect();
         let session = fresh(SESSION, &sessions);
         let mut everyone: Vec<Person> = Vec::new();
@@ -179,9 +179,11 @@ impl People {
         everyone.extend(any_service());
         let all = accounts.iter().chain(&strangers);
         let mut known: BTreeMap<Said, usize> = BTreeMap::new();
-        let said = all.map(|account| {
+        let all: Vec<&AccountId> = all.collect();
+        let said = conditions.of_accounts(all.iter().copied()).into_iter().zip(all);
+        let said = said.map(|(said, account)| {
             let next = known.len();
-            (account.clone(), *known.entry(conditions.of_account(account)).or_insert(next))
+            (account.clone(), *known.entry(said).or_insert(next))
         });
         let said = said.collect();
         Self { key: key.clone(), everyone, named, said, complete }

@@ -2,20 +2,25 @@
 //! "Actions, resources, and condition keys for AWS Identity and Access Management", "Grant a user
 //! permissions to pass a role to an AWS service".
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{
-    Finding, Severity,
+    Finding, Severity, Subject,
     catalog::{self, ADMIN_CONTROL},
     decide::{Audit, Hit},
     describe::place,
+    vocabulary::is_relevant,
     who::{Group, Known},
 };
 use crate::{
     Arn,
     authorize::{Authority, Decider, Identity},
     evaluate::Asked,
-    policy::{Kind, Policy, Statement},
+    policy::{Effect, Kind, Policy, Statement},
+    principal::{Principal, is_unique_id},
     truth::Truth,
 };
 
@@ -24,30 +29,55 @@ use crate::{
 enum Gain {
     /// The target gets whatever IAM can give.
     Policies,
+    /// The same, and loses what bounds it.
+    Bounds,
     /// He becomes the target, or a program of his does.
     Identity,
 }
 
 /// An action of IAM, the kind of what it is done to, and what it gives.
-const WAYS: [(&str, &str, Gain); 17] = [
+const WAYS: [(&str, &str, Gain); 25] = [
     ("iam:PutRolePolicy", "role", Gain::Policies),
     ("iam:AttachRolePolicy", "role", Gain::Policies),
-    ("iam:DeleteRolePermissionsBoundary", "role", Gain::Policies),
-    ("iam:PutRolePermissionsBoundary", "role", Gain::Policies),
+    ("iam:DeleteRolePolicy", "role", Gain::Policies),
+    ("iam:DetachRolePolicy", "role", Gain::Policies),
+    ("iam:DeleteRolePermissionsBoundary", "role", Gain::Bounds),
+    ("iam:PutRolePermissionsBoundary", "role", Gain::Bounds),
     ("iam:PutUserPolicy", "user", Gain::Policies),
     ("iam:AttachUserPolicy", "user", Gain::Policies),
-    ("iam:DeleteUserPermissionsBoundary", "user", Gain::Policies),
+    ("iam:DeleteUserPolicy", "user", Gain::Policies),
+    ("iam:DetachUserPolicy", "user", Gain::Policies),
+    ("iam:DeleteUserPermissionsBoundary", "user", Gain::Bounds),
+    ("iam:PutUserPermissionsBoundary", "user", Gain::Bounds),
     ("iam:PutGroupPolicy", "group", Gain::Policies),
     ("iam:AttachGroupPolicy", "group", Gain::Policies),
+    ("iam:DeleteGroupPolicy", "group", Gain::Policies),
+    ("iam:DetachGroupPolicy", "group", Gain::Policies),
     ("iam:AddUserToGroup", "group", Gain::Policies),
+    ("iam:RemoveUserFromGroup", "group", Gain::Policies),
     ("iam:CreatePolicyVersion", "policy", Gain::Policies),
     ("iam:SetDefaultPolicyVersion", "policy", Gain::Policies),
     ("iam:UpdateAssumeRolePolicy", "role", Gain::Identity),
-    ("iam:PassRole", "role", Gain::Identity),
+    (PASS_ROLE, "role", Gain::Identity),
     ("iam:CreateAccessKey", "user", Gain::Identity),
     ("iam:CreateLoginProfile", "user", Gain::Identity),
     ("iam:UpdateLoginProfile", "user", Gain::Identity),
 ];
+const PASS_ROLE: &str = "iam:PassRole";
+/// Actions that take something away: of use where a Deny stands in the way.
+const LIFTS: [&str; 7] = [
+    "iam:DeleteRolePolicy",
+    "iam:DetachRolePolicy",
+    "iam:DeleteUserPolicy",
+    "iam:DetachUserPolicy",
+    "iam:DeleteGroupPolicy",
+    "iam:DetachGroupPolicy",
+    "iam:RemoveUserFromGroup",
+];
+/// Of people who are alike so many are asked about as targets.
+const MOST_TARGETS: usize = 64;
+/// How people of an identity provider become a role.
+const FEDERATED: [&str; 2] = ["sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"];
 const ASSUME: &str = "sts:AssumeRole";
 
 /// Whether a statement speaks of what gives rights.
@@ -102,7 +132,7 @@ impl<'a> Audit<'a> {
                 }
             }
         }
-        findings.into_values().collect()
+        findings.into_values().chain(self.by_provider(hits)).collect()
     }
 
     /// What somebody of the account can do by IAM.
@@ -115,34 +145,68 @@ impl<'a> Audit<'a> {
         let mut found = Vec::new();
         let groups: &'a [Group<'a>] = self.groups;
         let home = self.key.account().clone();
-        for (action, kind, gain) in WAYS {
+        let Identity::Known { policies, .. } = group.identity else { return found };
+        let own_actions: Vec<_> = WAYS
+            .into_iter()
+            .filter(|(action, ..)| {
+                policies.iter().flat_map(Policy::statements).any(|one| one.is_about(action))
+            })
+            .collect();
+        for (action, kind, gain) in own_actions {
             for target in groups.iter().filter(|target| target.person.caller.account() == Some(&home)) {
-                let Some(principal) = target.person.caller.principal() else { continue };
+                if Instant::now() > self.deadline {
+                    self.gave_up.entry(action).or_default().push(group);
+                    return found;
+                }
                 // Groups and policies belong to nobody in particular: to oneself among others.
                 let own = matches!(kind, "group" | "policy");
-                if (own && !std::ptr::eq(target, group)) || (!own && !principal.is_iam(kind)) {
+                let of_kind = target.principals.iter().filter(|arn| arn.is_iam(kind));
+                let of_kind: Vec<&Arn> = of_kind.take(MOST_TARGETS).collect();
+                let idle = LIFTS.contains(&action) && !is_denied(target.identity);
+                if idle || (own && !std::ptr::eq(target, group)) || (!own && of_kind.is_empty()) {
                     continue;
                 }
                 let severity = match gain {
-                    Gain::Policies => worst(self.raised(target).iter()),
+                    Gain::Policies => worst(self.raised(target, false).iter()),
+                    Gain::Bounds => worst(self.raised(target, true).iter()),
                     Gain::Identity => control(hits, target),
                 };
                 let Some(severity) = severity.filter(|severity| *severity >= Severity::High) else {
                     continue;
                 };
-                let resources = match own {
-                    true => resources_of(group.identity, action, kind, &home, principal.partition()),
-                    false => vec![principal.to_string()],
-                };
+                let mut resources: Vec<String> = of_kind.iter().map(ToString::to_string).collect();
+                // Whoever is not named may be called as the policy likes it.
+                if own || target.person.any_of.is_some() {
+                    resources.extend(resources_of(group.identity, action, kind, &home, self.key.partition()));
+                }
                 if let Some(place) =
                     resources.iter().find_map(|resource| may(self, group, account, action, resource))
                 {
-                    let whom = if own { String::new() } else { format!(" on {}", target.labels.join(", ")) };
+                    // By itself it starts nothing: it takes a service, and an action there.
+                    let severity = if action == PASS_ROLE { severity.min(Severity::High) } else { severity };
+                    let whom = match (own, target.labels.as_slice()) {
+                        (true, _) => String::new(),
+                        (false, [one]) => format!(" on {one}"),
+                        (false, many) => {
+                            format!(" on {} and others", many.first().map_or("", String::as_str))
+                        }
+                    };
                     found.push((severity, format!("{action}{whom}"), vec![place]));
                 }
             }
         }
         found
+    }
+
+    /// Roles with control, each with who may become it.
+    fn trusted(&self, hits: &[Hit<'a>]) -> Vec<(Severity, &'a Group<'a>, &'a Arn, &'a Policy)> {
+        let (subject, groups): (&'a Subject, &'a [Group<'a>]) = (self.subject, self.groups);
+        let of_group = |target: &'a Group<'a>| {
+            let severity = control(hits, target).filter(|severity| *severity >= Severity::High);
+            let roles = target.principals.iter().filter_map(|role| Some((role, subject.trusts.get(role)?)));
+            roles.filter_map(move |(role, trust)| Some((severity?, target, role, trust)))
+        };
+        groups.iter().flat_map(of_group).collect()
     }
 
     /// Roles that somebody can become.
@@ -152,13 +216,7 @@ impl<'a> Audit<'a> {
         group: &'a Group<'a>,
     ) -> Vec<(Severity, String, Vec<super::Place>)> {
         let mut found = Vec::new();
-        let subject = self.subject;
-        for target in self.groups {
-            let Some(role) = target.person.caller.principal() else { continue };
-            let Some(trust) = subject.trusts.get(role) else { continue };
-            let Some(severity) = control(hits, target).filter(|severity| *severity >= Severity::High) else {
-                continue;
-            };
+        for (severity, target, role, trust) in self.trusted(hits) {
             if std::ptr::eq(target, group) {
                 continue;
             }
@@ -169,17 +227,64 @@ impl<'a> Audit<'a> {
         found
     }
 
-    /// What somebody could do if IAM gave him everything.
-    fn raised(&mut self, group: &'a Group<'a>) -> Vec<Hit<'a>> {
-        let at = self.groups.iter().position(|one| std::ptr::eq(one, group));
-        if let Some(known) = at.and_then(|at| self.raised_hits.get(&at)) {
+    /// Roles that anybody can become whom an identity provider knows.
+    fn by_provider(&self, hits: &[Hit<'a>]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (severity, _, role, trust) in self.trusted(hits) {
+            for statement in trust.statements().iter().filter(|one| one.effect() == Effect::Allow) {
+                let provider = statement.principals.items().iter().find_map(|principal| match principal {
+                    Principal::Nobody(provider) if !is_unique_id(provider) => Some(provider),
+                    _ => None,
+                });
+                let Some(provider) = provider else { continue };
+                let Some(action) = FEDERATED.into_iter().find(|action| statement.is_about(action)) else {
+                    continue;
+                };
+                // Who it is, and not only for whom the token was made.
+                let named = statement.conditions.iter().any(|condition| {
+                    let key = condition.key.as_str();
+                    let positive = !condition.operator.negated && !condition.operator.if_exists;
+                    let some = condition.texts.iter().all(|(text, _)| text != "*");
+                    positive
+                        && some
+                        && (key.ends_with(":sub") || key.starts_with("saml:") || key.ends_with(":oaud"))
+                });
+                if named {
+                    continue;
+                }
+                findings.push(Finding {
+                    rule: &catalog::IAM_ESCALATION,
+                    severity,
+                    message: format!("may use {action} on {role}: no condition says who"),
+                    who: vec![format!("anybody with a token of {provider}")],
+                    actions: vec![action.to_owned()],
+                    places: vec![super::Place::of(trust, statement)],
+                    witness: None,
+                });
+            }
+        }
+        findings
+    }
+
+    /// What somebody could do if IAM gave him everything, within his boundaries or without them.
+    fn raised(&mut self, group: &'a Group<'a>, freed: bool) -> Vec<Hit<'a>> {
+        let Some(at) = self.groups.iter().position(|one| std::ptr::eq(one, group)) else { return Vec::new() };
+        if let Some(known) = self.raised_hits.get(&(at, freed)) {
             return known.clone();
         }
-        let raised = at.and_then(|at| self.raised.get(at)?.as_ref());
+        let [within, free] = self.raised;
+        let raised = if freed { free } else { within }.get(at).and_then(Option::as_ref);
         let hits = raised.map(|raised| self.hits_of(raised)).unwrap_or_default();
-        self.raised_hits.extend(at.map(|at| (at, hits.clone())));
+        self.raised_hits.insert((at, freed), hits.clone());
         hits
     }
+}
+
+/// Whether policies of somebody's own deny anything on keys.
+fn is_denied(identity: &Identity) -> bool {
+    let Identity::Known { policies, .. } = identity else { return false };
+    let mut statements = policies.iter().flat_map(Policy::statements);
+    statements.any(|statement| statement.effect() == Effect::Deny && is_relevant(statement))
 }
 
 /// The worst that somebody may do.
@@ -225,7 +330,7 @@ fn may(
     let Identity::Known { policies, .. } = group.identity else { return Some(place(by)) };
     let allows = policies.iter().find_map(|policy| {
         let context = Known(&group.fixed);
-        let found = policy.matching(crate::Effect::Allow, asked, &context).next();
+        let found = policy.matching(Effect::Allow, asked, &context).next();
         found.map(|(statement, _, _)| Decider::Statement(policy, statement))
     });
     allows.map(place)

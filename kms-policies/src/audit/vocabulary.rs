@@ -30,6 +30,8 @@ pub(super) struct Vocabulary<'a> {
     pub(super) granted: Vec<(String, String)>,
     /// For which resources grants let services ask.
     pub(super) sources: Vec<String>,
+    /// The ids of endpoints that were brought.
+    pub(super) endpoints: Vec<String>,
     /// The pairs of an encryption context that documents name, in lower case, as one of them writes it.
     pairs: BTreeMap<String, String>,
     /// Whether a resource depends on a condition key, which is not searched for.
@@ -68,6 +70,7 @@ impl<'a> Vocabulary<'a> {
             names: BTreeMap::new(),
             granted: pairs.map(|(name, value)| (name.clone(), value.clone())).collect(),
             sources: grants.iter().filter_map(|grant| grant.source_arn()).map(str::to_owned).collect(),
+            endpoints: Vec::new(),
             pairs: BTreeMap::new(),
             variable_resources: false,
             now,
@@ -84,8 +87,14 @@ impl<'a> Vocabulary<'a> {
         if !is_relevant(statement) {
             return;
         }
-        let mut resources = statement.resources.items().iter();
-        self.variable_resources |= resources.any(|resource| resource.variables().next().is_some());
+        // The ARN of another service is no key's, whatever its variables are.
+        let may_be_key = |text: &str| {
+            let service = text.split(':').nth(2).unwrap_or("*");
+            service == "kms" || service.contains(['*', '?', '$'])
+        };
+        let mut resources = statement.resources.items().iter().zip(&statement.resource_texts);
+        self.variable_resources |=
+            resources.any(|(resource, (text, _))| resource.variables().next().is_some() && may_be_key(text));
         for condition in &statement.conditions {
             let key = canonical(&condition.key);
             self.conditions.entry(key).or_default().push(condition);
@@ -146,6 +155,12 @@ impl<'a> Vocabulary<'a> {
         let conditions: &[&'a Condition] = self.conditions(key);
         let compared = conditions.iter().filter(|one| one.operator.comparison != Comparison::Null);
         compared.flat_map(|condition| &condition.values)
+    }
+
+    /// Whether a condition says something by a variable that begins so.
+    pub(super) fn has_variable_of(&self, prefix: &str) -> bool {
+        let mut all = self.conditions.values().flatten().flat_map(|condition| condition.variables());
+        all.any(|variable| variable.starts_with(prefix))
     }
 
     /// Whether a condition or a resource says something of a key by a variable.

@@ -16,7 +16,7 @@ use super::{
     vocabulary::{Vocabulary, is_relevant},
     ways::Way,
 };
-use crate::{AccountId, authorize::Identity, evaluate::Asked, principal::coverage, truth::Context};
+use crate::{AccountId, Arn, authorize::Identity, evaluate::Asked, principal::coverage, truth::Context};
 
 /// Keys that follow from who somebody is.
 const OF_PERSONS: [&str; 6] = [
@@ -34,6 +34,8 @@ pub(super) struct Group<'a> {
     pub(super) person: Person,
     /// What all are called.
     pub(super) labels: Vec<String>,
+    /// The users and roles among them.
+    pub(super) principals: Vec<Arn>,
     pub(super) identity: &'a Identity,
     /// How they come to the key.
     pub(super) ways: Vec<Way>,
@@ -63,15 +65,19 @@ impl<'a> Group<'a> {
         Some(cell.get_or_init(|| self.people.domain(self.vocabulary, &self.person, key, &self.fixed)))
     }
 
-    /// The same people, if IAM gave them everything; none where it does, or cannot.
-    pub(super) fn raised(&self, home: &AccountId) -> Option<Self> {
-        let Self { person, labels, ways, fixed, free, people, vocabulary, admin, encrypter, .. } = self;
+    /// The same people with these policies of their own, if IAM gave them everything; none where it does,
+    /// or cannot.
+    pub(super) fn raised(&self, home: &AccountId, identity: &'a Identity) -> Option<Self> {
+        let Self {
+            person, labels, principals, ways, fixed, free, people, vocabulary, admin, encrypter, ..
+        } = self;
         let known = matches!(self.identity, Identity::Known { .. });
         let own = person.caller.account() == Some(home) && !person.caller.is_service_linked();
         (known && own).then(|| Self {
             person: person.clone(),
             labels: labels.clone(),
-            identity: &Identity::Anything,
+            principals: principals.clone(),
+            identity,
             ways: ways.clone(),
             fixed: fixed.clone(),
             free: Rc::clone(free),
@@ -98,6 +104,7 @@ pub(super) fn groups<'a>(
         let alike = signature(subject, people, vocabulary, granted, person, &fixed, by_name);
         if let Some(group) = known.get(&alike).and_then(|at| groups.get_mut(*at)) {
             group.labels.push(person.label.clone());
+            group.principals.extend(person.caller.principal().cloned());
             continue;
         }
         known.insert(alike, groups.len());
@@ -105,13 +112,14 @@ pub(super) fn groups<'a>(
         let free =
             free.into_iter().filter(|key| !fixed.contains_key(key) && !super::domain::is_register(key));
         let free = free.map(|key| (key, OnceCell::new())).collect();
-        let is = |list: &[crate::Arn]| {
+        let is = |list: &[Arn]| {
             let principal = person.caller.principal();
             person.any_of.is_none() && principal.is_some_and(|arn| list.contains(arn))
         };
         groups.push(Group {
             person: person.clone(),
             labels: vec![person.label.clone()],
+            principals: person.caller.principal().cloned().into_iter().collect(),
             identity: people.identity(subject, person),
             ways: Way::of(subject, vocabulary, &granted.grants, person, people.key.account()),
             fixed,

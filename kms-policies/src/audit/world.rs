@@ -139,8 +139,9 @@ impl World {
             (Self::Mixed, 1 | 2) => matches!(value, Expected | Written),
             (Self::Ours(_), 0..=2) => measured,
             (Self::Machine, 4 | 7) | (Self::MachineSigned, 4) | (Self::MachineBoot, 7 | 12) => value == Own,
-            (Self::MachineUnexpected, 4) => value == Written,
-            (Self::MachineSigned, 7) | (Self::MachineBoot, 4) => measured,
+            (Self::MachineSigned, 7) | (Self::MachineBoot | Self::MachineUnexpected, 4) => {
+                matches!(value, Written | Expected)
+            }
             // Registers of the instance and such as whoever runs there extends himself.
             _ => true,
         }
@@ -217,8 +218,8 @@ impl Registers {
         let known = |platform| self.registers.keys().any(|(of, _)| *of == platform);
         match world {
             World::Machine | World::MachineSigned | World::MachineBoot => known(Platform::NitroTpm),
-            World::MachineUnexpected => known(Platform::NitroTpm) && !self.ours.is_empty(),
-            World::Unexpected | World::Mixed => !self.ours.is_empty(),
+            World::MachineUnexpected => known(Platform::NitroTpm) && !self.images.is_empty(),
+            World::Unexpected | World::Mixed => !self.images.is_empty(),
             _ => true,
         }
     }

@@ -173,6 +173,10 @@ pub(crate) fn number(text: &str) -> Option<f64> {
 
 /// A date, or a date and time with an offset; or seconds since 1970.
 pub(crate) fn date(text: &str) -> Option<OffsetDateTime> {
+    // A year, or the first hours of 1970: nobody means the latter, and AWS does not say.
+    if text.len() == 4 {
+        return None;
+    }
     if let Ok(seconds) = text.parse::<i64>() {
         return OffsetDateTime::from_unix_timestamp(seconds).ok();
     }

@@ -64,8 +64,11 @@ async fn a_wrong_field_is_named_and_nothing_is_stored() {
         assert_eq!(problem["field"], field);
     }
     for (query, field) in [
-        ("", "user"),
         ("?user=", "user"),
+        ("?address=", "address"),
+        ("?user=a&address=b", "address"),
+        ("?limit=0", "limit"),
+        ("?cursor=AAAA", "cursor"),
         ("?user=a%00", "user"),
         ("?user=%ff", "user"),
         ("?user=a&user=b", "user"),

@@ -9,8 +9,15 @@ use std::{
 use parent_proxy::api::CODES;
 
 /// What sources say that looks like a code and is none: names of operations, roles and settings.
-const OTHERS: [&str; 6] =
-    ["key.check", "key.replace", "key.rewrap", "order.submit", "transaction.explain", "transaction.sign"];
+const OTHERS: [&str; 7] = [
+    "auth.strangers",
+    "key.check",
+    "key.replace",
+    "key.rewrap",
+    "order.submit",
+    "transaction.explain",
+    "transaction.sign",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -74,6 +81,7 @@ fn written() -> BTreeSet<String> {
         "auth",
         "dsse",
         "enclave",
+        "index",
         "key",
         "kms",
         "log",

@@ -54,7 +54,8 @@ impl Folder {
     /// A file of it, if it is there.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         let file = self.0.join(name);
-        file.is_file().then_some(file)
+        // What is there and is no file is no reason to go on without it.
+        file.symlink_metadata().is_ok().then_some(file)
     }
 
     /// What it is of; none where nobody wrote it down.

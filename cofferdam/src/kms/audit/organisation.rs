@@ -64,15 +64,19 @@ pub(super) fn level(kind: Kind, files: &[&Path]) -> Result<Vec<Document>, Error>
         }
         documents.push(document::read(kind, file)?);
     }
-    let mut full = false;
+    let (mut full, list) = (false, files.first().map(|file| file.display().to_string()).unwrap_or_default());
+    if let (Some(id), false) = (there.difference(&listed).next(), listed.is_empty()) {
+        let expected =
+            format!("policies that the list of this level names were expected, found {id} besides");
+        return Err(Error::input(list, expected));
+    }
     for id in listed.difference(&there) {
         full |= FULL.contains(&id.as_str());
         if !FULL.contains(&id.as_str()) {
-            let first = files.first().map(|file| file.display().to_string()).unwrap_or_default();
             let expected = format!(
                 "the policy {id} was expected beside the list of this level: aws organizations describe-policy --policy-id {id}"
             );
-            return Err(Error::input(first, expected));
+            return Err(Error::input(list, expected));
         }
     }
     if full {

@@ -1,5 +1,4 @@
-//! Text as AWS and its tools write it: in UTF-8 or UTF-16 (PowerShell's `>`), with a byte order mark or
-//! without; and a policy as the API itself answers it, URL-encoded (RFC 3986). Source: IAM API Reference,
+//! Text as AWS and its tools write it, and a policy as the API itself answers it, URL-encoded (RFC 3986). Source: IAM API Reference,
 //! `PolicyVersion`.
 
 use std::path::Path;
@@ -20,8 +19,7 @@ pub(in crate::kms) fn text(file: &Path) -> Result<String, Error> {
 
 /// Reads text of at most so many bytes.
 pub(in crate::kms) fn long_text(file: &Path, limit: u64) -> Result<String, Error> {
-    let bytes = input::read(file, limit)?;
-    decoded(&bytes).ok_or_else(|| Error::input(file.display(), "text in UTF-8 or UTF-16 was expected"))
+    input::read_text(file, limit)
 }
 
 /// Refuses JSON in which a member stands twice: its reader would take one of them without a word.
@@ -30,23 +28,6 @@ pub(in crate::kms) fn unambiguous(file: &Path, text: &str) -> Result<(), Error> 
     read.map(drop).map_err(|error| {
         Error::input(file.display(), format_args!("JSON without repeated members was expected: {error}"))
     })
-}
-
-fn decoded(bytes: &[u8]) -> Option<String> {
-    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let (pairs, rest) = bytes.as_chunks::<2>();
-        let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
-        rest.is_empty().then(|| String::from_utf16(&units).ok())?
-    };
-    match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        // JSON begins with a character of ASCII.
-        [first, 0, ..] if *first != 0 => utf16(bytes, u16::from_le_bytes),
-        [0, second, ..] if *second != 0 => utf16(bytes, u16::from_be_bytes),
-        _ => String::from_utf8(bytes.to_vec()).ok(),
-    }
 }
 
 /// The text of a policy that is URL-encoded; none where it is not.
@@ -73,28 +54,6 @@ pub(super) fn url_decoded(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_read_in_every_form_in_which_tools_write_it() {
-        let text = "{\"é\": \"\u{1f512}\"}";
-        let units = |unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
-        let (le, be) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
-        let with = |mark: &[u8], bytes: &[u8]| [mark, bytes].concat();
-        for bytes in [
-            text.as_bytes().to_vec(),
-            with(&[0xef, 0xbb, 0xbf], text.as_bytes()),
-            with(&[0xff, 0xfe], &le),
-            with(&[0xfe, 0xff], &be),
-            le,
-            be,
-        ] {
-            assert_eq!(decoded(&bytes).as_deref(), Some(text), "{bytes:?}");
-        }
-        for bad in [&[0xff, 0xfe, 0x00][..], &[0xff, 0xfe, 0x00, 0xd8], &[0x7b, 0xff]] {
-            assert_eq!(decoded(bad), None, "{bad:?}");
-        }
-        assert_eq!(decoded(&[]).as_deref(), Some(""));
-    }
 
     #[test]
     fn what_the_api_answers_is_decoded_and_nothing_else() {

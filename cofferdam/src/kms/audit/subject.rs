@@ -131,6 +131,9 @@ impl SubjectArgs {
         let mut authority = Authority::new(files.read(Kind::Resource, &policy)?);
         let levels = |given: &[String], name: &str| match (given.is_empty(), &folder) {
             (true, Some(folder)) => folder.levels(name),
+            _ if given.iter().any(|level| level.split(',').any(str::is_empty)) => {
+                Err(Error::input(format!("--{name}"), "FILE[,FILE…] was expected, found an empty name"))
+            }
             _ => Ok(given.iter().map(|level| level.split(',').map(PathBuf::from).collect()).collect()),
         };
         for level in levels(&self.service_control, folder::SCP)? {

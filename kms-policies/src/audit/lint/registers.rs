@@ -34,8 +34,10 @@ pub(super) fn lint(here: &Written<'_>) -> Vec<Finding> {
             Comparison::Null => {}
             Comparison::Text | Comparison::TextWithoutCase | Comparison::Like => {
                 findings.extend(operator(here, condition));
-                for (text, at) in &condition.texts {
-                    findings.extend(value(here, condition, text, *at));
+                for ((text, at), read) in condition.texts.iter().zip(&condition.values) {
+                    // Known when a request is made. In the version of 2008 there are no variables.
+                    let variable = read.variables().next().is_some();
+                    findings.extend(value(here, condition, text, *at).filter(|_| !variable));
                     findings.extend(zero(here, condition, register, text, *at));
                 }
             }
@@ -82,9 +84,6 @@ fn value(here: &Written<'_>, condition: &Condition, text: &str, at: Position) ->
         let severity = if opens { Severity::High } else { Severity::Low };
         let message = format!("{key}: {text} matches more than one image");
         return Some(here.graded(&PCR_PATTERN, severity, at, message));
-    }
-    if text.contains("${") {
-        return None;
     }
     let hexadecimal = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if text.len() == 96 && hexadecimal {
