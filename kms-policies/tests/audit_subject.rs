@@ -99,6 +99,32 @@ fn documents_of_another_key_are_refused_by_name() {
     assert!(matches!(audit(&mixed), Err(SubjectError::Grant { .. })));
 }
 
+/// Whoever does not say which key it is hears of the worst that it can be.
+#[test]
+fn a_resource_that_may_be_another_keys_protects_nothing_and_opens_everything() {
+    let ops = json!({"AWS": "arn:aws:iam::111122223333:role/ops"});
+    let decrypt = |effect: &str, resource: &str, value: &str| json!({"Sid": format!("{effect}{resource}"), "Effect": effect, "Principal": ops, "Action": "kms:Decrypt", resource: value});
+    let region = "arn:aws:kms:eu-west-1:111122223333:key/*";
+    let open = Some((Severity::Critical, "unattested-plaintext"));
+    let clean = Some((Severity::Info, "admin-control"));
+    for (statements, without, with) in [
+        (vec![decrypt("Allow", "NotResource", KEY)], open, None),
+        (vec![decrypt("Allow", "Resource", region)], open, None),
+        (vec![decrypt("Allow", "Resource", "*"), decrypt("Deny", "Resource", region)], open, open),
+        (
+            vec![decrypt("Allow", "Resource", "*"), decrypt("Deny", "Resource", "arn:aws:kms:*:*:key/*")],
+            clean,
+            clean,
+        ),
+    ] {
+        let mut subject = sound(&statements);
+        let told = worst(&subject).filter(|(severity, _)| *severity > Severity::Low);
+        assert_eq!(told, with.filter(|_| with == open), "{statements:?}");
+        subject.key = None;
+        assert_eq!(worst(&subject), without, "{statements:?}");
+    }
+}
+
 #[test]
 fn a_page_of_grants_is_not_all_of_them() {
     for page in [r#"{"Grants": [], "Truncated": true}"#, r#"{"Grants": [], "NextToken": "x"}"#] {

@@ -2,7 +2,7 @@
 //! Resource of the key policy that is a whole ARN. Else the key is judged as one of each account that is
 //! named, and a pattern matches it.
 
-use std::time::Instant;
+use std::{cmp::Reverse, time::Instant};
 
 use super::{
     Finding, Subject,
@@ -161,7 +161,7 @@ fn resources(policy: &Policy) -> impl Iterator<Item = (&str, &Pattern)> {
     })
 }
 
-/// Keys of an account that as many patterns match as can together.
+/// Keys of an account, one for every way in which patterns can match one.
 fn matched(subject: &Subject, partition: &str, account: &AccountId, deadline: Instant) -> (Vec<Arn>, bool) {
     let plain = || format!("arn:{partition}:kms:us-west-2:{account}:key/{ID}").parse();
     let mut patterns: Vec<Text> = Vec::new();
@@ -179,10 +179,9 @@ fn matched(subject: &Subject, partition: &str, account: &AccountId, deadline: In
     let within = within.ok().map(|pattern| Text { pattern, case: Case::Matters });
     let asked: Vec<Asked> = patterns.into_iter().map(|text| vec![text]).collect();
     let Classes { classes: found, complete } = classes(&asked, within.as_ref(), None, deadline);
-    let all = |one: &[bool], other: &[bool]| one.iter().zip(other).all(|(one, other)| *one <= *other);
-    let most = found.iter().filter(|class| {
-        !found.iter().any(|other| other.matches != class.matches && all(&class.matches, &other.matches))
-    });
-    let keys: Vec<Arn> = most.filter_map(|class| class.text.parse().ok()).collect();
+    // A pattern matches it, or not; the worst counts. Those that most patterns match come first.
+    let mut found = found;
+    found.sort_by_key(|class| Reverse(class.matches.iter().filter(|matches| **matches).count()));
+    let keys: Vec<Arn> = found.iter().filter_map(|class| class.text.parse().ok()).collect();
     if keys.is_empty() { (plain().into_iter().collect(), complete) } else { (keys, complete) }
 }

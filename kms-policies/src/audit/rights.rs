@@ -162,7 +162,8 @@ impl<'a> Audit<'a> {
                 let own = matches!(kind, "group" | "policy");
                 let of_kind = target.principals.iter().filter(|arn| arn.is_iam(kind));
                 let of_kind: Vec<&Arn> = of_kind.take(MOST_TARGETS).collect();
-                let idle = LIFTS.contains(&action) && !is_denied(target.identity);
+                let idle = (LIFTS.contains(&action) && !is_denied(target.identity))
+                    || (action == PASS_ROLE && !of_kind.iter().any(|role| self.trusts_a_service(role)));
                 if idle || (own && !std::ptr::eq(target, group)) || (!own && of_kind.is_empty()) {
                     continue;
                 }
@@ -196,6 +197,14 @@ impl<'a> Audit<'a> {
             }
         }
         found
+    }
+
+    /// Whether a service may become a role, as far as that is known.
+    fn trusts_a_service(&self, role: &Arn) -> bool {
+        self.subject.trusts.get(role).is_none_or(|trust| {
+            let principals = trust.statements().iter().flat_map(|statement| statement.principals.items());
+            principals.into_iter().any(|one| matches!(one, Principal::Service(_) | Principal::Anyone))
+        })
     }
 
     /// Roles with control, each with who may become it.

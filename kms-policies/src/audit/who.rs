@@ -97,10 +97,15 @@ pub(super) fn groups<'a>(
     granted: &Granted<'_>,
 ) -> Vec<Group<'a>> {
     let by_name = vocabulary.has_variable(&OF_PERSONS);
+    let told = subject.told_key().is_some();
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for person in &people.everyone {
-        let fixed = fixed(person, &people.key, vocabulary);
+        let mut fixed = fixed(person, &people.key, vocabulary);
+        // KMS answers where the key is.
+        if told {
+            fixed.insert("aws:requestedregion".to_owned(), vec![people.key.region().to_owned()]);
+        }
         let alike = signature(subject, people, vocabulary, granted, person, &fixed, by_name);
         if let Some(group) = known.get(&alike).and_then(|at| groups.get_mut(*at)) {
             group.labels.push(person.label.clone());

@@ -43,7 +43,14 @@ fn for_all_values(here: &Written<'_>) -> Vec<Finding> {
     });
     vague
         .map(|condition| {
-            here.of_condition(&FOR_ALL_VALUES, condition, "this holds for a request without the key")
+            let what = "this holds for a request without the key";
+            let mut finding = here.of_condition(&FOR_ALL_VALUES, condition, what);
+            // Where the image is demanded beside it nobody gets in.
+            let image = |one: &&Condition| is_register(canonical(&one.key)) && demands(one, &one.key);
+            if !is_register(canonical(&condition.key)) && statement.conditions.iter().any(|one| image(&one)) {
+                finding.severity = Severity::Low;
+            }
+            finding
         })
         .collect()
 }
