@@ -147,6 +147,23 @@ fn a_level_that_allows_nothing_at_all_is_a_file_that_is_missing() {
     assert!(audit(&subject).is_ok());
 }
 
+/// Organizations User Guide, "SCP evaluation": neither what they deny nor what they leave out is kept from
+/// a service-linked role.
+#[test]
+fn no_policy_of_an_organisation_binds_a_service_linked_role() {
+    let open = |path: &str| {
+        let role = format!("arn:aws:iam::111122223333:role/{path}Role");
+        let statement = json!({"Sid": "Role", "Effect": "Allow", "Principal": {"AWS": role}, "Action": "kms:Decrypt", "Resource": "*"});
+        let mut subject = sound(&[statement]);
+        let only =
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+        subject.authority.service_control = vec![vec![Policy::parse_as(Kind::ServiceControl, only).unwrap()]];
+        let findings = audit(&subject).unwrap().findings;
+        findings.into_iter().any(|one| one.rule.id == "unattested-plaintext")
+    };
+    assert!(open("aws-service-role/autoscaling.amazonaws.com/") && !open(""));
+}
+
 #[test]
 fn what_was_not_decided_in_time_is_named() {
     let root = json!({"Sid": "Root", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
