@@ -4,6 +4,9 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
+    panic::resume_unwind,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -207,6 +210,23 @@ impl Subject {
     }
 }
 
+/// What is found for each key; several are judged at once.
+fn judged<'k>(
+    brief: &Brief<'_>,
+    keys: &'k [Arn],
+    named: &(dyn Fn() -> Named + Sync),
+) -> Vec<(&'k Arn, Report)> {
+    let judge = |key: &'k Arn| (key, Report { findings: decide::decide(brief, key, named()) });
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let each = keys.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let spawn = |keys: &'k [Arn]| scope.spawn(move || keys.iter().map(judge).collect::<Vec<_>>());
+        let running: Vec<_> = keys.chunks(each).map(spawn).collect();
+        let ended = running.into_iter().map(|one| one.join());
+        ended.flat_map(|one| one.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
 /// Audits a key.
 ///
 /// # Errors
@@ -227,10 +247,7 @@ pub fn audit(subject: &Subject) -> Result<Report, SubjectError> {
     let keys = Keys::of(subject, &named(), &vocabulary);
     let images = subject.images();
     let brief = Brief { subject, vocabulary: &vocabulary, granted: &granted, images: &images };
-    let mut reports: Vec<(&Arn, Report)> = Vec::new();
-    for key in &keys.keys {
-        reports.push((key, Report { findings: decide::decide(&brief, key, named()) }));
-    }
+    let reports = judged(&brief, &keys.keys, &named);
     // The worst; of equally bad ones that of an account of whom is expected to control it, or the first.
     let worst = reports.into_iter().rev().max_by_key(|(key, report)| {
         let [critical, high, medium, ..] = report.counts();
