@@ -175,20 +175,12 @@ fn a_folder_that_was_collected_is_all_that_an_audit_needs() {
 fn the_commands_that_are_printed_do_the_same() {
     let aws = Aws::new();
     let out = aws.path("printed");
-    let said = cofferdam(&[
-        "audit",
-        "collect",
-        "--key",
-        KEY,
-        "--bucket",
-        "store-1",
-        "--target",
-        "r-ab12",
-        "--target",
-        "111122223333",
-        "--out",
-        out.to_str().unwrap(),
-    ]);
+    let collect = |into: &Path, more: &[&str]| {
+        let what = "audit collect --bucket store-1 --target r-ab12 --target 111122223333 --key";
+        let place = [KEY, "--out", into.to_str().unwrap()];
+        cofferdam(&what.split(' ').chain(place).chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let said = collect(&out, &[]);
     assert_eq!(said.code, VERIFIED, "{}", said.err);
     for (file, text) in [
         ("s3api.get-bucket-policy", "{}"),
@@ -207,25 +199,24 @@ fn the_commands_that_are_printed_do_the_same() {
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let run = aws.path("run");
     let program = aws.path("aws");
-    let said = cofferdam(&[
-        "audit",
-        "collect",
-        "--key",
-        KEY,
-        "--bucket",
-        "store-1",
-        "--target",
-        "r-ab12",
-        "--target",
-        "111122223333",
-        "--out",
-        run.to_str().unwrap(),
-        "--run",
-        "--aws",
-        program.to_str().unwrap(),
-    ]);
+    let said = collect(&run, &["--run", "--aws", program.to_str().unwrap()]);
     assert_eq!(said.code, VERIFIED, "{}", said.err);
     assert_eq!(files(&out), files(&run));
+}
+
+#[test]
+fn a_program_that_tells_much_of_itself_is_not_cut_off() {
+    let aws = Aws::new();
+    let program = aws.path("aws");
+    let script = fs::read_to_string(&program).unwrap();
+    let loud = script.replacen(
+        '\n',
+        "\nfor i in $(seq 4000); do echo 'a warning that is told again and again' >&2; done\n",
+        1,
+    );
+    assert_ne!(loud, script);
+    fs::write(&program, loud).unwrap();
+    assert_eq!(aws.collect(&[]).code, VERIFIED);
 }
 
 /// The files of a folder with their content; the time of the collection left out.

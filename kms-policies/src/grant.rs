@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{
     actions::WITH_ENCRYPTION_CONTEXT,
@@ -11,6 +12,7 @@ use crate::{
     caller::Caller,
     error::{PolicyError, Position, Problem},
     evaluate::Asked,
+    json::{offset, read},
     principal::is_unique_id,
     truth::{Context, Truth},
 };
@@ -45,8 +47,9 @@ struct Constraints {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct List {
-    grants: Vec<Entry>,
+struct List<'a> {
+    #[serde(borrow)]
+    grants: Vec<&'a RawValue>,
     #[serde(default)]
     truncated: bool,
     #[serde(default, rename = "NextToken", alias = "NextMarker")]
@@ -76,18 +79,21 @@ impl Grant {
     /// [`PolicyError`] with line and column. A constraint of an unknown kind is one, and so is a list that
     /// says that it is not the whole.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, PolicyError> {
-        let list: List = serde_json::from_str(text).map_err(|error| {
-            let at = Position { line: error.line().max(1), column: error.column().max(1) };
-            PolicyError::new("grants", at, Problem::Expected("what aws kms list-grants prints"))
-        })?;
+        let printed = Problem::Expected("what aws kms list-grants prints");
+        let list: List<'_> =
+            read(text, text).map_err(|error| PolicyError::new("grants", error.at, printed.clone()))?;
         if list.truncated || list.next_token.is_some() {
             let whole = Problem::Expected("all grants, not a page of them (Truncated, NextToken),");
             return Err(PolicyError::new("grants", Position::START, whole));
         }
-        let wrong = |at: usize, what| {
-            PolicyError::new(format!("Grants[{at}]"), Position::START, Problem::Expected(what))
-        };
-        let read = |(at, entry): (usize, Entry)| {
+        let grant = |(at, raw): (usize, &RawValue)| {
+            let path = || format!("Grants[{at}]");
+            let entry: Entry =
+                read(raw.get(), text).map_err(|error| PolicyError::new(path(), error.at, printed.clone()))?;
+            let wrong = |what| {
+                let at = Position::of(text, offset(raw.get(), text));
+                PolicyError::new(path(), at, Problem::Expected(what))
+            };
             let key = entry.key_id.filter(|key| key.starts_with("arn:")).map(|key| key.parse::<Arn>());
             let whom = "the ARN of a principal, or a service, as the grantee";
             let grantee = entry.grantee_principal.or(entry.grantee_service_principal).unwrap_or_default();
@@ -98,7 +104,7 @@ impl Grant {
                     false => Some(
                         Caller::parse(&grantee)
                             .or_else(|_| Caller::aws_service(&grantee))
-                            .map_err(|_| wrong(at, whom))?,
+                            .map_err(|_| wrong(whom))?,
                     ),
                 },
                 operations: entry.operations,
@@ -106,13 +112,13 @@ impl Grant {
                     None => None,
                     Some(key) => {
                         let key = key.ok().filter(Arn::is_key);
-                        Some(key.ok_or_else(|| wrong(at, "the ARN of a key as KeyId"))?)
+                        Some(key.ok_or_else(|| wrong("the ARN of a key as KeyId"))?)
                     }
                 },
                 constraints: entry.constraints.unwrap_or_default(),
             })
         };
-        list.grants.into_iter().enumerate().map(read).collect()
+        list.grants.into_iter().enumerate().map(grant).collect()
     }
 
     /// For these operations to anyone who is this caller, without a constraint.

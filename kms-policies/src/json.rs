@@ -67,11 +67,11 @@ fn build(raw: &RawValue, whole: &str, depth: usize) -> Result<Json, PolicyError>
 }
 
 /// Where `slice`, which is a part of `whole`, begins.
-fn offset(slice: &str, whole: &str) -> usize {
+pub(crate) fn offset(slice: &str, whole: &str) -> usize {
     slice.as_ptr().addr().saturating_sub(whole.as_ptr().addr()).min(whole.len())
 }
 
-fn read<'a, T: Deserialize<'a>>(slice: &'a str, whole: &'a str) -> Result<T, PolicyError> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(slice: &'a str, whole: &'a str) -> Result<T, PolicyError> {
     serde_json::from_str(slice).map_err(|error: serde_json::Error| {
         // The error counts lines and columns from the slice's start.
         let before: usize =

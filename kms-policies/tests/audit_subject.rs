@@ -134,6 +134,26 @@ fn a_page_of_grants_is_not_all_of_them() {
 }
 
 #[test]
+fn a_grant_that_cannot_be_read_is_named_with_its_place() {
+    let list = |second: &str| {
+        let good = r#"{"GrantId": "g", "Operations": ["Decrypt"], "GranteePrincipal": "arn:aws:iam::111122223333:role/r"}"#;
+        format!("{{\"Grants\": [\n  {good},\n  {second}], \"Truncated\": false}}")
+    };
+    for (second, at) in [
+        (r#"{"Operations": [], "GranteePrincipal": "somebody"}"#, "line 3, column 3: Grants[1]"),
+        (
+            r#"{"Operations": [], "GranteePrincipal": "kms.amazonaws.com", "KeyId": "arn:aws:kms:r:111122223333:alias/a"}"#,
+            "line 3, column 3: Grants[1]",
+        ),
+        (r#"{"Operations": [], "Constraints": {"Other": {}}}"#, "line 3, column 44: Grants[1]"),
+        (r#"{"Operations": [}"#, "line 3, column 19: grants"),
+    ] {
+        let error = Grant::parse_list(&list(second)).unwrap_err().to_string();
+        assert!(error.starts_with(at), "{error}");
+    }
+}
+
+#[test]
 fn a_level_that_allows_nothing_at_all_is_a_file_that_is_missing() {
     let scp = |text| Policy::parse_as(Kind::ServiceControl, text).unwrap();
     let full = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;

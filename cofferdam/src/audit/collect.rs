@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -26,6 +26,8 @@ use crate::{
 const MAX_ANSWER: u64 = 64 << 20;
 /// An organisation has a root, up to five levels of units, and accounts.
 const MAX_LEVELS: usize = 8;
+/// As much of what the program tells of itself is kept.
+const MAX_TOLD: u64 = 1 << 16;
 
 /// Arguments of `audit collect`.
 #[derive(Debug, Args)]
@@ -237,8 +239,10 @@ fn call(aws: &Path, fetch: &Fetch) -> Result<Vec<u8>, Error> {
     // Both ends are read at once, as a program may fill either.
     let told = child.stderr.take().map(|stderr| {
         std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = stderr.take(1 << 16).read_to_end(&mut text);
+            let (mut stderr, mut text) = (stderr, Vec::new());
+            let _ = stderr.by_ref().take(MAX_TOLD).read_to_end(&mut text);
+            // Whatever else it tells is read and not kept: a closed pipe would end the program.
+            let _ = io::copy(&mut stderr, &mut io::sink());
             String::from_utf8_lossy(&text).into_owned()
         })
     });
@@ -250,7 +254,7 @@ fn call(aws: &Path, fetch: &Fetch) -> Result<Vec<u8>, Error> {
     if u64::try_from(answer.len()).unwrap_or(u64::MAX) > MAX_ANSWER {
         let _ = child.kill();
         let _ = child.wait();
-        return Err(failed(&format_args!("at most {MAX_ANSWER} bytes were expected")));
+        return Err(failed(&format_args!("at most {MAX_ANSWER} bytes were expected, found more")));
     }
     let status = child.wait().map_err(|error| failed(&error))?;
     let told = told.and_then(|told| told.join().ok()).unwrap_or_default();
@@ -278,12 +282,19 @@ fn ancestry(aws: &Path, account: &str) -> Result<Vec<String>, Error> {
         let Some(last) = way.first().filter(|id| !id.starts_with("r-")) else { return Ok(way) };
         let fetch = Fetch::new("", &["organizations", "list-parents", "--child-id", last]);
         let answer = call(aws, &fetch)?;
-        let expected = || Error::Failed("aws organizations list-parents: one parent was expected".to_owned());
-        let Parents { parents } = serde_json::from_slice(&answer).map_err(|_| expected())?;
-        let [parent] = parents.as_slice() else { return Err(expected()) };
-        way.insert(0, target(&parent.id).map_err(|_| expected())?);
+        let wrong = |found: String| {
+            let expected = "one parent, r-… or ou-…, was expected";
+            Error::Failed(format!("aws organizations list-parents of {last}: {expected}, found {found}"))
+        };
+        let Parents { parents } =
+            serde_json::from_slice(&answer).map_err(|error| wrong(format!("other JSON: {error}")))?;
+        let [parent] = parents.as_slice() else { return Err(wrong(parents.len().to_string())) };
+        let id = target(&parent.id).map_err(|_| wrong(parent.id.clone()))?;
+        way.insert(0, id);
     }
-    Err(Error::Failed(format!("aws organizations list-parents: at most {MAX_LEVELS} levels were expected")))
+    Err(Error::Failed(format!(
+        "aws organizations list-parents: a root within {MAX_LEVELS} levels was expected, found none"
+    )))
 }
 
 /// The ids of the policies that a list names.

@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     input::{self, MAX_TEXT},
     json::Unambiguous,
-    kms::audit::folder::{self, Collected, Folder},
+    kms::audit::folder::{self, Folder},
     shell::quoted_path,
 };
 
@@ -46,11 +46,11 @@ pub(super) struct KeyPolicyArgs {
 
 impl KeyPolicyArgs {
     /// Takes what was not given from a folder that was collected.
-    pub(super) fn fill(&mut self, folder: &Folder, collected: Option<&Collected>) -> Result<(), Error> {
+    pub(super) fn fill(&mut self, folder: &Folder) -> Result<(), Error> {
         self.key_policy = self.key_policy.take().or_else(|| folder.file(folder::KEY_POLICY));
         self.grants = self.grants.take().or_else(|| folder.file(folder::GRANTS));
-        if let (None, Some(collected)) = (&self.key, collected) {
-            self.key = Some(collected.key.parse().map_err(|error| Error::input("--from", error))?);
+        if self.key.is_none() {
+            self.key = folder.key()?;
         }
         Ok(())
     }

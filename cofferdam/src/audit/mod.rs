@@ -107,7 +107,7 @@ impl AuditArgs {
     /// Takes what was not given from a folder that was collected.
     fn fill(&mut self, folder: &Folder) -> Result<(), Error> {
         let collected = folder.collected()?;
-        self.key_policy.fill(folder, collected.as_ref())?;
+        self.key_policy.fill(folder)?;
         self.bucket.fill(folder, collected.as_ref())
     }
 }

@@ -117,13 +117,13 @@ impl<'a> Audit<'a> {
             statements.entry(place(hit.by)).or_default().push(hit);
         }
         let finding = |(place, hits): (Place, Vec<&Hit<'a>>)| Finding {
-            rule: &catalog::IAM_DELEGATION,
-            severity: catalog::IAM_DELEGATION.severity,
-            message: format!("who may is left to the IAM policies of account {home}"),
             who: vec![format!("whoever can write IAM policies in account {home}")],
             actions: distinct(hits.iter().map(|hit| hit.action.to_owned())),
             places: vec![place],
-            witness: None,
+            ..Finding::new(
+                &catalog::IAM_DELEGATION,
+                format!("who may is left to the IAM policies of account {home}"),
+            )
         };
         statements.into_iter().map(finding).collect()
     }
@@ -196,13 +196,8 @@ impl<'a> Audit<'a> {
             if may { taken.push(at) } else { refused.push(at) }
         }
         let note = |rule: &'static Rule, message: String| Finding {
-            rule,
-            severity: rule.severity,
-            message,
-            who: Vec::new(),
-            actions: Vec::new(),
             places: vec![whole()],
-            witness: None,
+            ..Finding::new(rule, message)
         };
         let named = |platform, images: &[usize]| {
             let images = images.iter().filter_map(|at| self.registers.images().get(*at));
@@ -246,23 +241,20 @@ impl<'a> Audit<'a> {
 
     /// Whether anybody can change the policy.
     pub(super) fn control(&self, hits: &[Hit<'a>]) -> Option<Finding> {
-        let rule = &catalog::NOBODY_CONTROLS;
         let gave_up = self.gave_up.contains_key("kms:PutKeyPolicy");
         let somebody = hits.iter().any(|hit| hit.action == "kms:PutKeyPolicy");
         (!somebody && !gave_up).then(|| Finding {
-            rule,
-            severity: rule.severity,
-            message: "no request to change this policy is allowed, whoever makes it".to_owned(),
-            who: Vec::new(),
             actions: vec!["kms:PutKeyPolicy".to_owned()],
             places: vec![whole()],
-            witness: None,
+            ..Finding::new(
+                &catalog::NOBODY_CONTROLS,
+                "no request to change this policy is allowed, whoever makes it",
+            )
         })
     }
 
     /// Where the search gave up.
     pub(super) fn undecided(&self) -> Option<Finding> {
-        let rule = &catalog::UNDECIDED;
         let resources = self.vocabulary.variable_resources;
         if self.gave_up.is_empty() && !resources && !self.left_out {
             return None;
@@ -277,13 +269,12 @@ impl<'a> Audit<'a> {
             "the conditions are too many or too entangled"
         };
         Some(Finding {
-            rule,
-            severity: rule.severity,
-            message: format!("{why}: whether a request is allowed was not decided"),
             who: distinct(self.gave_up.values().flatten().flat_map(|group| group.labels.iter().cloned())),
             actions: self.gave_up.keys().map(ToString::to_string).collect(),
-            places: Vec::new(),
-            witness: None,
+            ..Finding::new(
+                &catalog::UNDECIDED,
+                format!("{why}: whether a request is allowed was not decided"),
+            )
         })
     }
 }

@@ -153,15 +153,7 @@ impl KeyFacts {
 
 fn note(rule: &'static Rule, message: String) -> Finding {
     let place = Place { document: "key".to_owned(), statement: String::new(), at: None };
-    Finding {
-        rule,
-        severity: rule.severity,
-        message,
-        who: Vec::new(),
-        actions: Vec::new(),
-        places: vec![place],
-        witness: None,
-    }
+    Finding { places: vec![place], ..Finding::new(rule, message) }
 }
 
 #[cfg(test)]

@@ -85,6 +85,21 @@ pub struct Finding {
     pub witness: Option<Witness>,
 }
 
+impl Finding {
+    /// As bad as its kind is, of nobody and nothing in particular.
+    pub(crate) fn new(rule: &'static Rule, message: impl Into<String>) -> Self {
+        Self {
+            rule,
+            severity: rule.severity,
+            message: message.into(),
+            who: Vec::new(),
+            actions: Vec::new(),
+            places: Vec::new(),
+            witness: None,
+        }
+    }
+}
+
 /// A statement or a grant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {

@@ -8,7 +8,7 @@ use super::{
     Finding, Subject,
     accounts::Accounts,
     automaton::{Asked, Classes, Text, classes},
-    catalog::{self, Rule},
+    catalog,
     people::Named,
     vocabulary::{Vocabulary, is_relevant},
 };
@@ -107,15 +107,6 @@ pub(super) fn told(subject: &Subject) -> Option<Vec<Arn>> {
 impl Keys {
     /// What was taken for the key, where it was not told; and that it may be of others.
     pub(super) fn finding(&self, worst: &Arn) -> Vec<Finding> {
-        let note = |rule: &'static Rule, message: String| Finding {
-            rule,
-            severity: rule.severity,
-            message,
-            who: Vec::new(),
-            actions: Vec::new(),
-            places: Vec::new(),
-            witness: None,
-        };
         let mut findings = Vec::new();
         if !self.told {
             let mut accounts: Vec<&str> = self.keys.iter().map(|key| key.account().as_str()).collect();
@@ -124,12 +115,12 @@ impl Keys {
                 "judged as a key of account {}; what is worst is shown, for {worst}",
                 accounts.join(", or of account ")
             );
-            findings.push(note(&catalog::KEY_ASSUMED, message));
+            findings.push(Finding::new(&catalog::KEY_ASSUMED, message));
         }
         if !self.complete {
             let message =
                 format!("the key can be of more accounts than the {MOST} that were tried: give its ARN");
-            findings.push(note(&catalog::UNDECIDED, message));
+            findings.push(Finding::new(&catalog::UNDECIDED, message));
         }
         findings
     }

@@ -50,13 +50,9 @@ fn deleted_grantees(subject: &Subject) -> Option<Finding> {
         .map(|grant| Place { document: "grant".to_owned(), statement: grant.id.clone(), at: None })
         .collect();
     (!gone.is_empty()).then(|| Finding {
-        rule: &DELETED_PRINCIPAL,
         severity: Severity::Info,
-        message: "the grantee was deleted: nobody can use the grant".to_owned(),
-        who: Vec::new(),
-        actions: Vec::new(),
         places: gone,
-        witness: None,
+        ..Finding::new(&DELETED_PRINCIPAL, "the grantee was deleted: nobody can use the grant")
     })
 }
 
@@ -83,15 +79,7 @@ impl Written<'_> {
     /// A finding of this statement, as bad as it is here.
     fn graded(&self, rule: &'static Rule, severity: Severity, at: Position, message: String) -> Finding {
         let place = Place { at: Some(at), ..Place::of(self.policy, self.statement) };
-        Finding {
-            rule,
-            severity,
-            message,
-            who: Vec::new(),
-            actions: Vec::new(),
-            places: vec![place],
-            witness: None,
-        }
+        Finding { severity, places: vec![place], ..Finding::new(rule, message) }
     }
 
     /// A finding of one condition.

@@ -108,13 +108,9 @@ impl<'a> Audit<'a> {
                 let who = group.labels.clone();
                 let actions = how.split(' ').take(1).map(str::to_owned).collect::<Vec<_>>();
                 let finding = findings.entry((severity, who.clone())).or_insert_with(|| Finding {
-                    rule: &catalog::IAM_ESCALATION,
                     severity,
-                    message: String::new(),
                     who,
-                    actions: Vec::new(),
-                    places: Vec::new(),
-                    witness: None,
+                    ..Finding::new(&catalog::IAM_ESCALATION, "")
                 });
                 if !finding.message.contains(&how) {
                     let comma = if finding.message.is_empty() { "may use " } else { "; " };
@@ -261,14 +257,13 @@ impl<'a> Audit<'a> {
                 if named {
                     continue;
                 }
+                let how = format!("may use {action} on {role}: no condition says who");
                 findings.push(Finding {
-                    rule: &catalog::IAM_ESCALATION,
                     severity,
-                    message: format!("may use {action} on {role}: no condition says who"),
                     who: vec![format!("anybody with a token of {provider}")],
                     actions: vec![action.to_owned()],
                     places: vec![super::Place::of(trust, statement)],
-                    witness: None,
+                    ..Finding::new(&catalog::IAM_ESCALATION, how)
                 });
             }
         }

@@ -11,7 +11,7 @@ use kms_policies::{Arn, Identity, Kind, Policy};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::reading;
+use super::{document, reading};
 use crate::error::Error;
 
 /// What is known of an account.
@@ -111,25 +111,32 @@ pub(super) fn read(file: &Path) -> Result<Account, Error> {
     if details.is_truncated || details.next_token.is_some() {
         return Err(wrong(&"the whole account was expected, not a page of it (IsTruncated, NextToken)"));
     }
-    account(&details).map_err(|error| wrong(&error))
+    account(&text, &details).map_err(|error| wrong(&error))
 }
 
-/// A policy's document: an object, or the text of one, URL-encoded or not.
-fn policy(kind: Kind, name: &str, document: &RawValue) -> Result<Policy, String> {
-    let text = match serde_json::from_str::<String>(document.get()) {
-        Ok(text) => reading::url_decoded(&text).unwrap_or(text),
-        Err(_) => document.get().to_owned(),
+/// A policy's document: an object, whose places are the file's; or the text of one, URL-encoded or not.
+fn policy(whole: &str, kind: Kind, name: &str, document: &RawValue) -> Result<Policy, String> {
+    let raw = document.get();
+    let policy = match serde_json::from_str::<String>(raw) {
+        Ok(text) => {
+            let text = reading::url_decoded(&text).unwrap_or(text);
+            Policy::parse_as(kind, &text).map_err(|error| format!("{name}, in its text: {error}"))?
+        }
+        // Only what cannot be read is looked for in the file: there may be thousands.
+        Err(_) => Policy::parse_as(kind, raw).map_err(|error| {
+            let placed = Policy::parse_as(kind, &document::at_its_place(whole, raw)).err();
+            format!("{name}: {}", placed.unwrap_or(error))
+        })?,
     };
-    let policy = Policy::parse_as(kind, &text).map_err(|error| format!("{name}: {error}"))?;
     Ok(policy.named(format!("{kind} {name}")))
 }
 
-fn account(details: &Details<'_>) -> Result<Account, String> {
+fn account(whole: &str, details: &Details<'_>) -> Result<Account, String> {
     let mut managed: HashMap<&str, Policy> = HashMap::new();
     for one in &details.policies {
         let version = one.policy_version_list.iter().find(|version| version.is_default_version);
         let version = version.ok_or_else(|| format!("{}: its default version was expected", one.arn))?;
-        managed.insert(&one.arn, policy(Kind::Identity, &one.arn, version.document)?);
+        managed.insert(&one.arn, policy(whole, Kind::Identity, &one.arn, version.document)?);
     }
     let attached = |arn: &str| {
         let missing = || format!("{arn} is attached, and was expected among Policies");
@@ -137,7 +144,7 @@ fn account(details: &Details<'_>) -> Result<Account, String> {
     };
     let inline = |whose: &str, list: &[Inline<'_>]| -> Result<Vec<Policy>, String> {
         let read = |one: &Inline<'_>| {
-            policy(Kind::Identity, &format!("{} of {whose}", one.policy_name), one.policy_document)
+            policy(whole, Kind::Identity, &format!("{} of {whose}", one.policy_name), one.policy_document)
         };
         list.iter().map(read).collect()
     };
@@ -165,7 +172,7 @@ fn account(details: &Details<'_>) -> Result<Account, String> {
             None => Vec::new(),
         };
         if let Some(document) = principal.assume_role_policy_document {
-            account.trusts.insert(arn.clone(), policy(Kind::Trust, &principal.arn, document)?);
+            account.trusts.insert(arn.clone(), policy(whole, Kind::Trust, &principal.arn, document)?);
         }
         account.identities.insert(arn, Identity::Known { policies, boundaries, sessions: Vec::new() });
     }
@@ -199,7 +206,8 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Account, String> {
-        account(&serde_json::from_str::<Details<'_>>(text).map_err(|error| error.to_string())?)
+        let details: Details<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        account(text, &details)
     }
 
     #[test]
@@ -229,7 +237,7 @@ mod tests {
                 "policy/m is attached",
             ),
             ("\"IsDefaultVersion\": true", "\"IsDefaultVersion\": false", "its default version"),
-            ("\"kms:*\"", "\"kms\"", "own of ops"),
+            ("\"kms:*\"", "\"kms\"", "own of ops: line 4, column 1"),
         ] {
             let error = read(&text.replacen(from, to, 1)).err().unwrap();
             assert!(error.contains(expected), "{error}");

@@ -147,7 +147,7 @@ fn unwrapped(whole: &str) -> Text {
 }
 
 /// A part of a text behind as many lines and columns as it has before it there.
-fn at_its_place(whole: &str, part: &str) -> String {
+pub(super) fn at_its_place(whole: &str, part: &str) -> String {
     let offset = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     let before = whole.get(..offset).unwrap_or_default();
     let line = before.rsplit('\n').next().unwrap_or_default();

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use kms_policies::Arn;
 use serde::{Deserialize, Serialize};
 
 use super::reading;
@@ -69,6 +70,14 @@ impl Folder {
             )
         });
         collected.map(Some)
+    }
+
+    /// The key that it is of; none where nobody wrote it down.
+    pub(crate) fn key(&self) -> Result<Option<Arn>, Error> {
+        let Some(Collected { key, .. }) = self.collected()? else { return Ok(None) };
+        let file = self.0.join(COLLECTED);
+        let wrong = |error| Error::input(file.display(), format_args!("key: {error}, found {key}"));
+        key.parse().map(Some).map_err(wrong)
     }
 
     /// The files of each level below a folder of it.

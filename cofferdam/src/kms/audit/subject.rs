@@ -167,10 +167,9 @@ impl SubjectArgs {
             Ok::<_, Error>(facts)
         });
         let key = match (&self.key, &folder) {
-            (None, Some(folder)) => folder.collected()?.map(|collected| collected.key),
-            (key, _) => key.as_ref().map(Arn::to_string),
+            (None, Some(folder)) => folder.key()?,
+            (key, _) => key.clone(),
         };
-        let key = key.map(|key| key.parse().map_err(|error| Error::input("--key", error))).transpose()?;
         let details = there(&self.account_details, folder::ACCOUNT).filter(|_| self.identities.is_empty());
         let (identities, others, trusts) = match &details {
             Some(file) => {

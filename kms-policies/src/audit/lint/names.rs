@@ -8,7 +8,7 @@ use crate::{
     },
     pattern::ActionPattern,
     policy::{Effect, Kind, Listed},
-    principal::Principal,
+    principal::{Principal, is_unique_id},
 };
 
 pub(super) fn lint(here: &Written<'_>) -> Vec<Finding> {
@@ -72,7 +72,7 @@ fn principals(here: &Written<'_>) -> Vec<Finding> {
         findings.push(here.graded(&NOT_PRINCIPAL, severity, at, what.to_owned()));
     }
     let deleted = statement.principals.items().iter().filter_map(|principal| match principal {
-        Principal::Nobody(id) if id.starts_with("AIDA") || id.starts_with("AROA") => Some(id),
+        Principal::Nobody(id) if is_unique_id(id) => Some(id),
         _ => None,
     });
     findings.extend(deleted.map(|id| {
