@@ -7,11 +7,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use attestation::DocumentHash;
 use chains::{BitcoinNetwork, Chain, Rules, Spends};
 use protocol::{
-    Deployment, KeyId, KeyPath, OrderId, PolicyRef, Refusal, RefusalCode, State,
+    Deployment, KeyId, KeyPath, OrderId, PolicyRef,
     dsse::{self, DsseError, Envelope},
     order::{Order, OrderSet},
     policy::{ActivationStatement, Policy, RuleSet},
 };
+use wire::{Refusal, RefusalCode, State};
 
 use crate::config::{Activation, Operators};
 

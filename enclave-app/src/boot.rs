@@ -3,8 +3,8 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use attestation::{Nsm, Pcr};
-use protocol::transport::Listener;
 use tokio::time::MissedTickBehavior;
+use wire::transport::{self, Listener};
 
 use crate::{
     Entropy, MeasuredConfig,
@@ -56,7 +56,7 @@ impl Enclave {
         let credentials = SharedCredentials::new(session.clock().clone());
         let kms = Arc::new(AwsKms::new(&config, session.clone(), credentials.clone())?);
         let data_keys = DataKeys::new(kms, session.clock().clone(), config.limits());
-        let listener = config.network().listen.listen()?;
+        let listener = transport::listen(&config.network().listen)?;
         let service = Arc::new(Service::new(config, session, entropy, credentials, data_keys));
         Ok(Self { service, listener })
     }

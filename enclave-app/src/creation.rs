@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use protocol::{
-    AddressClaims, Answer, CheckClaims, KeyId, NewKey, Purpose, Record, RecordHeader, Refusal, RefusalCode,
+    AddressClaims, CheckClaims, KeyId, NewKey, Purpose, Record, RecordHeader,
     api::Expected,
     jws::{Issuer, Stated},
     log::{ContentHash, OperationName},
-    message::MAX_KEYS,
 };
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_json::json;
+use wire::{Answer, Refusal, RefusalCode, message::MAX_KEYS};
 
 use crate::{
     Secret,

@@ -4,11 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::{
-    Deployment, Refusal, RefusalCode,
+    Deployment,
     api::Route,
     policy::{Policy, Role},
     request::{NonceMemory, RequestError, SignedRequest, Window},
 };
+use wire::{Refusal, RefusalCode};
 
 /// Remembers which requests it let through.
 pub(crate) struct Gate {

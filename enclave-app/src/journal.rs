@@ -9,13 +9,14 @@ use std::{
 
 use ed25519_dalek::SigningKey;
 use protocol::{
-    Deployment, LogHead, LogLine, PolicyRef, Refusal, RefusalCode,
+    Deployment, PolicyRef,
     log::{
         BootFacts, Chain, Checkpoint, ClientName, ContentHash, Detail, EntryHash, Head, Keys, Line, NewEntry,
         OperationName, Outcome, ReasonTag,
     },
 };
 use serde_bytes::ByteArray;
+use wire::{LogHead, LogLine, Refusal, RefusalCode};
 
 use crate::{clock::Clock, strangers::Strangers};
 

@@ -1,7 +1,7 @@
 //! How the enclave's errors look to the parent: a stable code, and what was expected.
 
 use attestation::NsmError;
-use protocol::{Refusal, RefusalCode};
+use wire::{Refusal, RefusalCode};
 
 use crate::{entropy::EntropyError, kms::KmsError, sealing::SealError};
 

@@ -8,13 +8,14 @@ use std::{
 
 use chains::Chain;
 use protocol::{
-    Answer, Authorized, KeyId, KeyPath, NewKey, OrderAccepted, PolicyRef, Refusal, RefusalCode, Replacement,
+    KeyId, KeyPath, NewKey, PolicyRef,
     api::{self, BodyError, Route, SignatureRequest},
     log::OperationName,
     order::{Order, Restriction},
     request::SignedRequest,
 };
 use serde_bytes::ByteBuf;
+use wire::{Answer, Authorized, OrderAccepted, Refusal, RefusalCode, Replacement};
 
 use crate::{
     authority::{Given, Standing},

@@ -10,13 +10,14 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use protocol::{
-    Answer, KeyId, Purpose, RecordHeader, Refusal, RefusalCode, Rewrapped, Rewrapping,
+    KeyId, Purpose, RecordHeader,
     api::{self, ExpectedKey, RewrapRequest, Route},
     log::OperationName,
     request::SignedRequest,
 };
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_json::json;
+use wire::{Answer, Refusal, RefusalCode, Rewrapped, Rewrapping};
 
 use crate::{
     data_keys::{DataKey, Reservation},

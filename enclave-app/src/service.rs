@@ -6,12 +6,13 @@ use std::sync::{
 };
 
 use protocol::{
-    Answer, Credentials, Description, LogHead, Operation, Phase, Refusal, RefusalCode,
     log::{BootFacts, EntryHash, Head, OperationName},
-    message::MAX_NONCE,
     request::Window,
 };
 use serde_bytes::ByteBuf;
+use wire::{
+    Answer, Credentials, Description, LogHead, Operation, Phase, Refusal, RefusalCode, message::MAX_NONCE,
+};
 
 use crate::{
     MeasuredConfig,

@@ -6,13 +6,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chains::{Amount, Check, PublicKey, Refused, Spends, Summary, Sweep, Transaction, Transfer};
 use protocol::{
-    KeyId, OrderId, Refusal, RefusalCode, SignedTransaction,
+    KeyId, OrderId,
     api::{self, BodyError, SignatureRequest},
     log::OperationName,
     policy::RuleSet,
 };
 use serde_bytes::ByteBuf;
 use serde_json::json;
+use wire::{Refusal, RefusalCode, SignedTransaction};
 
 use crate::{
     authority::{Authority, Standing},

@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::{KeyId, NewKey, Refusal, RefusalCode, api::Expected};
+use protocol::{KeyId, NewKey, api::Expected};
+use wire::{Refusal, RefusalCode};
 
 use crate::gate::Caller;
 

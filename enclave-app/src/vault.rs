@@ -7,8 +7,9 @@ use std::{
 };
 
 use chains::PublicKey;
-use protocol::{KeyId, KeyPath, Purpose, Record, RecordHeader, Refusal, RefusalCode};
+use protocol::{KeyId, KeyPath, Purpose, Record, RecordHeader};
 use tokio::task::JoinSet;
+use wire::{Refusal, RefusalCode};
 
 use crate::{
     MeasuredConfig, Secret, data_keys::DataKeys, keys::PrivateKey, kms::WrappedDataKey, refusal::internal,

@@ -4,11 +4,11 @@
 use std::{cell::LazyCell, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
-use protocol::{
+use tokio::runtime::{Builder, Runtime};
+use wire::{
     Request, Response,
     frame::{self, Deadlines, MAX_FRAME},
 };
-use tokio::runtime::{Builder, Runtime};
 
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), frame: Duration::from_secs(60) };
 

@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use protocol::{KeyId, Record, Refusal, record::MAX_RECORD};
+use protocol::{KeyId, Record, record::MAX_RECORD};
+use wire::Refusal;
 
 fuzz_target!(|bytes: &[u8]| {
     match Record::parse(bytes) {

@@ -9,12 +9,10 @@ use attestation::cbor;
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
-use protocol::{
-    frame::MAX_FRAME,
-    request::{MAX_HEADER, MAX_NAME, MAX_NONCE, MIN_NONCE, SignedRequest, Window},
-};
+use protocol::request::{MAX_HEADER, MAX_NAME, MAX_NONCE, MIN_NONCE, SignedRequest, Window};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use wire::frame::MAX_FRAME;
 
 /// The seed that signs the requests of the test vectors: RFC 8032 §7.1, test 1.
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| {

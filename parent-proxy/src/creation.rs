@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::try_join, stream};
-use protocol::{Deployment, KeyId, KeyPath, NewKey, Purpose, message::MAX_KEYS};
+use protocol::{Deployment, KeyId, KeyPath, NewKey, Purpose};
+use wire::message::MAX_KEYS;
 
 use crate::{
     address::{AddressError, StoredKey},

@@ -9,11 +9,11 @@ use std::{
 use aws_config::Region;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use object_store::aws::AwsCredential;
-use protocol::Credentials;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
+use wire::Credentials;
 
 use crate::{
     backoff::{backoff, fraction},

@@ -5,13 +5,13 @@
 use std::{io, sync::Arc, time::Duration};
 
 use prometheus_client::metrics::counter::Counter;
-use protocol::transport::{Listener, Stream};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::TcpStream,
     sync::{Semaphore, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
+use wire::transport::{Listener, Stream};
 
 use crate::{
     config::HostPort,

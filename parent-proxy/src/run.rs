@@ -9,6 +9,7 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
     time::sleep,
 };
+use wire::transport;
 
 use crate::{
     Config,
@@ -108,7 +109,7 @@ pub async fn run(
         connect_timeout: limits.egress_connect_timeout,
         idle_timeout: limits.egress_idle_timeout,
     };
-    let way_out = config.kms_egress.listen().map_err(cannot(config.kms_egress.to_string()))?;
+    let way_out = transport::listen(&config.kms_egress).map_err(cannot(config.kms_egress.to_string()))?;
     let forwarding = egress::run(way_out, config.kms(), egress_limits, Arc::clone(&metrics), last.listener());
     services.spawn(named("the way out to KMS", forwarding));
 

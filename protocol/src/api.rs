@@ -11,14 +11,11 @@ use chains::Chain;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
-pub use expected::{Expected, ExpectedKey, expect, expected_of_check};
+pub use expected::{Expected, ExpectedKey, Unexpected, expect, expected_of_check};
 
 use object::Object;
 
-use crate::{
-    Index, KeyId, Label, NewKey, Purpose, UserRef, base64, frame::MAX_FRAME, policy::Role, record::LONGEST,
-    request::MAX_BODY,
-};
+use crate::{Index, KeyId, Label, NewKey, Purpose, UserRef, base64, policy::Role};
 
 /// The most addresses of one request.
 pub const MAX_ADDRESSES: usize = 1000;
@@ -34,10 +31,6 @@ pub const MAX_SIGNING_BODY: usize = 736 * 1024;
 /// What is in the frame besides, at most: the rest of the request, and what holds it all together.
 pub const AROUND_BODY: usize = 8 * 1024;
 
-const _: () = assert!(
-    MAX_SIGNING_BODY + MAX_SIGNING_KEYS * LONGEST + AROUND_BODY <= MAX_FRAME && MAX_SIGNING_BODY <= MAX_BODY,
-    "what asks for signatures, with its records, must fit a frame"
-);
 /// The most keys of one request to re-seal: their records fit one frame, and their ids one entry of
 /// the log.
 pub const MAX_REWRAPPED: usize = 100;

@@ -248,6 +248,30 @@ impl<'de> Deserialize<'de> for KeyId {
     }
 }
 
+/// A key to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Whose.
+    pub user: UserRef,
+    /// On which family of chains.
+    pub chain: Chain,
+    /// For what use.
+    pub purpose: Purpose,
+    /// Which one.
+    pub index: Index,
+    /// A note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+}
+
+impl NewKey {
+    /// The natural key.
+    pub fn path(&self) -> KeyPath {
+        KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,8 @@ use chains::Chain;
 use cofferdam_tests::wire::new_key;
 use criterion::{Criterion, criterion_group, criterion_main};
 use ed25519_dalek::SigningKey;
-use protocol::{Deployment, KeyId, Operation, Request};
+use protocol::{Deployment, KeyId};
+use wire::{Operation, Request};
 
 const DOCUMENT: &[u8] = include_bytes!("../vectors/attestation/nitro-2025-01-06.cose");
 const PCR0: &str =

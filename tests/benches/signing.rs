@@ -27,10 +27,11 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
-use protocol::{Answer, Operation, api::MAX_SIGNATURES, message::MAX_KEYS};
+use protocol::api::MAX_SIGNATURES;
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use simulator::PcrConfig;
+use wire::{Answer, Operation, message::MAX_KEYS};
 
 const RAW_ROUNDS: u32 = 5_000;
 /// Requests under way at once.

@@ -22,10 +22,10 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
-use protocol::{Operation, message::MAX_KEYS};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use wire::{Operation, message::MAX_KEYS};
 
 const RAW_ROUNDS: u32 = 5_000;
 const CONNECTIONS: u64 = 2;

@@ -9,13 +9,13 @@ use std::{
 use attestation::{Pcr, PcrIndex};
 use enclave_app::Entropy;
 use kms_policies::render::{self, Image, Parameters};
-use protocol::{Answer, Credentials, Operation};
 use simulator::{
     PcrConfig,
     kms::{Config as KmsConfig, LocalKms},
 };
 use tempfile::TempDir;
 use tokio::net::{TcpStream, UnixListener};
+use wire::{Answer, Credentials, Operation};
 
 use crate::{config::Config, enclave::TestEnclave, wire::Wire};
 

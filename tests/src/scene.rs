@@ -9,13 +9,14 @@ use std::{
 use chains::Chain;
 use enclave_app::{Entropy, Secret, entropy::EntropyError};
 use protocol::{
-    Answer, KeyId, NewKey, Operation, Purpose, Record, Refusal, SignedTransaction,
+    KeyId, NewKey, Purpose, Record,
     log::{Decision, Entry},
     request::SignedRequest,
 };
 use rand::{TryRng, rngs::SysRng};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use wire::{Answer, Operation, Refusal, SignedTransaction};
 
 use crate::{
     authority::{self, BACKEND, Client},

@@ -3,15 +3,14 @@
 use std::{path::Path, time::Duration};
 
 use chains::Chain;
-use protocol::{
-    Answer, Index, KeyId, LogLine, NewKey, Operation, Purpose, Record, Refusal, Request, Response, Rewrapped,
-    SignedTransaction,
-    frame::{self, Deadlines},
-    order::Restriction,
-};
+use protocol::{Index, KeyId, NewKey, Purpose, Record, order::Restriction};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::UnixStream};
+use wire::{
+    Answer, LogLine, Operation, Refusal, Request, Response, Rewrapped, SignedTransaction,
+    frame::{self, Deadlines},
+};
 
 use crate::authority::{self, BACKEND, DESK, KEEPER};
 

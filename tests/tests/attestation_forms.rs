@@ -20,9 +20,9 @@ use cofferdam_tests::{
     wire::{Wire, new_key},
 };
 use enclave_app::{Enclave, MeasuredConfig, SystemEntropy};
-use protocol::{Answer, Operation};
 use serde_bytes::ByteBuf;
 use simulator::{NsmConfig, SimulatedNsm, nsm::PayloadForm, pki};
+use wire::{Answer, Operation};
 use zeroize::Zeroizing;
 
 /// An NSM that can begin to write the array around a document with an indefinite length as well.

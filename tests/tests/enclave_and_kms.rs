@@ -9,9 +9,10 @@ use cofferdam_tests::{
     scene::entries,
     wire::{Wire, new_key},
 };
-use protocol::{AddressClaims, Answer, KeyId, Operation, Record, RefusalCode, SessionKey, message::MAX_KEYS};
+use protocol::{AddressClaims, KeyId, Record, SessionKey};
 use serde_bytes::ByteBuf;
 use simulator::kms::{Fault, FaultRule};
+use wire::{Answer, Operation, RefusalCode, message::MAX_KEYS};
 
 const DEPLOYMENT: &str = "laptop";
 

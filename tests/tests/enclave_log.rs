@@ -16,13 +16,14 @@ use cofferdam_tests::{
     wire::{Wire, new_key, signature_body},
 };
 use protocol::{
-    Answer, Description, LogHead, LogLine, Operation, Purpose, Refusal, RefusalCode,
+    Purpose,
     log::{BootFacts, BootIdentity, Checkpoint, ContentHash, Entry, EntryHash, LogFault, Verifier},
     order::Restriction,
     request::SignedRequest,
 };
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_json::json;
+use wire::{Answer, Description, LogHead, LogLine, Operation, Refusal, RefusalCode};
 
 async fn described(wire: &mut Wire) -> Box<Description> {
     match wire.ask(Operation::Describe).await {

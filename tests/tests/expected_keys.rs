@@ -10,9 +10,10 @@ use cofferdam_tests::{
     wire::{new_key, signature_body},
 };
 use data_encoding::HEXLOWER;
-use protocol::{Answer, CheckClaims, Operation, Record, Refusal, Rewrapping, SignedTransaction, log::Entry};
+use protocol::{CheckClaims, Record, log::Entry};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use wire::{Answer, Operation, Refusal, Rewrapping, SignedTransaction};
 
 /// Two keys of one name, both made and certified: the one that was shown, and the one in its place.
 async fn twins(scene: &mut Scene, chain: Chain) -> (DepositKey, DepositKey) {

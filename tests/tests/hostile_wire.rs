@@ -10,11 +10,12 @@ use cofferdam_tests::{
     enclave::TestEnclave,
     wire::{Wire, new_key},
 };
-use protocol::{Answer, Credentials, Operation, Phase, RefusalCode, Request, Response, order::Restriction};
+use protocol::order::Restriction;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt, net::UnixListener, time::timeout};
+use wire::{Answer, Credentials, Operation, Phase, RefusalCode, Request, Response};
 
 const ARN: &str = "arn:aws:kms:us-east-1:000000000000:key/6e6f2d73-7563-682d-6b65-790000000000";
 
@@ -281,7 +282,7 @@ async fn where_all_places_for_questions_and_work_are_held_what_restricts_has_its
         hogs.push(hog);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let refused = |answer: Result<Answer, protocol::Refusal>| answer.unwrap_err().tag().to_owned();
+    let refused = |answer: Result<Answer, wire::Refusal>| answer.unwrap_err().tag().to_owned();
     assert_eq!(refused(wire.ask(Operation::Describe).await), "enclave.overloaded");
     assert_eq!(refused(wire.ask(sign(10)).await), "enclave.overloaded");
     for version in 2..12 {
@@ -327,7 +328,7 @@ async fn what_is_out_of_bounds_is_refused_by_name() {
     let folder = folder();
     let enclave = TestEnclave::boot(folder.path(), &config(folder.path()));
     let mut wire = enclave.wire().await;
-    let refused = |result: Result<Answer, protocol::Refusal>| result.unwrap_err().code;
+    let refused = |result: Result<Answer, wire::Refusal>| result.unwrap_err().code;
     for length in [0, 513] {
         let nonce = ByteBuf::from(vec![1; length]);
         assert_eq!(refused(wire.ask(Operation::Attest { nonce }).await), RefusalCode::RequestMalformed);

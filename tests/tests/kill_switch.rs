@@ -19,11 +19,11 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use protocol::Operation;
 use reqwest::StatusCode;
 use serde_bytes::ByteBuf;
 use serde_json::json;
 use tokio::sync::Mutex;
+use wire::Operation;
 
 const FREEZES: usize = 200;
 /// One flood at a time: each is all that this machine can do.

@@ -26,10 +26,11 @@ use cofferdam_tests::{
     wire::{Wire, new_key, signature_body},
 };
 use enclave_app::{Entropy, Secret, entropy::EntropyError};
-use protocol::{Answer, Operation, Record, Rewrapping};
+use protocol::Record;
 use serde_bytes::ByteBuf;
 use serde_json::json;
 use sha2::{Digest, Sha256, Sha512};
+use wire::{Answer, Operation, Rewrapping};
 
 const FOLDER: &str = "COFFERDAM_TEST_ENCLAVE_FOLDER";
 const KMS_KEYS: &str = "COFFERDAM_TEST_ENCLAVE_KMS_KEYS";

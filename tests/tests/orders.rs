@@ -18,15 +18,15 @@ use cofferdam_tests::{
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use protocol::{
-    Answer, Index, NewKey, Operation, OrderAccepted, OrderId, Purpose, Record, Refusal, RefusalCode, State,
+    Index, NewKey, OrderId, Purpose, Record,
     dsse::{ORDER_TYPE, POLICY_TYPE},
     log::Decision,
-    message::MAX_REPLAYED,
     order::{MAX_ORDERS, Order, Replacement, Restriction},
     timestamp::Timestamp,
 };
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use wire::{Answer, Operation, OrderAccepted, Refusal, RefusalCode, State, message::MAX_REPLAYED};
 
 async fn state(scene: &mut Scene) -> State {
     match scene.wire.ask(Operation::State).await {

@@ -16,13 +16,14 @@ use cofferdam_tests::{
 };
 use ed25519_dalek::SigningKey;
 use protocol::{
-    Answer, Operation, Purpose, Refusal, RefusalCode, SessionBinding,
+    Purpose, SessionBinding,
     dsse::{ACTIVATION_TYPE, ORDER_TYPE, POLICY_TYPE},
     order::Restriction,
     timestamp::Timestamp,
 };
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use wire::{Answer, Operation, Refusal, RefusalCode};
 
 /// BIP-173's example on testnet.
 const TESTNET: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";

@@ -17,12 +17,12 @@ use cofferdam_tests::{
 };
 use data_encoding::{BASE64, HEXLOWER};
 use protocol::{
-    Answer, Operation, Refusal,
     order::Restriction,
     request::{SignedHeaders, SignedRequest},
 };
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use wire::{Answer, Operation, Refusal};
 
 async fn authorize(wire: &mut Wire, request: &SignedRequest) -> Result<Answer, Refusal> {
     wire.ask(Operation::Authorize { request: request.clone() }).await

@@ -10,13 +10,11 @@ use cofferdam_tests::{
     transactions::sweep,
     wire::new_key,
 };
-use protocol::{
-    Answer, KeyId, Operation, Record, RecordHeader, Refusal, RefusalCode, Rewrapping, log::Decision,
-    order::Restriction,
-};
+use protocol::{KeyId, Record, RecordHeader, log::Decision, order::Restriction};
 use serde_bytes::ByteBuf;
 use serde_json::json;
 use simulator::kms::{Fault, FaultRule};
+use wire::{Answer, Operation, Refusal, RefusalCode, Rewrapping};
 
 /// An enclave with a new KMS key, and sweep keys that were made under the old one.
 async fn scene(keys: usize) -> (Scene, Vec<DepositKey>, String) {

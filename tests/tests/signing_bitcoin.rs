@@ -16,8 +16,8 @@ use cofferdam_tests::{
     wire::{new_key, signature_body},
 };
 use data_encoding::{BASE64, HEXLOWER};
-use protocol::{Refusal, SignedTransaction};
 use serde_json::{Value, json};
+use wire::{Refusal, SignedTransaction};
 
 /// Whether Bitcoin Core lets each input of the transaction spend its output.
 fn verdicts(transaction: &[u8], coins: &[Coin]) -> Vec<bool> {

@@ -8,8 +8,8 @@ use cofferdam_tests::{
     scene::{Scene, tag},
     transactions::Evm,
 };
-use protocol::RefusalCode;
 use serde_json::{Value, json};
+use wire::RefusalCode;
 
 const NETWORK: u64 = 31_337;
 const ETHER: u128 = 1_000_000_000_000_000_000;

@@ -9,8 +9,8 @@ use cofferdam_tests::{
     transactions::{Coin, Evm, payout, psbt, psbt_of, solana_transfers, spent, sweep, unit},
     wire::new_key,
 };
-use protocol::RefusalCode;
 use serde_json::{Value, json};
+use wire::RefusalCode;
 
 fn velocity(per_key: u64, all: u64) -> Value {
     json!({ "per_key_per_day": per_key.to_string(), "per_day": all.to_string() })

@@ -12,10 +12,11 @@ use cofferdam_tests::{
     wire::{new_key, signature_body},
 };
 use data_encoding::{BASE64, HEXLOWER};
-use protocol::{Answer, KeyId, NewKey, Operation, Purpose, Record, Refusal, RefusalCode};
+use protocol::{KeyId, NewKey, Purpose, Record};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use wire::{Answer, Operation, Refusal, RefusalCode};
 
 /// Foreign vectors: a name, the bytes, the tag of the refusal.
 type Case = (String, Vec<u8>, String);

@@ -11,10 +11,11 @@ use cofferdam_tests::{
     transactions::sweep,
     wire::{new_key, signature_body},
 };
-use protocol::{Answer, Operation, Refusal, RefusalCode, timestamp::Timestamp};
+use protocol::timestamp::Timestamp;
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use simulator::kms::{Fault, FaultRule};
+use wire::{Answer, Operation, Refusal, RefusalCode};
 
 /// What each operation is called on the log.
 const ASKED: [&str; 6] = [

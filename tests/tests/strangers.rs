@@ -9,12 +9,10 @@ use cofferdam_tests::{
     scene::{DEPLOYMENT, Scene, request},
     wire::Wire,
 };
-use protocol::{
-    Operation,
-    log::{Decision, Entry},
-};
+use protocol::log::{Decision, Entry};
 use serde_bytes::ByteBuf;
 use serde_json::Value;
+use wire::Operation;
 
 /// Entries of strangers in a day, those that count them aside.
 const ENTRIES: u64 = 976;

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-const TRUSTED: [&str; 4] = ["attestation", "chains", "enclave-app", "protocol"];
+const TRUSTED: [&str; 5] = ["attestation", "chains", "enclave-app", "protocol", "wire"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

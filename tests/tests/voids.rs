@@ -10,11 +10,12 @@ use cofferdam_tests::{
     wire::new_key,
 };
 use protocol::{
-    Answer, Operation, OrderId, Refusal, RefusalCode,
+    OrderId,
     log::MAX_SIGN_DETAIL,
     order::{Order, Restriction},
 };
 use serde_json::{Value, json};
+use wire::{Answer, Operation, Refusal, RefusalCode};
 
 async fn order(scene: &mut Scene, restriction: &Restriction) -> OrderId {
     match scene.wire.order(DEPLOYMENT, restriction).await {

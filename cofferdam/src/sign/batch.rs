@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, path::Path};
 use protocol::{
     KeyId,
     api::{AROUND_BODY, MAX_SIGNATURES, MAX_SIGNING_BODY, SignatureRequest, SignaturesRequest},
-    frame::MAX_FRAME,
     record::LONGEST,
 };
 use serde::Deserialize;
 use serde_json::json;
+use wire::frame::MAX_FRAME;
 
 use super::{FRAME, answer::Outcome, check_length};
 use crate::{

@@ -9,6 +9,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
+use wire::transport;
 
 /// The port of the parent.
 const PORT: u32 = 9000;
@@ -36,7 +37,7 @@ pub async fn say(parent_cid: u32) -> Result<(), HeartbeatError> {
 
 async fn beat(parent: &Endpoint) -> Result<(), HeartbeatError> {
     let exchange = async {
-        let mut stream = parent.connect(DEADLINE).await?;
+        let mut stream = transport::connect(parent, DEADLINE).await?;
         stream.write_all(&[BEAT]).await?;
         stream.flush().await?;
         stream.read_u8().await

@@ -27,7 +27,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use protocol::{Endpoint, transport::Stream};
+use protocol::Endpoint;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -35,6 +35,7 @@ use rustls::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
+use wire::transport::{self, Stream};
 
 use crate::clock::Clock;
 
@@ -127,7 +128,7 @@ impl Service<Uri> for Dial {
             let host = uri.host().unwrap_or_default().to_owned();
             let name = ServerName::try_from(host).map_err(io::Error::other)?;
             let connecting = async {
-                let stream = egress.connect(CONNECT).await?;
+                let stream = transport::connect(&egress, CONNECT).await?;
                 tls.connect(name, stream).await
             };
             let stream = tokio::time::timeout(CONNECT, connecting)

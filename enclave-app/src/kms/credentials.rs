@@ -9,7 +9,7 @@ use aws_credential_types::{
     Credentials as AwsCredentials,
     provider::{ProvideCredentials, error::CredentialsError, future},
 };
-use protocol::Credentials;
+use wire::Credentials;
 
 use crate::clock::Clock;
 

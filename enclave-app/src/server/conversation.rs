@@ -2,15 +2,15 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use protocol::{
-    Answer, Head, LogLine, Phase, Refusal, RefusalCode, Request, Response,
-    frame::{self, Deadlines, FrameError, Incoming, MAX_FRAME},
-    transport::Stream,
-};
 use tokio::{
     io::{AsyncRead, AsyncWrite, BufReader, WriteHalf},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
+};
+use wire::{
+    Answer, LogLine, Phase, Refusal, RefusalCode, Request, RequestHead, Response,
+    frame::{self, Deadlines, FrameError, Incoming, MAX_FRAME},
+    transport::Stream,
 };
 
 use super::{
@@ -125,9 +125,11 @@ impl<R: AsyncRead + Unpin> Reading<R> {
             reply.answer(Err(Refusal::new(RefusalCode::RequestMalformed, message)), Vec::new());
             Ok(false)
         };
-        let (id, class) = match Head::read(incoming.head()) {
-            Some(Head { id: 0, .. }) => return malformed(&mut reply, "id: 1 or above was expected".into()),
-            Some(Head { id, operation }) => (id, Class::of(operation)),
+        let (id, class) = match RequestHead::read(incoming.head()) {
+            Some(RequestHead { id: 0, .. }) => {
+                return malformed(&mut reply, "id: 1 or above was expected".into());
+            }
+            Some(RequestHead { id, operation }) => (id, Class::of(operation)),
             None => {
                 let text = "a map of id and operation was expected";
                 return malformed(&mut reply, text.into());

@@ -7,7 +7,7 @@ mod room;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
-use protocol::transport::{Listener, Stream};
+use wire::transport::{Listener, Stream};
 
 use self::{
     connections::{Connections, Slot},

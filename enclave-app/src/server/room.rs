@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use protocol::{Refusal, RefusalCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wire::{Refusal, RefusalCode};
 
 use crate::config::Limits;
 
@@ -220,6 +220,6 @@ mod tests {
     fn the_least_room_that_can_be_configured_has_room_for_the_longest_frame_in_each_share() {
         let least = crate::config::tests::sample() + "[limits]\nin_flight_bytes = 4194304\n";
         let limits = MeasuredConfig::parse(least.as_bytes()).unwrap().limits().clone();
-        assert!(limits.in_flight_bytes / 4 >= protocol::frame::MAX_FRAME);
+        assert!(limits.in_flight_bytes / 4 >= wire::frame::MAX_FRAME);
     }
 }

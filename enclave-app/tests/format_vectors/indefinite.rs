@@ -1,8 +1,9 @@
 //! AWS's payload may be of indefinite length; no format of ours may, at no depth.
 
 use attestation::cbor;
-use protocol::{Record, Request, Response, SessionBinding};
+use protocol::{Record, SessionBinding};
 use serde_bytes::{ByteBuf, Bytes};
+use wire::{Request, Response};
 
 use super::{bytes, list, vectors};
 

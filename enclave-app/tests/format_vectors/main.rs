@@ -12,8 +12,8 @@ use ed25519_dalek::SigningKey;
 use enclave_app::{MeasuredConfig, Secret, keys::PrivateKey, sealing};
 use protocol::{
     AddressClaims, CheckClaims, Deployment, Index, KeyId, KeyPath, Label, OrderId, PolicyRef, Purpose,
-    Record, RecordHeader, Refusal, RefusalCode, SessionBinding, SessionKey, UserRef, certificate::Issuer,
-    jws::Claims, log::ContentHash,
+    Record, RecordHeader, SessionBinding, SessionKey, UserRef, certificate::Issuer, jws::Claims,
+    log::ContentHash,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
@@ -22,6 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
 };
+use wire::{Refusal, RefusalCode};
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../tests/vectors/formats.json")).unwrap()

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chains::Chain;
 use data_encoding::BASE64;
-use protocol::{
-    Answer, Authorized, Credentials, Description, Index, LogHead, LogLine, NewKey, Operation, OrderAccepted,
-    OrderId, Phase, PolicyRef, Purpose, Refusal, RefusalCode, Replacement, Request, Response, Rewrapped,
-    Rewrapping, SignedTransaction, State, frame, request::SignedRequest,
-};
+use protocol::{Index, NewKey, OrderId, PolicyRef, Purpose, request::SignedRequest};
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use wire::{
+    Answer, Authorized, Credentials, Description, LogHead, LogLine, Operation, OrderAccepted, Phase, Refusal,
+    RefusalCode, Replacement, Request, Response, Rewrapped, Rewrapping, SignedTransaction, State, frame,
+};
 
 use super::{bytes, hex, list, text, vectors};
 

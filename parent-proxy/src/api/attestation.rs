@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use data_encoding::HEXLOWER_PERMISSIVE;
-use protocol::message::MAX_NONCE;
+use wire::message::MAX_NONCE;
 
 use super::{
     App, Problem,

@@ -2,7 +2,7 @@
 //! operator gets. Faults that pass say when to try again.
 
 use axum::http::StatusCode;
-use protocol::{Refusal, RefusalCode};
+use wire::{Refusal, RefusalCode};
 
 use super::problem::{Problem, SOON};
 use crate::{creation::CreationError, enclave::EnclaveError, log::LogError, store::StoreError};

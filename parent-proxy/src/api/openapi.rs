@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use protocol::{NameError, Refusal, RefusalCode, request::RequestError};
+use protocol::{NameError, request::RequestError};
 use utoipa::{
     IntoResponses, Modify, OpenApi,
     openapi::{
@@ -14,6 +14,7 @@ use utoipa::{
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
+use wire::{Refusal, RefusalCode};
 
 use super::{
     Problem,

@@ -11,7 +11,7 @@ use axum::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{
-    LogLine, OrderAccepted, OrderId, Replacement,
+    OrderId,
     api::replacement_order,
     dsse::{Envelope, ORDER_TYPE},
     request::SignedRequest,
@@ -19,6 +19,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use wire::{LogLine, OrderAccepted, Replacement};
 
 use super::{
     App, Problem,

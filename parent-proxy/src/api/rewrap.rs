@@ -11,10 +11,11 @@ use axum::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
-use protocol::{KeyId, Refusal, Rewrapping, api, frame::MAX_FRAME};
+use protocol::{KeyId, api};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use utoipa::ToSchema;
+use wire::{Refusal, Rewrapping, frame::MAX_FRAME};
 
 use super::{
     App, Problem,

@@ -16,14 +16,14 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
 use protocol::{
-    KeyId, Record, Refusal, SignedTransaction,
+    KeyId, Record,
     api::{self, Route, SignatureRequest},
-    frame::MAX_FRAME,
     request::SignedRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use utoipa::ToSchema;
+use wire::{Refusal, SignedTransaction, frame::MAX_FRAME};
 
 use super::{
     App, Problem,

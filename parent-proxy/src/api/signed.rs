@@ -6,11 +6,9 @@ use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName},
 };
-use protocol::{
-    Authorized,
-    request::{MAX_HEADER, MAX_PATH, MAX_QUERY, SignedRequest},
-};
+use protocol::request::{MAX_HEADER, MAX_PATH, MAX_QUERY, SignedRequest};
 use serde_bytes::ByteBuf;
+use wire::Authorized;
 
 use super::{App, Problem, identity::Identity, input};
 

@@ -5,8 +5,9 @@
 use std::{collections::HashSet, time::Duration};
 
 use attestation::DocumentHash;
-use protocol::{Answer, Description, LogHead, Operation, OrderId, PolicyRef};
+use protocol::{OrderId, PolicyRef};
 use tokio::time::Instant;
+use wire::{Answer, Description, LogHead, Operation};
 
 use super::{
     connection::Connection,

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use attestation::DocumentHash;
-use protocol::{Answer, LogLine, Operation, log::Checkpoint};
+use protocol::log::Checkpoint;
 use tokio::time::{sleep, timeout};
+use wire::{Answer, LogLine, Operation};
 
 use super::{Enclave, EnclaveError};
 use crate::{

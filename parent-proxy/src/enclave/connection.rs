@@ -10,16 +10,16 @@ use std::{
     time::Duration,
 };
 
-use protocol::{
-    Answer, Operation, Refusal, Request, Response,
-    frame::{self, Deadlines},
-    transport::Stream,
-};
 use tokio::{
     io::{ReadHalf, WriteHalf, split},
     sync::{mpsc, oneshot, watch},
     task::AbortHandle,
     time::{Instant, timeout_at},
+};
+use wire::{
+    Answer, Operation, Refusal, Request, Response,
+    frame::{self, Deadlines},
+    transport::Stream,
 };
 
 use super::lines::Lines;

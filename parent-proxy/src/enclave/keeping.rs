@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use protocol::{Answer, Credentials, Description, Operation, Phase, Refusal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use wire::{Answer, Credentials, Description, Operation, Phase, Refusal, transport};
 
 use super::{
     Enclave, boot,
@@ -134,7 +134,7 @@ impl Drop for Member<'_> {
 /// is stored, its log has begun, and the orders that are stored are in effect.
 async fn introduced(inner: &Inner) -> Result<(Connection, Description), Unusable> {
     let limits = &inner.limits;
-    let stream = inner.endpoint.connect(limits.timeout).await?;
+    let stream = transport::connect(&inner.endpoint, limits.timeout).await?;
     let deadlines = deadlines(limits.heartbeat, limits.timeout);
     let connection = Connection::new(stream, deadlines, inner.book.clone());
     let description = known(inner, &connection, false).await?;

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use protocol::LogLine;
+use wire::LogLine;
 
 use crate::log::{Book, LogError};
 

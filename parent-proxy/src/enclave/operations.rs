@@ -2,11 +2,12 @@
 
 use attestation::document::MAX_DOCUMENT;
 use bytes::Bytes;
-use protocol::{
-    Answer, Authorized, Description, LogLine, Operation, OrderAccepted, PolicyRef, Refusal, Rewrapped,
-    Rewrapping, SignedTransaction, State, message::MAX_KEYS, record::MAX_RECORD, request::SignedRequest,
-};
+use protocol::{PolicyRef, record::MAX_RECORD, request::SignedRequest};
 use serde_bytes::ByteBuf;
+use wire::{
+    Answer, Authorized, Description, LogLine, Operation, OrderAccepted, Refusal, Rewrapped, Rewrapping,
+    SignedTransaction, State, message::MAX_KEYS,
+};
 
 use super::{Enclave, EnclaveError};
 

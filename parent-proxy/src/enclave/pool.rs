@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use protocol::{Answer, Deployment, Description, Endpoint, LogLine, Operation, Refusal};
+use protocol::{Deployment, Endpoint};
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
 };
+use wire::{Answer, Description, LogLine, Operation, Refusal};
 
 use super::{
     EnclaveState,

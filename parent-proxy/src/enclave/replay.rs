@@ -4,10 +4,9 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use protocol::{
-    Answer, Description, Operation, OrderId, PolicyRef, Refusal, RefusalCode, message::MAX_REPLAYED,
-};
+use protocol::{OrderId, PolicyRef};
 use serde_bytes::ByteBuf;
+use wire::{Answer, Description, Operation, Refusal, RefusalCode, message::MAX_REPLAYED};
 
 use super::{
     boot::Boot,

@@ -3,7 +3,8 @@
 use attestation::DocumentHash;
 use std::sync::Arc;
 
-use protocol::{Deployment, Description, Phase, PolicyRef};
+use protocol::{Deployment, PolicyRef};
+use wire::{Description, Phase};
 
 /// What is known of the enclave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

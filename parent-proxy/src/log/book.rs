@@ -9,12 +9,12 @@ use std::{
 
 use attestation::{DocumentHash, document::MAX_DOCUMENT};
 use bytes::Bytes;
-use protocol::{LogHead, LogLine};
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, watch},
     task::spawn_blocking,
     time::timeout,
 };
+use wire::{LogHead, LogLine};
 
 use super::{
     LogError,

@@ -2,8 +2,8 @@
 
 use attestation::DocumentHash;
 use data_encoding::HEXLOWER;
-use protocol::LogLine;
 use sha2::{Digest, Sha256};
+use wire::LogLine;
 
 pub(super) const DOCUMENT: &[u8] = b"a boot document";
 

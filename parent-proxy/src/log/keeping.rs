@@ -8,11 +8,11 @@ use std::{
 };
 
 use attestation::DocumentHash;
-use protocol::LogLine;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep, timeout},
 };
+use wire::LogLine;
 
 use super::{
     Book, LogError,
@@ -230,7 +230,7 @@ impl Inner {
                 if shelf.head.as_ref().is_none_or(|head| head.boot != writer.boot) {
                     shelf.checkpoint = None;
                 }
-                shelf.head = Some(protocol::LogHead { boot: writer.boot, seq: writer.next - 1, hash });
+                shelf.head = Some(wire::LogHead { boot: writer.boot, seq: writer.next - 1, hash });
             }
             if written.checkpoint.is_some() {
                 shelf.checkpoint = written.checkpoint;

@@ -3,9 +3,9 @@
 
 use attestation::DocumentHash;
 use data_encoding::HEXLOWER;
-use protocol::LogLine;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use wire::LogLine;
 
 use super::LogError;
 

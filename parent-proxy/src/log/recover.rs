@@ -10,8 +10,8 @@ use std::{
 };
 
 use attestation::DocumentHash;
-use protocol::LogHead;
 use serde_bytes::ByteArray;
+use wire::LogHead;
 
 use super::{
     LogError,

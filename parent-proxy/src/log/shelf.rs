@@ -54,7 +54,7 @@ pub(super) struct Shelf {
     /// How far each boot was shipped.
     pub(super) shipped: BTreeMap<String, u64>,
     /// The last entry of the newest boot that has one.
-    pub(super) head: Option<protocol::LogHead>,
+    pub(super) head: Option<wire::LogHead>,
     /// The last checkpoint of that boot, JSON.
     pub(super) checkpoint: Option<String>,
     pub(super) indexes: usize,

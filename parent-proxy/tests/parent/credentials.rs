@@ -60,7 +60,7 @@ async fn imds(served: Arc<AtomicU64>) -> String {
 async fn an_instances_credentials_are_renewed_before_they_end() {
     let site = Site::new();
     let double = site.double();
-    double.state.lock().unwrap().phase = protocol::Phase::AwaitingCredentials;
+    double.state.lock().unwrap().phase = wire::Phase::AwaitingCredentials;
     let served = Arc::new(AtomicU64::new(0));
     let mut command = site.command();
     for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"] {

@@ -15,9 +15,9 @@ use crate::support::{
     process::{Parent, Site},
 };
 use attestation::DocumentHash;
-use protocol::{Answer, Operation, Phase, Refusal, RefusalCode};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use wire::{Answer, Operation, Phase, Refusal, RefusalCode};
 
 fn address(user: &str) -> Value {
     json!({"user": user, "chain": "evm"})

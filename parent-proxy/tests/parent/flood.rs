@@ -3,13 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::{Operation, order::Restriction};
+use protocol::order::Restriction;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{sleep, timeout},
 };
+use wire::Operation;
 
 use crate::support::{
     client,

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use attestation::DocumentHash;
-use protocol::{Operation, log::Checkpoint};
+use protocol::log::Checkpoint;
 use reqwest::Method;
 use serde_json::{Value, json};
+use wire::Operation;
 
 use crate::support::{
     double::{Double, Reply},

@@ -10,7 +10,7 @@ use crate::support::{
     eventually,
     process::{Parent, Site},
 };
-use protocol::Operation;
+use wire::Operation;
 
 fn alice(parent: &Parent) -> reqwest::RequestBuilder {
     let body = json!({"user": "alice", "chain": "evm"});
@@ -37,7 +37,7 @@ async fn readiness_says_which_part_is_not_ready() {
 async fn without_credentials_the_enclave_waits_and_the_parent_says_so() {
     let site = Site::new();
     let double = site.double();
-    double.state.lock().unwrap().phase = protocol::Phase::AwaitingCredentials;
+    double.state.lock().unwrap().phase = wire::Phase::AwaitingCredentials;
     let mut command = site.command();
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     let parent = site.start(command).await;

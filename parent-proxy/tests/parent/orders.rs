@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use protocol::{
-    Index, KeyId, KeyPath, Operation, Purpose, Refusal, RefusalCode,
+    Index, KeyId, KeyPath, Purpose,
     order::{Replacement, Restriction},
 };
 use serde_json::{Value, json};
+use wire::{Operation, Refusal, RefusalCode};
 
 use crate::support::{
     client,

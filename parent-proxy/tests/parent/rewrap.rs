@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use protocol::{Answer, KeyId, Operation, Record};
+use protocol::{KeyId, Record};
 use serde_json::{Value, json};
+use wire::{Answer, Operation};
 
 use crate::support::{
     double::{Double, KMS_KEY, Reply, rewrapped},
@@ -186,11 +187,11 @@ async fn an_answer_that_is_not_of_the_key_is_not_stored() {
     double.script(move |operation| match operation {
         Operation::Rewrap { .. } => {
             let record = serde_bytes::ByteBuf::from(rewrapped(&other, FIRST));
-            let keys = vec![Ok(protocol::Rewrapping::Record {
+            let keys = vec![Ok(wire::Rewrapping::Record {
                 record,
                 public_key: serde_bytes::ByteBuf::from([2; 33]),
             })];
-            Reply::Say(Ok(Answer::Rewrapped(protocol::Rewrapped { keys, kms_key: FIRST.into() })))
+            Reply::Say(Ok(Answer::Rewrapped(wire::Rewrapped { keys, kms_key: FIRST.into() })))
         }
         _ => Reply::Usual,
     });

@@ -1,8 +1,9 @@
 //! `POST /v1/signatures`, `/batch` and `/explain`.
 
-use protocol::{Answer, KeyId, Operation, Refusal, RefusalCode, SignedTransaction};
+use protocol::KeyId;
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use wire::{Answer, Operation, Refusal, RefusalCode, SignedTransaction};
 
 use crate::support::{
     double::{Double, Reply},

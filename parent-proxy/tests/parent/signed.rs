@@ -2,9 +2,10 @@
 //! only where they cannot be passed on as they are.
 
 use ed25519_dalek::SigningKey;
-use protocol::{Operation, Refusal, RefusalCode, request::SignedHeaders};
+use protocol::request::SignedHeaders;
 use reqwest::Method;
 use serde_json::{Value, json};
+use wire::{Operation, Refusal, RefusalCode};
 
 use crate::support::{
     client,

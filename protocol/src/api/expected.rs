@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{BodyError, object::Object};
-use crate::{KeyId, RecordHeader, Refusal, RefusalCode};
+use crate::{KeyId, RecordHeader};
 
 /// The longest address that is read: more than any family's.
 const MAX_ADDRESS: usize = 128;
@@ -29,6 +29,18 @@ pub struct ExpectedKey {
     pub key_id: KeyId,
     /// Its address or public key.
     pub expected: Expected,
+}
+
+/// A key that is not the one that was expected. Both are public.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key with the {what} {expected} was expected, found {found}")]
+pub struct Unexpected {
+    /// `address` or `public key`.
+    pub what: &'static str,
+    /// The client's.
+    pub expected: String,
+    /// The record's.
+    pub found: String,
 }
 
 /// One of the two, and never null.
@@ -70,11 +82,10 @@ impl Expected {
     /// Whether a key is the one that is expected.
     ///
     /// # Errors
-    /// [`RefusalCode::RecordExpected`], with what was expected and what was found: both are public.
-    pub fn is(&self, header: &RecordHeader) -> Result<(), Refusal> {
-        let refuse = |what: &str, expected: &str, found: &str| {
-            let text = format!("the key with the {what} {expected} was expected, found {found}");
-            Err(Refusal::new(RefusalCode::RecordExpected, text).wrong(expected, found))
+    /// [`Unexpected`]
+    pub fn is(&self, header: &RecordHeader) -> Result<(), Unexpected> {
+        let refuse = |what, expected: &str, found: &str| {
+            Err(Unexpected { what, expected: expected.to_owned(), found: found.to_owned() })
         };
         match self {
             Self::Address(address) => {
@@ -151,7 +162,7 @@ impl From<ExpectedKey> for NamedWire {
 ///
 /// # Errors
 /// As [`Expected::is`].
-pub fn expect(expected: &[ExpectedKey], header: &RecordHeader) -> Result<(), Refusal> {
+pub fn expect(expected: &[ExpectedKey], header: &RecordHeader) -> Result<(), Unexpected> {
     let mut of_key = expected.iter().filter(|expected| expected.key_id == header.key_id);
     of_key.try_for_each(|expected| expected.expected.is(header))
 }

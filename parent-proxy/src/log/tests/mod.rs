@@ -15,8 +15,8 @@ use std::{
 
 use attestation::DocumentHash;
 use futures::future::join_all;
-use protocol::LogLine;
 use tokio::sync::oneshot;
+use wire::LogLine;
 
 use super::{
     Book, BookLimits, LogError, Source,

@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use attestation::DocumentHash;
-use protocol::LogLine;
+use wire::LogLine;
 
 use super::{Running, limits, nobody, on_disk, text};
 use crate::log::{Book, LogError, double, line, writer::SEGMENT_BYTES};

@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
-use protocol::{
-    Answer, Endpoint, NewKey, Operation, Refusal, Request, Response,
-    frame::{self, Deadlines},
-    transport::Stream,
-};
+use protocol::{Endpoint, NewKey};
 use tokio::{io::AsyncWriteExt, sync::Mutex as AsyncMutex, task::JoinHandle};
+use wire::{
+    Answer, Operation, Refusal, Request, Response,
+    frame::{self, Deadlines},
+    transport::{self, Stream},
+};
 
 pub use super::usual::{KMS_KEY, State, record, rewrapped};
 
@@ -68,7 +69,7 @@ impl Double {
 
     /// Begins to accept, on the same or another socket.
     pub fn start(&self, socket: &Path) {
-        let mut listener = Endpoint::Unix(socket.into()).listen().unwrap();
+        let mut listener = transport::listen(&Endpoint::Unix(socket.into())).unwrap();
         let double = self.clone();
         let accepting = tokio::spawn(async move {
             while let Ok(stream) = listener.accept().await {
@@ -96,7 +97,7 @@ impl Double {
     pub async fn restart(&self, socket: &Path, document: &[u8]) {
         self.kill();
         self.reboot(document);
-        while Endpoint::Unix(socket.into()).listen().is_err() {
+        while transport::listen(&Endpoint::Unix(socket.into())).is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.start(socket);

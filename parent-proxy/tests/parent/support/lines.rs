@@ -3,10 +3,10 @@
 use attestation::DocumentHash;
 use data_encoding::HEXLOWER;
 use parent_proxy::log::{Book, BookLimits, Source};
-use protocol::LogLine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::{sync::oneshot, task::JoinHandle};
+use wire::LogLine;
 
 /// A boot's chain.
 #[derive(Clone)]

@@ -9,9 +9,7 @@ use chains::{BitcoinNetwork, Chain, Curve, PublicKey};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use protocol::{
-    AddressClaims, Answer, Authorized, Credentials, Deployment, Description, KeyId, LogHead, LogLine, NewKey,
-    Operation, OrderAccepted, OrderId, Phase, PolicyRef, Record, RecordHeader, Refusal, RefusalCode as Code,
-    Replacement, Rewrapped, Rewrapping, SignedTransaction,
+    AddressClaims, Deployment, KeyId, NewKey, OrderId, PolicyRef, Record, RecordHeader,
     api::{self, Route},
     certificate::Issuer,
     dsse::{Envelope, ORDER_TYPE, POLICY_TYPE},
@@ -21,6 +19,10 @@ use protocol::{
     request::SignedRequest,
 };
 use serde_bytes::{ByteArray, ByteBuf};
+use wire::{
+    Answer, Authorized, Credentials, Description, LogHead, LogLine, Operation, OrderAccepted, Phase, Refusal,
+    RefusalCode as Code, Replacement, Rewrapped, Rewrapping, SignedTransaction,
+};
 
 use super::client;
 
@@ -141,7 +143,7 @@ impl State {
                 let checkpoint = Checkpoint::sign(&key, &self.deployment, chain.head(), NOW);
                 Ok(Answer::Checkpoint(checkpoint.to_json()))
             }
-            Operation::State => Ok(Answer::State(protocol::State {
+            Operation::State => Ok(Answer::State(wire::State {
                 policy: self.policy.clone(),
                 active: self.policy.is_some() && self.activated,
                 crediting: Chain::ALL.into_iter().map(|chain| (chain, chain == Chain::Evm)).collect(),

@@ -3,14 +3,14 @@
 
 /// The beginning of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head<'a> {
+pub struct RequestHead<'a> {
     /// The request's id.
     pub id: u64,
     /// The name of its operation, which may be none of ours.
     pub operation: &'a str,
 }
 
-impl<'a> Head<'a> {
+impl<'a> RequestHead<'a> {
     /// Reads the first bytes of a request: [`crate::frame::HEAD`] of them are enough. `None` where no
     /// request begins so. What is read here is no more than claimed: it counts once the whole request
     /// was read strictly.
@@ -61,8 +61,8 @@ mod tests {
             for operation in &operations {
                 let request = Request { id, operation: operation.clone() };
                 let bytes = request.encode().unwrap();
-                let head = Head::read(&bytes[..bytes.len().min(HEAD)]).unwrap();
-                assert_eq!(head, Head { id, operation: operation.name() });
+                let head = RequestHead::read(&bytes[..bytes.len().min(HEAD)]).unwrap();
+                assert_eq!(head, RequestHead { id, operation: operation.name() });
             }
         }
     }
@@ -70,16 +70,16 @@ mod tests {
     #[test]
     fn what_begins_otherwise_is_no_request() {
         let known = Request { id: 1, operation: Operation::Describe }.encode().unwrap();
-        assert!(Head::read(&known).is_some());
+        assert!(RequestHead::read(&known).is_some());
         for length in 0..known.len() {
-            assert_eq!(Head::read(&known[..length]), None, "{length} bytes");
+            assert_eq!(RequestHead::read(&known[..length]), None, "{length} bytes");
         }
         for (at, byte) in
             [(0, 0xa3), (1, 0x63), (4, 0x20), (4, 0x1c), (5, 0x6a), (15, 0x78), (15, 0x48), (16, 0xff)]
         {
             let mut other = known.clone();
             other[at] = byte;
-            assert_eq!(Head::read(&other), None, "{byte:#x} at {at}");
+            assert_eq!(RequestHead::read(&other), None, "{byte:#x} at {at}");
         }
     }
 }

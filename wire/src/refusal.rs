@@ -1,8 +1,7 @@
 //! Why the enclave did not do what it was asked: a stable code, and for people what was expected.
 
+use protocol::{OrderId, RecordError, api::Unexpected};
 use serde::{Deserialize, Serialize};
-
-use crate::{OrderId, RecordError};
 
 /// Why an operation was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -182,6 +181,12 @@ impl From<RecordError> for Refusal {
             | RecordError::PublicKey(_) => RefusalCode::RecordMalformed,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<Unexpected> for Refusal {
+    fn from(key: Unexpected) -> Self {
+        Self::new(RefusalCode::RecordExpected, key.to_string()).wrong(key.expected, key.found)
     }
 }
 

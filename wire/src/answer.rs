@@ -2,52 +2,50 @@
 
 use attestation::{DocumentHash, Pcr};
 use chains::Chain;
+use protocol::{Deployment, NewKey, OrderId, PolicyRef};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::{
-    Deployment, NewKey, OrderId, PolicyRef, Refusal,
-    message::{LogHead, LogLine},
-};
+use crate::{LogHead, LogLine, Refusal};
 
 /// The answers, one for each operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// To [`Operation::Describe`].
+    /// To [`crate::Operation::Describe`].
     Description(Box<Description>),
-    /// To [`Operation::Attest`]: COSE_Sign1.
+    /// To [`crate::Operation::Attest`]: COSE_Sign1.
     Document(ByteBuf),
-    /// To [`Operation::PutCredentials`].
+    /// To [`crate::Operation::PutCredentials`].
     CredentialsAccepted,
-    /// To [`Operation::OpenLog`]: where the log stands.
+    /// To [`crate::Operation::OpenLog`]: where the log stands.
     LogOpened(LogHead),
-    /// To [`Operation::ReadLog`]: as many lines as one frame has room for.
+    /// To [`crate::Operation::ReadLog`]: as many lines as one frame has room for.
     LogLines(Vec<LogLine>),
-    /// To [`Operation::Checkpoint`]: the signed checkpoint, JSON.
+    /// To [`crate::Operation::Checkpoint`]: the signed checkpoint, JSON.
     Checkpoint(String),
-    /// To [`Operation::PutPolicy`]: the policy that is in force.
+    /// To [`crate::Operation::PutPolicy`]: the policy that is in force.
     PolicyAccepted(PolicyRef),
-    /// To [`Operation::Activate`].
+    /// To [`crate::Operation::Activate`].
     Activated,
-    /// To [`Operation::ReplayOrders`]: which are in the enclave now.
+    /// To [`crate::Operation::ReplayOrders`]: which are in the enclave now.
     OrdersReplayed(Vec<OrderId>),
-    /// To [`Operation::State`].
+    /// To [`crate::Operation::State`].
     State(State),
-    /// To [`Operation::Authorize`].
+    /// To [`crate::Operation::Authorize`].
     Authorized(Authorized),
-    /// To [`Operation::CreateKeys`]: encoded [`crate::Record`]s, in the order of the request.
+    /// To [`crate::Operation::CreateKeys`]: encoded [`protocol::Record`]s, in the order of the request.
     Records(Vec<ByteBuf>),
-    /// To [`Operation::CheckRecord`]: it opened, and the public key is the record's. The statement
-    /// of it, which the session key signs: a compact JWS of [`crate::CheckClaims`].
+    /// To [`crate::Operation::CheckRecord`]: it opened, and the public key is the record's. The statement
+    /// of it, which the session key signs: a compact JWS of [`protocol::CheckClaims`].
     RecordOpened(String),
-    /// To [`Operation::SubmitOrder`]: it is in effect.
+    /// To [`crate::Operation::SubmitOrder`]: it is in effect.
     OrderAccepted(OrderAccepted),
-    /// To [`Operation::Sign`]: for each transaction of the request.
+    /// To [`crate::Operation::Sign`]: for each transaction of the request.
     Signatures(Vec<Result<SignedTransaction, Refusal>>),
-    /// To [`Operation::Sign`] of a request that asks what would be signed: JSON.
+    /// To [`crate::Operation::Sign`] of a request that asks what would be signed: JSON.
     Explanation(String),
-    /// To [`Operation::Rewrap`].
+    /// To [`crate::Operation::Rewrap`].
     Rewrapped(Rewrapped),
 }
 
@@ -72,7 +70,7 @@ pub enum Rewrapping {
     },
     /// The record opened, and was under another key.
     Record {
-        /// The encoded [`crate::Record`] of the same key under the first.
+        /// The encoded [`protocol::Record`] of the same key under the first.
         record: ByteBuf,
         /// The key's public key.
         public_key: ByteBuf,

@@ -4,21 +4,19 @@
 
 use std::{fmt, marker::PhantomData};
 
-use attestation::{
-    DocumentHash,
-    cbor::{self, CborError},
+use attestation::cbor::{self, CborError};
+use protocol::{
+    api::{AROUND_BODY, MAX_REWRAPPED, MAX_SIGNING_BODY, MAX_SIGNING_KEYS},
+    record::LONGEST,
+    request::{MAX_BODY, SignedRequest},
 };
-use chains::Chain;
 use serde::{
     Deserialize, Serialize,
     de::{Error as _, SeqAccess, Visitor},
 };
-use serde_bytes::{ByteArray, ByteBuf};
+use serde_bytes::ByteBuf;
 
-use crate::{
-    Answer, Credentials, Index, KeyPath, Label, Purpose, Refusal, UserRef, api::MAX_REWRAPPED,
-    frame::MAX_FRAME, request::SignedRequest,
-};
+use crate::{Answer, Credentials, LogHead, LogLine, Refusal, frame::MAX_FRAME};
 
 /// The most keys that one [`Operation::CreateKeys`] may ask for: their records fit one frame.
 pub const MAX_KEYS: usize = 256;
@@ -28,6 +26,11 @@ pub const MAX_RECORDS: usize = 4096;
 pub const MAX_REPLAYED: usize = 64;
 /// The longest nonce for an attestation: the NSM's limit.
 pub const MAX_NONCE: usize = 512;
+
+const _: () = assert!(
+    MAX_SIGNING_BODY + MAX_SIGNING_KEYS * LONGEST + AROUND_BODY <= MAX_FRAME && MAX_SIGNING_BODY <= MAX_BODY,
+    "what asks for signatures, with its records, must fit a frame"
+);
 
 /// What the parent asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,28 +53,6 @@ pub struct Response {
     pub log: Vec<LogLine>,
     /// The answer, or why there is none.
     pub result: Result<Answer, Refusal>,
-}
-
-/// One line of the log, as the enclave wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogLine {
-    /// Its number.
-    pub seq: u64,
-    /// The line, without its end.
-    pub line: String,
-}
-
-/// Where a log ended, as the parent has it stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogHead {
-    /// The boot whose log it is: SHA-256 of its boot document.
-    pub boot: DocumentHash,
-    /// The last line's number.
-    pub seq: u64,
-    /// The last line's SHA-256.
-    pub hash: ByteArray<32>,
 }
 
 /// The operations. Every one is harmless when repeated.
@@ -225,30 +206,6 @@ where
     deserializer.deserialize_seq(Entries::<MOST, T>(PhantomData))
 }
 
-/// A key to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewKey {
-    /// Whose.
-    pub user: UserRef,
-    /// On which family of chains.
-    pub chain: Chain,
-    /// For what use.
-    pub purpose: Purpose,
-    /// Which one.
-    pub index: Index,
-    /// A note.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<Label>,
-}
-
-impl NewKey {
-    /// The natural key.
-    pub fn path(&self) -> KeyPath {
-        KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
-    }
-}
-
 macro_rules! codec {
     ($($message:ty),*) => {$(
         impl $message {
@@ -276,8 +233,11 @@ codec!(Request, Response);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OrderId, PolicyRef, RefusalCode, State, order::MAX_HELD};
+    use crate::{RefusalCode, State};
+    use chains::Chain;
     use proptest::prelude::*;
+    use protocol::{OrderId, PolicyRef, order::MAX_HELD};
+    use serde_bytes::ByteArray;
 
     #[test]
     fn messages_are_read_as_they_were_written() {
