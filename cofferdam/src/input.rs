@@ -7,6 +7,7 @@ use std::{
 };
 
 use data_encoding::HEXLOWER_PERMISSIVE;
+use protocol::MeasuredConfig;
 
 use crate::error::Error;
 
@@ -67,6 +68,11 @@ fn spelling(bytes: &[u8]) -> Option<&'static str> {
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
     let expected = || Error::input(path.display(), "text in UTF-8 or UTF-16 was expected");
     decoded(&read(path, limit)?).ok_or_else(expected)
+}
+
+/// Reads a measured configuration, as the enclave does.
+pub(crate) fn measured(path: &Path) -> Result<MeasuredConfig, Error> {
+    MeasuredConfig::parse(&read(path, MAX_TEXT)?).map_err(|error| Error::input(path.display(), error))
 }
 
 /// Text in UTF-8 or UTF-16 (PowerShell's `>`), with a byte order mark or without.

@@ -1,6 +1,9 @@
 //! `docs/policy.md`: its worked example is as it stands there, and its commands do what it says.
 
 mod common;
+#[path = "common/operators.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
+mod operators;
 
 use std::{fs, path::Path, process::Command};
 
@@ -13,6 +16,8 @@ use protocol::{
     policy::{ActivationStatement, Policy},
 };
 use serde_json::Value;
+
+use operators::measured;
 
 /// The fenced blocks of the section with this title, without their fences.
 fn blocks(title: &str) -> Vec<String> {
@@ -102,17 +107,8 @@ fn its_commands_do_what_it_says() {
         ran += 1;
         match (words[0].as_str(), words[1].as_str()) {
             ("operator", _) => {
-                let quorum = |threshold| {
-                    let (alice, bob) = (public("alice.pem"), public("bob.pem"));
-                    format!("threshold = {threshold}\nkeys = [\"{alice}\", \"{bob}\"]\n")
-                };
-                let config = format!(
-                    "version = 1\ndeployment = \"laptop\"\n[operators.policy]\n{}[operators.freeze]\n{}[bitcoin]\n\
-                     network = \"mainnet\"\n",
-                    quorum(2),
-                    quorum(1)
-                );
-                fs::write(folder.join("enclave.toml"), config).unwrap();
+                let keys = format!("[\"{}\", \"{}\"]", public("alice.pem"), public("bob.pem"));
+                fs::write(folder.join("enclave.toml"), measured("policy", &keys)).unwrap();
                 run(folder, &arguments("policy sign the-one-in-force.json --key alice.pem"));
             }
             ("policy", "show") => assert!(said.contains("relaxed against version 1"), "{said}"),

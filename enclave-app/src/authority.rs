@@ -14,7 +14,7 @@ use protocol::{
 };
 use wire::{Refusal, RefusalCode, State};
 
-use crate::config::{Activation, Operators};
+use protocol::measured::{Activation, Operators};
 
 /// What decides, and what it was told so far.
 pub(crate) struct Authority {

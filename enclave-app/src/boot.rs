@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 use wire::transport::{self, Listener};
 
 use crate::{
-    Entropy, MeasuredConfig,
+    Entropy,
     data_keys::DataKeys,
     kms::{AwsKms, SharedCredentials},
     secret::with_clean_stack,
@@ -15,6 +15,7 @@ use crate::{
     service::Service,
     session::{Session, SessionError},
 };
+use protocol::MeasuredConfig;
 
 /// How often the clock is read from the NSM anew, and stale data keys are dropped.
 const UPKEEP: Duration = Duration::from_secs(60);
@@ -24,7 +25,7 @@ const UPKEEP: Duration = Duration::from_secs(60);
 pub enum BootError {
     /// The configuration.
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
+    Config(#[from] protocol::measured::ConfigError),
     /// The session key and its attestation.
     #[error(transparent)]
     Session(#[from] SessionError),

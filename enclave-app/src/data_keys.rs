@@ -13,13 +13,13 @@ use std::{
 
 use lru::LruCache;
 use protocol::Purpose;
+use protocol::measured::Limits;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     Secret,
     clock::Clock,
-    config::Limits,
     kms::{Kms, KmsError, WrappedDataKey},
 };
 

@@ -28,7 +28,6 @@
 mod authority;
 mod boot;
 pub mod clock;
-pub mod config;
 mod creation;
 pub mod data_keys;
 pub mod entropy;
@@ -36,7 +35,6 @@ mod gate;
 pub mod hygiene;
 pub mod init;
 mod journal;
-mod key_arn;
 pub mod keys;
 pub mod kms;
 mod refusal;
@@ -54,6 +52,5 @@ mod vault;
 mod velocity;
 
 pub use boot::{BootError, Enclave};
-pub use config::MeasuredConfig;
 pub use entropy::{Entropy, SystemEntropy};
 pub use secret::Secret;

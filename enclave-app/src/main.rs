@@ -12,7 +12,8 @@ use std::{
 };
 
 use attestation::NsmDevice;
-use enclave_app::{Enclave, MeasuredConfig, SystemEntropy, hygiene, init};
+use enclave_app::{Enclave, SystemEntropy, hygiene, init};
+use protocol::MeasuredConfig;
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},

@@ -15,7 +15,6 @@ use wire::{
 };
 
 use crate::{
-    MeasuredConfig,
     authority::{Authority, Given},
     data_keys::DataKeys,
     entropy::Entropy,
@@ -30,6 +29,7 @@ use crate::{
     tickets::Tickets,
     velocity::Velocity,
 };
+use protocol::MeasuredConfig;
 
 /// Bounds of what the parent may push as credentials.
 const MAX_CREDENTIAL: usize = 256;

@@ -8,10 +8,10 @@ use protocol::{PolicyRef, SessionBinding, SessionKey};
 use serde_bytes::ByteArray;
 
 use crate::{
-    MeasuredConfig,
     clock::Clock,
     entropy::{Entropy, EntropyError},
 };
+use protocol::MeasuredConfig;
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,6 @@ use wire::{Refusal, RefusalCode, SignedTransaction};
 use crate::{
     authority::{Authority, Standing},
     clock::Clock,
-    config::MeasuredConfig,
     gate::Caller,
     journal::{Event, Journal, Trail},
     keys::PrivateKey,
@@ -26,6 +25,7 @@ use crate::{
     vault::Sealed,
     velocity::{Exceeded, Velocity},
 };
+use protocol::MeasuredConfig;
 
 /// How many transfers an entry of the log names; the transaction's id stands for all.
 const LOGGED_TRANSFERS: usize = 16;

@@ -11,10 +11,8 @@ use protocol::{KeyId, KeyPath, Purpose, Record, RecordHeader};
 use tokio::task::JoinSet;
 use wire::{Refusal, RefusalCode};
 
-use crate::{
-    MeasuredConfig, Secret, data_keys::DataKeys, keys::PrivateKey, kms::WrappedDataKey, refusal::internal,
-    sealing,
-};
+use crate::{Secret, data_keys::DataKeys, keys::PrivateKey, kms::WrappedDataKey, refusal::internal, sealing};
+use protocol::MeasuredConfig;
 
 /// A record with the data key that opens it.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! The measured configuration: whatever is taken keeps the documented bounds.
 #![no_main]
 
-use enclave_app::MeasuredConfig;
+use protocol::MeasuredConfig;
 use libfuzzer_sys::fuzz_target;
 use protocol::Endpoint;
 use sha2::{Digest, Sha384};

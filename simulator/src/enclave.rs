@@ -4,7 +4,8 @@
 use std::{future::Future, io, path::Path, sync::Arc};
 
 use attestation::Nsm;
-use enclave_app::{BootError, Enclave, Entropy, MeasuredConfig, SystemEntropy, hygiene};
+use enclave_app::{BootError, Enclave, Entropy, SystemEntropy, hygiene};
+use protocol::MeasuredConfig;
 
 use crate::{NsmConfig, PcrConfig, SimulatedNsm, nsm::PayloadForm, pki};
 

@@ -19,7 +19,8 @@ use cofferdam_tests::{
     transactions::Evm,
     wire::{Wire, new_key},
 };
-use enclave_app::{Enclave, MeasuredConfig, SystemEntropy};
+use enclave_app::{Enclave, SystemEntropy};
+use protocol::MeasuredConfig;
 use serde_bytes::ByteBuf;
 use simulator::{NsmConfig, SimulatedNsm, nsm::PayloadForm, pki};
 use wire::{Answer, Operation};

@@ -11,7 +11,6 @@ use std::{
 use attestation::{Pcr, PcrIndex};
 use clap::Args;
 use kms_policies::Arn;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -21,7 +20,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    input::{self, MAX_TEXT},
+    input,
     json::Unambiguous,
     kms::audit::folder::{self, Folder},
     shell::quoted_path,
@@ -182,22 +181,12 @@ fn images(audit: &Audit<'_>) -> Result<Vec<Registers>, Error> {
 
 /// The key that is named, or that of the measured configuration.
 fn key(audit: &Audit<'_>) -> Result<Arn, Error> {
-    #[derive(Deserialize)]
-    struct File {
-        kms: Kms,
-    }
-    #[derive(Deserialize)]
-    struct Kms {
-        keys: Vec<String>,
-    }
     if let Some(key) = &audit.args.key_policy.key {
         return Ok(key.clone());
     }
     let expected = "the key's ARN was expected, or --config of a deployment with exactly one key";
     let Some(file) = &audit.args.config else { return Err(Error::input("--key", expected)) };
-    let config: File = toml::from_str(&input::read_text(file, MAX_TEXT)?)
-        .map_err(|_| Error::input(file.display(), "kms.keys was expected"))?;
-    match config.kms.keys.as_slice() {
+    match input::measured(file)?.kms().keys.as_slice() {
         [key] => key.parse().map_err(|error| Error::input(file.display(), error)),
         _ => Err(Error::input("--key", expected)),
     }

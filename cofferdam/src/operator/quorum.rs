@@ -9,12 +9,8 @@ use protocol::{
     Deployment,
     operators::{OperatorKey, Quorum},
 };
-use serde::Deserialize;
 
-use crate::{
-    error::Error,
-    input::{self, MAX_TEXT},
-};
+use crate::{error::Error, input};
 
 /// What a verifier of signatures is told.
 #[derive(Debug, Args)]
@@ -43,29 +39,6 @@ pub(crate) struct Measured {
     pub(crate) bitcoin: Option<BitcoinNetwork>,
 }
 
-/// The part of `enclave.toml` that is read here. Tables that are of no interest are not looked
-/// into; what is read is read as strictly as the enclave does.
-#[derive(Deserialize)]
-struct File {
-    version: u32,
-    deployment: Deployment,
-    operators: Operators,
-    bitcoin: Bitcoin,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Operators {
-    policy: Quorum,
-    freeze: Quorum,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bitcoin {
-    network: BitcoinNetwork,
-}
-
 impl QuorumArgs {
     /// The operators of this measured configuration.
     pub(crate) const fn of_config(config: PathBuf) -> Self {
@@ -83,7 +56,12 @@ impl QuorumArgs {
             (Some(file), _) => read(file),
             (None, Some(threshold)) => {
                 let quorum = Quorum { threshold, keys: self.operators.clone() };
-                possible("--threshold", &quorum)?;
+                if !quorum.is_possible() {
+                    return Err(Error::input(
+                        "--threshold",
+                        format_args!("1 to the number of distinct operators was expected, found {threshold}"),
+                    ));
+                }
                 Ok(Measured { deployment: None, policy: quorum.clone(), freeze: quorum, bitcoin: None })
             }
             (None, None) => Err(Error::input(
@@ -95,65 +73,12 @@ impl QuorumArgs {
 }
 
 fn read(file: &Path) -> Result<Measured, Error> {
-    let wrong = |error: &dyn std::fmt::Display| Error::input(file.display(), error);
-    let File { version, deployment, operators, bitcoin } =
-        toml::from_str(&input::read_text(file, MAX_TEXT)?).map_err(|error| wrong(&error))?;
-    if version != 1 {
-        return Err(wrong(&"version: 1 was expected"));
-    }
-    let Operators { policy, freeze } = operators;
-    possible("operators.policy", &policy)?;
-    possible("operators.freeze", &freeze)?;
-    Ok(Measured { deployment: Some(deployment), policy, freeze, bitcoin: Some(bitcoin.network) })
-}
-
-fn possible(what: &str, quorum: &Quorum) -> Result<(), Error> {
-    if quorum.is_possible() {
-        Ok(())
-    } else {
-        Err(Error::input(what, "a threshold from 1 to the number of distinct keys was expected"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
-
-    fn config(change: (&str, &str)) -> Result<Measured, Error> {
-        let text = format!(
-            "version = 1\ndeployment = \"laptop\"\nactivation = \"policy\"\n[kms]\nregion = \"x\"\n\
-             [operators.policy]\nthreshold = 1\nkeys = [\"{KEY}\"]\n\
-             [operators.freeze]\nthreshold = 1\nkeys = [\"{KEY}\"]\n[bitcoin]\nnetwork = \"testnet\"\n"
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("enclave.toml");
-        std::fs::write(&file, text.replacen(change.0, change.1, 1)).unwrap();
-        read(&file)
-    }
-
-    #[test]
-    fn operators_are_read_from_the_measured_configuration() {
-        let measured = config(("", "")).unwrap();
-        assert_eq!(measured.policy.keys, [KEY.parse().unwrap()]);
-        assert_eq!(measured.deployment.unwrap().as_str(), "laptop");
-        assert_eq!(measured.bitcoin, Some(BitcoinNetwork::Testnet));
-    }
-
-    #[test]
-    fn operators_that_the_enclave_would_not_take_are_refused() {
-        for change in [
-            ("version = 1", "version = 2"),
-            ("threshold = 1", "threshold = 0"),
-            ("threshold = 1", "threshold = 2"),
-            ("threshold = 1", "threshold = 1\nmore = 1"),
-            ("[operators.freeze]", "[operators.thaw]"),
-            ("ed25519:d7", "ed25519:D7"),
-            ("[\"ed25519", "[\"ed25518"),
-            ("\"laptop\"", "\"Laptop\""),
-        ] {
-            assert!(config(change).is_err(), "{change:?}");
-        }
-    }
+    let config = input::measured(file)?;
+    let operators = config.operators();
+    Ok(Measured {
+        deployment: Some(config.deployment().clone()),
+        policy: operators.policy.clone(),
+        freeze: operators.freeze.clone(),
+        bitcoin: Some(config.bitcoin()),
+    })
 }

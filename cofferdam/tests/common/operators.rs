@@ -6,6 +6,33 @@ use tempfile::TempDir;
 
 use crate::common::{Said, VERIFIED, cofferdam};
 
+/// A measured configuration of two signatures for a policy and one for an order; `keys` is a list in TOML.
+pub(crate) fn measured(activation: &str, keys: &str) -> String {
+    format!(
+        "version = 1
+deployment = \"laptop\"
+activation = \"{activation}\"
+[network]
+listen = \"vsock://any:5000\"
+kms_egress = \"vsock://3:8443\"
+[kms]
+region = \"us-east-1\"
+keys = [\"arn:aws:kms:us-east-1:000000000000:key/a\"]
+trust_anchors = \"\"\"
+{}\"\"\"
+[operators.policy]
+threshold = 2
+keys = {keys}
+[operators.freeze]
+threshold = 1
+keys = {keys}
+[bitcoin]
+network = \"mainnet\"
+",
+        include_str!("../../../tests/vectors/attestation/aws-nitro-root-g1.pem")
+    )
+}
+
 /// Three operators: two of them sign policies, one of them is enough to freeze.
 pub(crate) struct Operators {
     folder: TempDir,
@@ -23,12 +50,8 @@ impl Operators {
             operators.keys.push(said.json()["public_key"].as_str().unwrap().to_owned());
         }
         let keys = operators.keys.iter().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(", ");
-        let config = format!(
-            "version = 1\ndeployment = \"laptop\"\nactivation = \"quorum\"\n[network]\nlisten = \"vsock://any:5000\"\n\
-             [operators.policy]\nthreshold = 2\nkeys = [{keys}]\n\
-             [operators.freeze]\nthreshold = 1\nkeys = [{keys}]\n[bitcoin]\nnetwork = \"mainnet\"\n"
-        );
-        fs::write(operators.path("enclave.toml"), config).unwrap();
+        let keys = format!("[{keys}]");
+        fs::write(operators.path("enclave.toml"), measured("quorum", &keys)).unwrap();
         operators
     }
 

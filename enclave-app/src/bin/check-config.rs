@@ -4,7 +4,7 @@
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
 
-use enclave_app::MeasuredConfig;
+use protocol::MeasuredConfig;
 
 fn main() -> ExitCode {
     let files: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();

@@ -17,7 +17,9 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use protocol::{Purpose, record::MAX_DATA_KEY};
 
 use super::{BoxFuture, Kms, KmsError, SharedCredentials, WrappedDataKey, connector::KmsHttpClient};
-use crate::{MeasuredConfig, Secret, config, secret::with_clean_stack, session::Session};
+use protocol::measured::{self, MeasuredConfig};
+
+use crate::{Secret, secret::with_clean_stack, session::Session};
 
 /// How often a call is made before it fails.
 const ATTEMPTS: u32 = 3;
@@ -28,7 +30,7 @@ pub struct AwsKms {
     session: Arc<Session>,
     recipient: Arc<RecipientKey>,
     deployment: String,
-    keys: config::Kms,
+    keys: measured::Kms,
     key: String,
 }
 
@@ -37,7 +39,7 @@ pub struct AwsKms {
 pub enum ClientError {
     /// The trust anchors.
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
+    Config(#[from] protocol::measured::ConfigError),
     /// TLS cannot be set up with them.
     #[error("kms.trust_anchors: {0}")]
     Tls(#[from] rustls::Error),

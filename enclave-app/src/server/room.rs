@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::{Refusal, RefusalCode};
 
-use crate::config::Limits;
+use protocol::measured::{LEAST_IN_FLIGHT_BYTES, Limits};
 
 /// How many orders, policies and activations may be under way on one connection. Further ones wait,
 /// and so does what comes behind them: the parent has a connection of its own for them.
@@ -140,10 +140,14 @@ fn no_memory() -> Refusal {
     Refusal::new(RefusalCode::Overloaded, text).tagged("enclave.memory")
 }
 
+const _: () = assert!(
+    LEAST_IN_FLIGHT_BYTES / 4 >= wire::frame::MAX_FRAME,
+    "each share of the least room has room for the longest frame"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::MeasuredConfig;
 
     const MIB: usize = 1 << 20;
 
@@ -214,12 +218,5 @@ mod tests {
             drop(held);
             tokio::time::timeout(soon, room.drained()).await.unwrap();
         }
-    }
-
-    #[test]
-    fn the_least_room_that_can_be_configured_has_room_for_the_longest_frame_in_each_share() {
-        let least = crate::config::tests::sample() + "[limits]\nin_flight_bytes = 4194304\n";
-        let limits = MeasuredConfig::parse(least.as_bytes()).unwrap().limits().clone();
-        assert!(limits.in_flight_bytes / 4 >= wire::frame::MAX_FRAME);
     }
 }

@@ -9,7 +9,8 @@ use attestation::cbor;
 use chains::{BitcoinNetwork, Chain, PublicKey};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
-use enclave_app::{MeasuredConfig, Secret, keys::PrivateKey, sealing};
+use enclave_app::{Secret, keys::PrivateKey, sealing};
+use protocol::MeasuredConfig;
 use protocol::{
     AddressClaims, CheckClaims, Deployment, Index, KeyId, KeyPath, Label, OrderId, PolicyRef, Purpose,
     Record, RecordHeader, SessionBinding, SessionKey, UserRef, certificate::Issuer, jws::Claims,

@@ -3,16 +3,22 @@
 //!
 //! Specified in `docs/formats.md`. Unknown keys are errors.
 
+mod key_arn;
+
 use chains::BitcoinNetwork;
-use protocol::{Deployment, Endpoint, Region, operators::Quorum};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 use sha2::{Digest, Sha384};
 
-use crate::key_arn::KeyArn;
+use crate::{Deployment, Endpoint, Region, operators::Quorum};
+
+use key_arn::KeyArn;
 
 /// The longest configuration that is read.
 const MAX_CONFIG: usize = 256 * 1024;
+
+/// The least value of [`Limits::in_flight_bytes`].
+pub const LEAST_IN_FLIGHT_BYTES: usize = 4 << 20;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -310,7 +316,7 @@ impl Limits {
             && (1..=1_000_000).contains(&self.data_key_cache)
             && (1..=1024).contains(&self.connections)
             && (1..=4096).contains(&self.in_flight)
-            && (4 << 20..=4 << 30).contains(&self.in_flight_bytes)
+            && (LEAST_IN_FLIGHT_BYTES..=4 << 30).contains(&self.in_flight_bytes)
             && (1..=300).contains(&self.kms_timeout_seconds)
             && (1..=3600).contains(&self.request_past_seconds)
             && self.request_future_seconds <= 3600
@@ -326,4 +332,4 @@ impl Limits {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

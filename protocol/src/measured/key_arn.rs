@@ -4,11 +4,11 @@
 
 /// `arn:PARTITION:kms:REGION:ACCOUNT:key/ID` (AWS KMS Developer Guide, "Key identifiers").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyArn<'a> {
+pub(super) struct KeyArn<'a> {
     /// `aws`, `aws-cn`, `aws-us-gov`, …
-    pub(crate) partition: &'a str,
+    pub(super) partition: &'a str,
     /// Where the key is.
-    pub(crate) region: &'a str,
+    pub(super) region: &'a str,
     /// 12 digits.
     account: &'a str,
     /// A UUID, or the id of a multi-Region key.
@@ -17,7 +17,7 @@ pub(crate) struct KeyArn<'a> {
 
 impl<'a> KeyArn<'a> {
     /// Reads the ARN of a key; `None` for an alias and for anything else.
-    pub(crate) fn parse(arn: &'a str) -> Option<Self> {
+    pub(super) fn parse(arn: &'a str) -> Option<Self> {
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
         let ["arn", partition, "kms", region, account, key] = parts.as_slice() else { return None };
@@ -34,12 +34,12 @@ impl<'a> KeyArn<'a> {
     }
 
     /// How the ARNs of a region's keys begin.
-    pub(crate) fn beginning(partition: &str, region: &str) -> String {
+    pub(super) fn beginning(partition: &str, region: &str) -> String {
         format!("arn:{partition}:kms:{region}:")
     }
 
     /// Whether both are one multi-Region key, in whichever regions: then they have the same material.
-    pub(crate) fn is_related_to(&self, other: &Self) -> bool {
+    pub(super) fn is_related_to(&self, other: &Self) -> bool {
         self.is_multi_region()
             && (self.partition, self.account, self.id) == (other.partition, other.account, other.id)
     }

@@ -2,7 +2,7 @@ use super::*;
 
 const ROOT: &str = include_str!("../../../tests/vectors/attestation/aws-nitro-root-g1.pem");
 
-pub(crate) fn sample() -> String {
+fn sample() -> String {
     format!(
         r#"
 version = 1
@@ -122,9 +122,14 @@ fn values_that_make_no_sense_are_errors() {
         ("-----BEGIN", "-----BEGAN"),
         ("threshold = 1", "threshold = 2"),
         ("threshold = 1", "threshold = 0"),
+        ("threshold = 1", "threshold = 1\nmore = 1"),
+        ("[operators.freeze]", "[operators.thaw]"),
+        ("[\"ed25519", "[\"ed25518"),
+        ("\"laptop\"", "\"Laptop\""),
         ("ed25519:d7", "ed25519:D7"),
         ("\"mainnet\"", "\"moon\""),
         ("[bitcoin]", "[limits]\ndata_key_records = 0\n[bitcoin]"),
+        ("[bitcoin]", "[limits]\nin_flight_bytes = 4194303\n[bitcoin]"),
     ] {
         let text = sample().replacen(from, to, 1);
         assert!(parse(&text).is_err(), "{from} → {to}");
