@@ -52,6 +52,10 @@ test-vm: build kernel ## The image booted in QEMU, with an emulated NSM: attesta
 demo: build ## The whole way on one machine, and its audit as a page: target/audit.html
 	target/debug/cofferdam dev --demo --page target/audit.html
 
+.PHONY: examples
+examples: build ## Every script of examples/, against a stack of its own
+	examples/run-all.sh
+
 .PHONY: bench
 bench: setup ## Speed, as ratios to the raw cryptography of the same run; freezes under floods; audits
 	$(CARGO) build --locked --release --workspace --bins
