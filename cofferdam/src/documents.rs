@@ -1,82 +1,26 @@
-//! Archived attestation documents, each of one enclave's boot: obtained and verified once, then
-//! used for everything that the boot's session key signed.
+//! Attestation documents that are fetched from a parent when something names them.
 
-use std::collections::HashMap;
+use attestation::DocumentHash;
+use verifier::Documents;
 
-use attestation::{AttestationDoc, DocumentHash, Verified, verify::Freshness};
+use crate::{client::Client, error::Error, input::MAX_DOCUMENT};
 
-use crate::{
-    client::Client,
-    error::{Error, Refused},
-    input::MAX_DOCUMENT,
-    trust::{Bindings, Trust},
-};
-
-/// Documents beyond this many are forgotten and obtained again.
-const MAX_DOCUMENTS: usize = 4096;
-
-/// A verifier with its documents, those that verified and those that did not.
-#[derive(Debug)]
-pub(crate) struct Documents {
-    trust: Trust,
-    known: HashMap<DocumentHash, Result<Verified<AttestationDoc>, Refused>>,
-}
-
-impl Documents {
-    /// A verifier without documents yet.
-    pub(crate) fn new(trust: Trust) -> Self {
-        Self { trust, known: HashMap::new() }
+/// Fetches a document that is not known. A parent that has lost it makes what names it fail; one
+/// that is down ends the command.
+pub(crate) async fn fetch(
+    documents: &mut Documents,
+    client: &Client,
+    hash: DocumentHash,
+) -> Result<(), Error> {
+    if documents.knows(&hash) {
+        return Ok(());
     }
-
-    /// Whether this document was seen.
-    pub(crate) fn knows(&self, hash: &DocumentHash) -> bool {
-        self.known.contains_key(hash)
-    }
-
-    /// Verifies a document as of its own time and remembers the result.
-    pub(crate) fn learn(&mut self, hash: DocumentHash, document: &[u8]) {
-        let verified = self.trust.verify(document, Freshness::Archived, Bindings::ANYTHING);
-        let result = verified.map(|(doc, _)| doc).map_err(Refused::from).and_then(|doc| {
-            if doc.hash() == hash {
-                Ok(doc)
-            } else {
-                Err(Refused::new("document", "the attestation document with the named hash was expected"))
-            }
-        });
-        self.known.insert(hash, result);
-    }
-
-    /// A document that must have been learned, and verified.
-    pub(crate) fn get(&self, hash: &DocumentHash) -> Result<&Verified<AttestationDoc>, Refused> {
-        match self.known.get(hash) {
-            Some(Ok(doc)) => Ok(doc),
-            Some(Err(refused)) => Err(refused.clone()),
-            None => Err(Refused::new("document", format!("the attestation document {hash} was expected"))),
+    match client.bytes(&["attestations", &hash.to_string()], &[], MAX_DOCUMENT).await {
+        Ok(document) => documents.learn(hash, &document),
+        Err(Error::Problem(problem)) if problem.status == 404 => {
+            documents.lost(hash, format!("the parent has no document {hash}"));
         }
+        Err(error) => return Err(error),
     }
-
-    /// Forgets all when there are too many. Between two calls, so that what one call fetched is there
-    /// when it is used.
-    pub(crate) fn make_room(&mut self) {
-        if self.known.len() >= MAX_DOCUMENTS {
-            self.known.clear();
-        }
-    }
-
-    /// Fetches a document that is not known. A parent that has lost it makes what names it fail; one
-    /// that is down ends the command.
-    pub(crate) async fn fetch(&mut self, client: &Client, hash: DocumentHash) -> Result<(), Error> {
-        if self.knows(&hash) {
-            return Ok(());
-        }
-        match client.bytes(&["attestations", &hash.to_string()], &[], MAX_DOCUMENT).await {
-            Ok(document) => self.learn(hash, &document),
-            Err(Error::Problem(problem)) if problem.status == 404 => {
-                let missing = Refused::new("document", format!("the parent has no document {hash}"));
-                self.known.insert(hash, Err(missing));
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use attestation::VerifyError;
 use serde_json::{Value, json};
 
+use verifier::Refused;
+
 use crate::{client::Problem, log::Alarm};
 
 /// Exit code of what did not verify or could not be done.
@@ -77,52 +79,9 @@ pub(crate) enum Error {
     Failed(String),
 }
 
-/// What did not verify.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct Refused {
-    /// Stable, for programs: which check.
-    pub(crate) check: &'static str,
-    /// For people: what was expected and what was found.
-    pub(crate) message: String,
-}
-
-impl Refused {
-    /// Refuses with a reason.
-    pub(crate) fn new(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, message: message.into() }
-    }
-
-    /// For JSON output.
-    pub(crate) fn to_json(&self) -> Value {
-        json!({"kind": "verification", "check": self.check, "message": self.message})
-    }
-}
-
-impl From<VerifyError> for Refused {
-    fn from(error: VerifyError) -> Self {
-        let check = match &error {
-            VerifyError::Document(_) => "document",
-            VerifyError::Path { .. } => "path",
-            VerifyError::Signature => "signature",
-            VerifyError::Future { .. } | VerifyError::Stale { .. } => "time",
-            VerifyError::Debug { .. } => "debug",
-            VerifyError::Pcr { .. } => "pcr",
-            VerifyError::Binding { field, .. } => field,
-        };
-        Self::new(check, error.to_string())
-    }
-}
-
 impl From<VerifyError> for Error {
     fn from(error: VerifyError) -> Self {
         Self::Refused(error.into())
-    }
-}
-
-impl From<protocol::JwsError> for Refused {
-    fn from(error: protocol::JwsError) -> Self {
-        Self::new("certificate", error.to_string())
     }
 }
 

@@ -1,21 +1,15 @@
 //! Which root and which images a verifier believes. There is no default image: whoever verifies
 //! says which measurements came out of their own build.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use attestation::{
-    AttestationDoc, ExpectedPcrs, Pcr, PcrIndex, TrustAnchor, Verified, VerifyError,
-    verify::{Expectations, Freshness, Match, verify},
-};
+use attestation::TrustAnchor;
 use clap::Args;
+use verifier::{Image, Trust, measurements};
 
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
-    measurements,
     shell::{quoted, quoted_path},
 };
 
@@ -34,22 +28,6 @@ pub(crate) struct TrustArgs {
     /// The root certificate in PEM, in place of AWS Nitro Enclaves root G1
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
-}
-
-/// A root and the images that are accepted under it. At least one image.
-#[derive(Debug)]
-pub(crate) struct Trust {
-    root: TrustAnchor,
-    aws: bool,
-    images: Vec<Image>,
-}
-
-/// One accepted image.
-#[derive(Debug)]
-pub(crate) struct Image {
-    expected: ExpectedPcrs,
-    /// Which registers are compared, and with what.
-    pub(crate) registers: BTreeMap<PcrIndex, Pcr>,
 }
 
 impl TrustArgs {
@@ -94,22 +72,12 @@ impl TrustArgs {
         if images.is_empty() {
             return Err(Error::input("--pcr", "0= and the PCR0 of your own build were expected, or --image"));
         }
-        let (root, aws) = match &self.root {
-            None => (TrustAnchor::aws_nitro_root_g1(), true),
-            Some(file) => (TrustAnchor::from_pem(&input::read_text(file, MAX_TEXT)?), false),
-        };
-        Ok(Trust { root: root.map_err(|error| Error::input("--root", error))?, aws, images })
-    }
-}
-
-impl Image {
-    fn parse(texts: &[String]) -> Result<Self, attestation::verify::ExpectationError> {
-        let expected = ExpectedPcrs::parse(texts.iter().map(String::as_str))?;
-        let pair = |text: &String| {
-            let (index, value) = text.split_once('=')?;
-            Some((index.parse().ok()?, value.parse().ok()?))
-        };
-        Ok(Self { expected, registers: texts.iter().filter_map(pair).collect() })
+        match &self.root {
+            None => Trust::aws(images),
+            Some(file) => TrustAnchor::from_pem(&input::read_text(file, MAX_TEXT)?)
+                .map(|root| Trust::of_root(root, images)),
+        }
+        .map_err(|error| Error::input("--root", error))
     }
 }
 
@@ -123,72 +91,4 @@ pub(crate) fn read_registers(file: &Path) -> Result<Vec<String>, Error> {
         .map_err(|error| Error::input(file.display(), error))?;
     Image::parse(&texts).map_err(|error| Error::input(file.display(), error))?;
     Ok(texts)
-}
-
-/// What is bound into a document, as far as the verifier names it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bindings<'a> {
-    pub(crate) nonce: Match<'a>,
-    pub(crate) public_key: Match<'a>,
-    pub(crate) user_data: Match<'a>,
-}
-
-impl Bindings<'_> {
-    /// Nothing is compared: the caller looks at the document's own fields.
-    pub(crate) const ANYTHING: Self =
-        Self { nonce: Match::Anything, public_key: Match::Anything, user_data: Match::Anything };
-}
-
-impl Trust {
-    /// Verifies a document for any one of the images, and says which it was.
-    pub(crate) fn verify(
-        &self,
-        document: &[u8],
-        freshness: Freshness,
-        bindings: Bindings<'_>,
-    ) -> Result<(Verified<AttestationDoc>, &Image), VerifyError> {
-        let with = |image: &Image| {
-            let Bindings { nonce, public_key, user_data } = bindings;
-            let (root, pcrs) = (&self.root, &image.expected);
-            verify(document, &Expectations { root, pcrs, freshness, nonce, public_key, user_data })
-        };
-        let mut first = None;
-        for image in &self.images {
-            match with(image) {
-                Ok(doc) => return Ok((doc, image)),
-                // Another image may match; every other failure would be the same for all.
-                Err(error @ VerifyError::Pcr { .. }) => first = first.or(Some(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        // Without images nothing was verified, which `load` excludes.
-        Err(first.unwrap_or(VerifyError::Signature))
-    }
-
-    /// Whether registers that somebody else verified and shows are those of an accepted image:
-    /// every register that was named is there and equal.
-    pub(crate) fn is_image(&self, shown: &BTreeMap<PcrIndex, Pcr>) -> bool {
-        let named = |image: &Image| image.registers.iter().all(|(index, pcr)| shown.get(index) == Some(pcr));
-        self.images.iter().any(named)
-    }
-
-    /// The accepted images.
-    pub(crate) fn images(&self) -> &[Image] {
-        &self.images
-    }
-
-    /// SHA-256 of the root certificate.
-    pub(crate) fn fingerprint(&self) -> String {
-        self.root.fingerprint()
-    }
-
-    /// Whether the root is AWS's own.
-    pub(crate) const fn is_aws(&self) -> bool {
-        self.aws
-    }
-
-    /// How the root is called.
-    pub(crate) const fn root_name(&self) -> &'static str {
-        if self.aws { "AWS Nitro Enclaves root G1" } else { "the root of --root" }
-    }
 }

@@ -35,8 +35,8 @@ fn signed(header: &[u8], payload: &[u8]) -> String {
 
 fn verify(jws: &str) -> Option<AddressClaims> {
     let session = SessionKey::from(KEY.verifying_key());
-    let verified = AddressClaims::verify_signature(jws, &session);
-    let unverified = AddressClaims::unverified(jws);
+    let verified = verifier::verify_signature::<AddressClaims>(jws, &session);
+    let unverified = verifier::unverified::<AddressClaims>(jws);
     let claims = verified.ok()?;
     assert_eq!(unverified.as_ref(), Ok(&claims));
     assert_eq!(claims.key_id, KeyId::derive(&claims.deployment, &claims.path()));
@@ -49,10 +49,10 @@ fn verify(jws: &str) -> Option<AddressClaims> {
 fn verify_check(jws: &str) -> Option<CheckClaims> {
     let session = SessionKey::from(KEY.verifying_key());
     let request: ContentHash = VECTORS["check_request"].as_str()?.parse().expect("a hash");
-    let claims = CheckClaims::verify_signature(jws, &session, &request).ok()?;
-    assert_eq!(CheckClaims::unverified(jws).as_ref(), Ok(&claims));
+    let claims = verifier::possession::verify_signature(jws, &session, &request).ok()?;
+    assert_eq!(verifier::unverified::<CheckClaims>(jws).as_ref(), Ok(&claims));
     assert_eq!((claims.request, claims.key_id), (request, KeyId::derive(&claims.deployment, &claims.path())));
-    assert!(AddressClaims::verify_signature(jws, &session).is_err(), "a statement that is a certificate");
+    assert!(verifier::verify_signature::<AddressClaims>(jws, &session).is_err(), "a statement that is a certificate");
     Some(claims)
 }
 

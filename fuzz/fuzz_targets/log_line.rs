@@ -7,10 +7,8 @@ use std::sync::LazyLock;
 use attestation::{DocumentHash, Pcr};
 use ed25519_dalek::SigningKey;
 use libfuzzer_sys::fuzz_target;
-use protocol::{
-    Deployment,
-    log::{BootFacts, BootIdentity, Chain, Checkpoint, Entry, EntryHash, LogLine, MAX_LINE, Verifier},
-};
+use protocol::{Deployment, log::{BootFacts, Chain, Checkpoint, Entry, EntryHash, MAX_LINE}};
+use verifier::log::{BootIdentity, LogLine, Verifier};
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[7; 32]));
 

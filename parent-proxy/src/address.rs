@@ -101,8 +101,8 @@ impl StoredKey {
         if header.key_id != *key_id {
             return Err(AddressError::Identity);
         }
-        let claims =
-            AddressClaims::unverified(record.certificate()).map_err(|_| AddressError::Certificate)?;
+        let claims = verifier::unverified::<AddressClaims>(record.certificate())
+            .map_err(|_| AddressError::Certificate)?;
         // PCR0 and the document are what the record does not say.
         if claims != AddressClaims::of(header, claims.pcr0, claims.attestation) {
             return Err(AddressError::Certificate);

@@ -10,9 +10,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Deployment, Index, JwsError, KeyId, KeyPath, Purpose, RecordHeader, SessionKey, UserRef,
-    certificate::addresses_follow,
-    jws::{self, Claims, Stated},
+    Deployment, Index, KeyId, KeyPath, Purpose, RecordHeader, UserRef,
+    jws::{Claims, Stated},
     log::ContentHash,
 };
 
@@ -82,50 +81,6 @@ impl CheckClaims {
         }
     }
 
-    /// Reads the claims without verifying anything: to know which attestation document to fetch.
-    ///
-    /// # Errors
-    /// [`JwsError::Malformed`]
-    pub fn unverified(jws: &str) -> Result<Self, JwsError> {
-        jws::unverified(jws)
-    }
-
-    /// Verifies the signature, that the claims agree with each other (key id, public key and
-    /// addresses), and that the statement answers this request. That `session` is an enclave's key
-    /// must be known from elsewhere.
-    ///
-    /// # Errors
-    /// [`JwsError`]
-    pub fn verify_signature(
-        jws: &str,
-        session: &SessionKey,
-        request: &ContentHash,
-    ) -> Result<Self, JwsError> {
-        jws::verify_signature::<Self>(jws, session)?.answers(request)
-    }
-
-    /// Verifies against the attestation document that binds the session key, and that the statement
-    /// answers this request.
-    ///
-    /// # Errors
-    /// [`JwsError`]
-    #[cfg(feature = "verify")]
-    pub fn verify(
-        jws: &str,
-        document: &attestation::Verified<attestation::AttestationDoc>,
-        request: &ContentHash,
-    ) -> Result<Self, JwsError> {
-        jws::verify::<Self>(jws, document)?.answers(request)
-    }
-
-    fn answers(self, request: &ContentHash) -> Result<Self, JwsError> {
-        if self.request == *request {
-            Ok(self)
-        } else {
-            Err(JwsError::Claim("request: the hash of the request that was sent was expected"))
-        }
-    }
-
     /// The natural key.
     pub fn path(&self) -> KeyPath {
         KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
@@ -135,133 +90,7 @@ impl CheckClaims {
 impl Claims for CheckClaims {
     const TYPE: &'static str = TYPE;
 
-    fn check(&self) -> Result<(), JwsError> {
-        if self.v != 1 {
-            return Err(JwsError::Claim("v: 1 was expected"));
-        }
-        if self.key_id != KeyId::derive(&self.deployment, &self.path()) {
-            return Err(JwsError::Claim("key_id: the one of the names beside it was expected"));
-        }
-        addresses_follow(self.chain, &self.public_key, &self.address, self.taproot_address.as_deref())
-    }
-
     fn stated(&self) -> Stated {
         Stated { iat: self.iat, pcr0: self.pcr0, attestation: self.attestation }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{AddressClaims, jws::Issuer};
-    use ed25519_dalek::SigningKey;
-    use serde_bytes::{ByteArray, ByteBuf};
-
-    fn header() -> RecordHeader {
-        let deployment: Deployment = "laptop".parse().unwrap();
-        let path = KeyPath {
-            user: "alice".parse().unwrap(),
-            chain: Chain::Evm,
-            purpose: Purpose::Sweep,
-            index: Index::default(),
-        };
-        let generator = b"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-        RecordHeader {
-            key_id: KeyId::derive(&deployment, &path),
-            deployment,
-            user: path.user,
-            chain: path.chain,
-            purpose: path.purpose,
-            index: path.index,
-            label: None,
-            public_key: ByteBuf::from(HEXLOWER.decode(generator).unwrap()),
-            address: "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf".into(),
-            taproot_address: None,
-            created: 1_700_000_000_000,
-            kms_key: "arn:aws:kms:us-east-1:000000000000:key/k".into(),
-            data_key: ByteBuf::from(vec![1; 184]),
-            nonce: ByteArray::new([2; 12]),
-        }
-    }
-
-    fn claims() -> CheckClaims {
-        let stated = Stated {
-            iat: 1_700_000_001,
-            pcr0: Pcr::new([1; 48]),
-            attestation: DocumentHash::of(b"document"),
-        };
-        CheckClaims::of(&header(), b"record", ContentHash::of(b"request"), stated)
-    }
-
-    fn issue(claims: &CheckClaims) -> (String, SessionKey) {
-        let key = SigningKey::from_bytes(&[9; 32]);
-        (Issuer::new(&key).unwrap().issue(claims).unwrap(), key.verifying_key().into())
-    }
-
-    #[test]
-    fn a_statement_answers_its_request_and_no_other() {
-        let (jws, session) = issue(&claims());
-        let verify =
-            |request: &[u8]| CheckClaims::verify_signature(&jws, &session, &ContentHash::of(request));
-        assert_eq!(verify(b"request").unwrap(), claims());
-        assert!(matches!(verify(b"another"), Err(JwsError::Claim(text)) if text.starts_with("request")));
-    }
-
-    #[test]
-    fn a_statement_is_no_certificate_and_a_certificate_no_statement() {
-        let (jws, session) = issue(&claims());
-        assert_eq!(AddressClaims::verify_signature(&jws, &session), Err(JwsError::Signature));
-        let key = SigningKey::from_bytes(&[9; 32]);
-        let address = AddressClaims::of(&header(), Pcr::new([1; 48]), DocumentHash::of(b"document"));
-        let certificate = Issuer::new(&key).unwrap().issue(&address).unwrap();
-        let request = ContentHash::of(b"request");
-        assert_eq!(CheckClaims::verify_signature(&certificate, &session, &request), Err(JwsError::Signature));
-    }
-
-    #[test]
-    fn claims_that_contradict_each_other_are_refused_though_signed() {
-        for wrong in [
-            CheckClaims { v: 2, ..claims() },
-            CheckClaims { user: "mallory".parse().unwrap(), ..claims() },
-            CheckClaims { chain: Chain::Tron, ..claims() },
-            CheckClaims { public_key: "00".into(), ..claims() },
-            CheckClaims { address: "0x52908400098527886E0F7030069857D2E4169EE7".into(), ..claims() },
-            CheckClaims { taproot_address: Some("bc1p".into()), ..claims() },
-        ] {
-            let (jws, session) = issue(&wrong);
-            let verified = CheckClaims::verify_signature(&jws, &session, &wrong.request);
-            assert!(matches!(verified, Err(JwsError::Claim(_))), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn no_character_of_a_statement_can_be_changed() {
-        let (jws, session) = issue(&claims());
-        for at in 0..jws.len() {
-            let mut bytes = jws.clone().into_bytes();
-            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            let changed = String::from_utf8(bytes).unwrap();
-            let request = claims().request;
-            assert!(CheckClaims::verify_signature(&changed, &session, &request).is_err(), "character {at}");
-        }
-    }
-
-    #[test]
-    fn the_longest_statement_is_read() {
-        let name = "\\".repeat(128);
-        let user: UserRef = name.parse().unwrap();
-        let deployment: Deployment = "d".repeat(63).parse().unwrap();
-        let arn = format!("arn:aws-iso-b:kms:{}:{}:key/{}", "r".repeat(32), "0".repeat(12), "k".repeat(128));
-        let claims = claims();
-        let path = KeyPath { user: user.clone(), ..claims.path() };
-        let claims = CheckClaims {
-            key_id: KeyId::derive(&deployment, &path),
-            deployment,
-            user,
-            kms_key: arn,
-            ..claims
-        };
-        let (jws, session) = issue(&claims);
-        assert_eq!(CheckClaims::verify_signature(&jws, &session, &claims.request), Ok(claims));
     }
 }

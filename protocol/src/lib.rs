@@ -45,7 +45,6 @@ pub mod timestamp;
 pub use certificate::AddressClaims;
 pub use check::CheckClaims;
 pub use endpoint::Endpoint;
-pub use jws::JwsError;
 pub use key::{Deployment, Index, KeyId, KeyPath, Label, NewKey, Purpose, UserRef};
 pub use measured::MeasuredConfig;
 pub use name::{HIDDEN, NameError};

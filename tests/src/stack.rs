@@ -314,7 +314,7 @@ impl Stack {
             },
         )
         .unwrap();
-        let claims = AddressClaims::verify(address["certificate"].as_str().unwrap(), &doc).unwrap();
+        let claims = verifier::certificate::verify(address["certificate"].as_str().unwrap(), &doc).unwrap();
         assert_eq!(claims.address, address["address"].as_str().unwrap());
         assert_eq!(claims.user.as_str(), address["user"].as_str().unwrap());
         assert_eq!(claims.key_id.to_string(), address["key_id"].as_str().unwrap());

@@ -41,7 +41,7 @@ async fn keys_are_made_on_every_chain_certified_and_opened_after_a_restart() {
     let session = SessionKey::from_spki(doc.public_key().unwrap()).unwrap();
     for (index, bytes) in records.iter().enumerate() {
         let record = Record::parse(bytes).unwrap();
-        let claims = AddressClaims::verify_signature(record.certificate(), &session).unwrap();
+        let claims = verifier::verify_signature::<AddressClaims>(record.certificate(), &session).unwrap();
         assert_eq!(claims.chain, Chain::ALL[index % 4]);
         assert_eq!((claims.pcr0, claims.attestation), (deployment.pcr0(), description.document_hash));
         assert_eq!(claims.address, record.header().address);

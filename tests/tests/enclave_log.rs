@@ -17,12 +17,13 @@ use cofferdam_tests::{
 };
 use protocol::{
     Purpose,
-    log::{BootFacts, BootIdentity, Checkpoint, ContentHash, Entry, EntryHash, LogFault, Verifier},
+    log::{BootFacts, Checkpoint, ContentHash, Entry, EntryHash},
     order::Restriction,
     request::SignedRequest,
 };
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_json::json;
+use verifier::log::{BootIdentity, LogFault, Verifier};
 use wire::{Answer, Description, LogHead, LogLine, Operation, Refusal, RefusalCode};
 
 async fn described(wire: &mut Wire) -> Box<Description> {

@@ -140,10 +140,10 @@ async fn no_statement_is_made_of_another_key_than_the_one_that_was_expected() {
             scene.wire.ask(Operation::CheckRecord { ticket, record }).await
         };
         let Ok(Answer::RecordOpened(statement)) = check(&shown, &way.to_string()).await else { panic!() };
-        assert_eq!(CheckClaims::unverified(&statement).unwrap().public_key, public_key(&shown));
+        assert_eq!(verifier::unverified::<CheckClaims>(&statement).unwrap().public_key, public_key(&shown));
         // What is asked for without an expectation is answered with whatever key it is.
         let Ok(Answer::RecordOpened(statement)) = check(&other, "").await else { panic!() };
-        assert_eq!(CheckClaims::unverified(&statement).unwrap().public_key, public_key(&other));
+        assert_eq!(verifier::unverified::<CheckClaims>(&statement).unwrap().public_key, public_key(&other));
         assert_eq!(tag(check(&shown, r#"{"addresses":[]}"#).await), "request.body");
         let refused = check(&other, &way.to_string()).await.unwrap_err();
         told(&scene, &refused, &shown, &other);

@@ -63,7 +63,7 @@ fn jwcrypto_verifies_a_certificate_of_every_chain_under_the_attested_key() {
     let doc = session.ours();
     for chain in Chain::ALL {
         let certificate = session.certificate(chain);
-        let ours = AddressClaims::verify(&certificate, &doc).unwrap();
+        let ours = verifier::certificate::verify(&certificate, &doc).unwrap();
         let output = foreign(&session.root, &session.pcr0, &session.document, &certificate);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let theirs: AddressClaims = serde_json::from_slice(&output.stdout).unwrap();
@@ -85,7 +85,7 @@ fn jwcrypto_refuses_what_was_changed_and_what_another_key_signed() {
     assert_ne!(changed, payload);
     let changed = format!("{}.{}.{}", parts[0], BASE64URL_NOPAD.encode(changed.as_bytes()), parts[2]);
     refused(&judge(&changed), "InvalidJWSSignature");
-    assert!(AddressClaims::verify(&changed, &session.ours()).is_err());
+    assert!(verifier::certificate::verify(&changed, &session.ours()).is_err());
 
     // No algorithm, and the other session's key.
     let none = format!("{}.{}.", BASE64URL_NOPAD.encode(br#"{"alg":"none"}"#), parts[1]);
@@ -144,7 +144,7 @@ fn the_vectors_verify_with_both() {
     };
     for chain in Chain::ALL {
         let certificate = text(&format!("{chain}.jws"));
-        let ours = AddressClaims::verify(certificate.trim(), &session.ours()).unwrap();
+        let ours = verifier::certificate::verify(certificate.trim(), &session.ours()).unwrap();
         let output = foreign(&session.root, &session.pcr0, &session.document, &certificate);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(serde_json::from_slice::<AddressClaims>(&output.stdout).unwrap(), ours);

@@ -4,12 +4,8 @@ use attestation::DocumentHash;
 use protocol::AddressClaims;
 
 use super::Address;
-use crate::{
-    client::Client,
-    documents::Documents,
-    error::{Error, Refused},
-    trust::Trust,
-};
+use crate::{client::Client, error::Error};
+use verifier::{Documents, Refused, Trust};
 
 /// A verifier with its documents.
 #[derive(Debug)]
@@ -35,8 +31,8 @@ impl Checker {
 
     /// Verifies a certificate by its document, which must have been learned.
     pub(crate) fn certificate(&self, jws: &str) -> Result<AddressClaims, Refused> {
-        let doc = self.documents.get(&AddressClaims::unverified(jws)?.attestation)?;
-        Ok(AddressClaims::verify(jws, doc)?)
+        let doc = self.documents.get(&verifier::unverified::<AddressClaims>(jws)?.attestation)?;
+        Ok(verifier::certificate::verify(jws, doc)?)
     }
 
     /// Verifies an address: its certificate, and that every field beside it agrees.
@@ -50,8 +46,8 @@ impl Checker {
     pub(crate) async fn fetch_for(&mut self, client: &Client, addresses: &[Address]) -> Result<(), Error> {
         self.documents.make_room();
         for address in addresses {
-            let Ok(claims) = AddressClaims::unverified(&address.certificate) else { continue };
-            self.documents.fetch(client, claims.attestation).await?;
+            let Ok(claims) = verifier::unverified::<AddressClaims>(&address.certificate) else { continue };
+            crate::documents::fetch(&mut self.documents, client, claims.attestation).await?;
         }
         Ok(())
     }

@@ -17,10 +17,11 @@ use super::{
 };
 use crate::{
     client::{Client, ParentArgs},
-    error::{Error, Refused},
+    error::Error,
     output::Screen,
     trust::TrustArgs,
 };
+use verifier::Refused;
 
 /// The most addresses of one request: the API's limit.
 const BATCH: usize = 1000;

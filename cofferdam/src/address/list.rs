@@ -7,10 +7,11 @@ use serde::Deserialize;
 use super::{Address, create::checker, rows::Rows};
 use crate::{
     client::{Client, ParentArgs},
-    error::{Error, Refused},
+    error::Error,
     output::Screen,
     trust::TrustArgs,
 };
+use verifier::Refused;
 
 /// Addresses of one page.
 const PAGE: &str = "500";

@@ -6,7 +6,8 @@ use chains::Chain;
 use protocol::{AddressClaims, Index, KeyId, Label, Purpose, UserRef};
 use serde::{Deserialize, Serialize};
 
-use crate::{clock, error::Refused};
+use crate::clock;
+use verifier::Refused;
 
 /// The API's object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Address, bulk::MAX_LINE};
 use crate::{
-    error::{Error, Refused},
+    error::Error,
     lines::{Line, Lines},
 };
+use verifier::Refused;
 
 /// One address to make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

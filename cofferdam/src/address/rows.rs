@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use super::Address;
 use crate::{
-    error::{Error, Refused},
+    error::Error,
     output::{Paint, Screen, plain},
 };
+use verifier::Refused;
 
 /// Widths of the table's columns; longer text moves the rest to the right.
 const USER: usize = 16;

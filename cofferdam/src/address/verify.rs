@@ -12,11 +12,12 @@ use serde::Serialize;
 use super::{Address, Checker, bulk};
 use crate::{
     clock,
-    error::{Error, Refused},
+    error::Error,
     input,
     output::{Screen, Sheet, Show},
     trust::TrustArgs,
 };
+use verifier::Refused;
 
 /// The longest file with one certificate, or with the API's object around it.
 const MAX_FILE: u64 = 4 * MAX_CERTIFICATE as u64;

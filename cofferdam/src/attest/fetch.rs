@@ -15,11 +15,12 @@ use super::verify::{BoundArgs, VerifiedDocument, check_config, live, verify};
 use crate::{
     client::{Client, ParentArgs},
     clock,
-    error::{Error, Refused},
+    error::Error,
     input::{self, Hex, MAX_DOCUMENT, MAX_TEXT, STDIN},
     output::{Screen, Sheet, Show},
-    trust::{Bindings, Trust, TrustArgs},
+    trust::TrustArgs,
 };
+use verifier::{Bindings, Refused, Trust};
 
 /// Bytes of a fresh nonce.
 const NONCE: usize = 32;

@@ -10,10 +10,11 @@ use x509_cert::{Certificate, der::Decode};
 use super::describe::Description;
 use crate::{
     clock,
-    error::{Error, Refused},
+    error::Error,
     input,
     output::{Screen, Sheet, Show},
 };
+use verifier::Refused;
 
 /// Arguments of `attestation show`.
 #[derive(Debug, Args)]

@@ -14,11 +14,12 @@ use sha2::{Digest, Sha384};
 use super::describe::Description;
 use crate::{
     clock,
-    error::{Error, Refused},
+    error::Error,
     input::{self, Hex, MAX_TEXT},
     output::{Screen, Sheet, Show},
-    trust::{Bindings, Image, Trust, TrustArgs},
+    trust::TrustArgs,
 };
+use verifier::{Bindings, Image, Refused, Trust};
 
 /// How far this machine's clock may be behind the NSM's. No more than what the leaf certificate
 /// allows, which begins about three seconds before the first document that it signs.

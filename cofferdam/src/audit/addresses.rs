@@ -25,12 +25,13 @@ use super::{
 use crate::{
     address::{Address, Checker, MAX_LINE, learn_folder},
     client::Client,
-    error::{Error, Refused},
+    error::Error,
     input::{self, MAX_DOCUMENT},
     lines::{Line, Lines},
     shell::quoted_path,
 };
 use reservoir::Reservoir;
+use verifier::Refused;
 
 /// The most findings of one kind.
 const MAX_FINDINGS: usize = 20;
@@ -271,7 +272,7 @@ async fn documents(audit: &Audit<'_>, checker: &mut Checker, addresses: &[Addres
         learn_folder(checker, folder)?;
     }
     for address in addresses {
-        let Ok(claims) = AddressClaims::unverified(&address.certificate) else { continue };
+        let Ok(claims) = verifier::unverified::<AddressClaims>(&address.certificate) else { continue };
         let hash = claims.attestation;
         if checker.knows(&hash) {
             continue;

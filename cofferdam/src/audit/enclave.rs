@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{
     attest::{self, Live},
-    error::{Error, Refused},
+    error::Error,
     shell::{quoted, quoted_path},
 };
+use verifier::Refused;
 
 /// Asks and verifies.
 pub(super) async fn look(audit: &mut Audit<'_>, section: &mut Section) -> Result<Looked, Error> {

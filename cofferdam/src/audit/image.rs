@@ -8,12 +8,8 @@ use super::{
     Audit, Looked, no_image,
     report::{Section, SectionId},
 };
-use crate::{
-    eif,
-    error::{Error, Refused},
-    shell::quoted_path,
-    trust::Image,
-};
+use crate::{eif, error::Error, shell::quoted_path};
+use verifier::{Image, Refused};
 
 /// Measures and compares.
 pub(super) fn look(audit: &mut Audit<'_>, section: &mut Section) -> Result<Looked, Error> {

@@ -15,8 +15,8 @@ use super::report::Input;
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
-    json::Unambiguous,
 };
+use verifier::json::Unambiguous;
 
 /// How much of a file is in memory at once.
 const CHUNK: usize = 1 << 16;

@@ -21,10 +21,10 @@ use super::{
 use crate::{
     error::Error,
     input,
-    json::Unambiguous,
     kms::audit::folder::{self, Folder},
     shell::quoted_path,
 };
+use verifier::json::Unambiguous;
 
 /// The files of the key policy.
 #[derive(Debug, Args)]

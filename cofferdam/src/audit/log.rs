@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     clock,
-    error::{Error, Refused},
+    error::Error,
     log::{self, BootReport, Judge, Remote},
     shell::{quoted, quoted_path},
 };
+use verifier::Refused;
 
 /// How old the running log's checkpoint may be, in seconds: the enclave signs one when it is asked.
 const MAX_AGE: u64 = 300;

@@ -34,7 +34,7 @@ use crate::{
     kms::audit::folder::Folder,
     operator::{Measured, QuorumArgs},
     output::{Paint, Screen},
-    trust::{Trust, TrustArgs},
+    trust::TrustArgs,
 };
 use addresses::{Sample, SampleArgs};
 use bucket::BucketArgs;
@@ -43,6 +43,7 @@ use key_policy::KeyPolicyArgs;
 use log::LogArgs;
 use principals::PrincipalArgs;
 use report::{About, Overall, Report, Root, Section, SectionId, Severity, Verdict};
+use verifier::Trust;
 
 /// What else there is to do.
 #[derive(Debug, Subcommand)]
@@ -319,7 +320,8 @@ fn no_image() -> Looked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{audit::report::Finding, error::Refused};
+    use crate::audit::report::Finding;
+    use verifier::Refused;
 
     fn finding(severity: Severity) -> Finding {
         let text = String::new;

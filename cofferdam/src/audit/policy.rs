@@ -3,12 +3,8 @@
 use data_encoding::HEXLOWER;
 
 use super::{Audit, Looked, report::Section, words::moment_of};
-use crate::{
-    clock,
-    error::{Error, Refused},
-    policy,
-    shell::quoted_path,
-};
+use crate::{clock, error::Error, policy, shell::quoted_path};
+use verifier::Refused;
 
 /// Verifies the envelope and compares its hash with the attested one.
 pub(super) fn look(audit: &mut Audit<'_>, section: &mut Section) -> Result<Looked, Error> {

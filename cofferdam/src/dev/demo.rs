@@ -23,8 +23,9 @@ use crate::{
     client::Client,
     error::Error,
     output::Screen,
-    trust::{Trust, TrustArgs},
+    trust::TrustArgs,
 };
+use verifier::Trust;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 

@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     clock,
-    error::{Error, Refused},
+    error::Error,
     input::{self, MAX_TEXT},
     output::{Screen, Sheet, Show},
 };
+use verifier::Refused;
 
 /// Arguments of `eif verify`.
 #[derive(Debug, Args)]

@@ -19,10 +19,11 @@ use crate::{
     address::{Address, checker},
     client::{Client, ParentArgs},
     clock,
-    error::{Error, Refused},
+    error::Error,
     output::{Screen, Sheet, Show},
     trust::TrustArgs,
 };
+use verifier::Refused;
 
 /// Arguments of `keys replace`.
 #[derive(Debug, Args)]

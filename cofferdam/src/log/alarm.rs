@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use protocol::log::{Checkpoint, LogFault};
+use protocol::log::Checkpoint;
 use serde_json::{Value, json};
+use verifier::log::LogFault;
 
-use crate::error::{Error, Refused};
+use crate::error::Error;
+use verifier::Refused;
 
 /// A log that does not extend the one that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use protocol::log::{BootFacts, BootIdentity, Decision, Entry, Head, LogFault, LogLine, Verifier};
+use protocol::log::{BootFacts, Decision, Entry, Head};
+use verifier::log::{BootIdentity, LogFault, LogLine, Verifier};
 
 use super::{
     folder::{BootFolder, Segment},
@@ -11,7 +12,8 @@ use super::{
     lines::Next,
     report::{BootFault, BootReport},
 };
-use crate::error::{Error, Refused};
+use crate::error::Error;
+use verifier::Refused;
 
 /// More different names than this are counted together: entries that are not signed could have
 /// as many as someone liked.

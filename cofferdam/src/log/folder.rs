@@ -13,9 +13,10 @@ use protocol::log::{BootFacts, Entry, Head};
 
 use super::lines::{Lines, Next};
 use crate::{
-    error::{Error, Refused},
+    error::Error,
     input::{self, MAX_DOCUMENT},
 };
+use verifier::Refused;
 
 const DOCUMENT: &str = "attestation.cose";
 const SEGMENT: &str = ".jsonl";

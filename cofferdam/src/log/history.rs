@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use attestation::{AttestationDoc, DocumentHash, Pcr};
-use protocol::log::LogLine;
+use verifier::log::LogLine;
 
 use super::{
     boot::{self, Pin, Sink},
@@ -14,7 +14,8 @@ use super::{
     report::{BootFault, BootReport},
     state,
 };
-use crate::error::{Error, Refused};
+use crate::error::Error;
+use verifier::Refused;
 
 /// The boots of a folder, before they were verified.
 pub(super) struct Stored {

@@ -3,15 +3,11 @@
 
 use attestation::{DocumentHash, verify::Freshness};
 use clap::Args;
-use protocol::{
-    Deployment,
-    log::{BootIdentity, Checkpoint},
-};
+use protocol::{Deployment, log::Checkpoint};
+use verifier::log::BootIdentity;
 
-use crate::{
-    error::{Error, Refused},
-    trust::{Bindings, Trust, TrustArgs},
-};
+use crate::{error::Error, trust::TrustArgs};
+use verifier::{Bindings, Refused, Trust};
 
 /// What every command on the log is told.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use attestation::DocumentHash;
 use protocol::log::Head;
 
-use crate::error::Refused;
+use verifier::Refused;
 
 /// A boot with at least one entry.
 #[derive(Debug, Clone, Copy)]

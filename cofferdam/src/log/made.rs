@@ -4,8 +4,9 @@ use std::path::Path;
 
 use protocol::{
     KeyId,
-    log::{Decision, Entry, LogLine, OperationName},
+    log::{Decision, Entry, OperationName},
 };
+use verifier::log::LogLine;
 
 use super::{folder, lines::Next};
 use crate::error::Error;

@@ -22,7 +22,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use protocol::{Deployment, log::Entry};
 
-use crate::{error::Error, output::Screen, trust::Trust};
+use crate::{error::Error, output::Screen};
+use verifier::Trust;
 
 pub(crate) use alarm::Alarm;
 pub(crate) use history::{HistoryBoot, read as read_history};

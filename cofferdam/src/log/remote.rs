@@ -4,17 +4,15 @@
 use std::collections::HashMap;
 
 use attestation::DocumentHash;
-use protocol::log::{BootFacts, BootIdentity, Checkpoint, Entry, Head, LogLine, Verifier};
+use protocol::log::{BootFacts, Checkpoint, Entry, Head};
+use verifier::log::{BootIdentity, LogLine, Verifier};
 
 use super::{
     alarm::{Alarm, Stop},
     judge::Judge,
 };
-use crate::{
-    client::Client,
-    error::{Error, Refused},
-    input::MAX_DOCUMENT,
-};
+use crate::{client::Client, error::Error, input::MAX_DOCUMENT};
+use verifier::Refused;
 
 /// The most bytes of a page that are read. The parent answers about half of that.
 const MAX_PAGE: u64 = 1 << 20;

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use attestation::{DocumentHash, Pcr};
-use protocol::log::{BootIdentity, Head, Verifier};
+use protocol::log::Head;
 use serde::Serialize;
 use serde_json::{Value, json};
+use verifier::log::{BootIdentity, Verifier};
 
 use super::lineage::Node;
 use crate::{
     clock,
-    error::Refused,
     output::{Sheet, Show},
 };
+use verifier::Refused;
 
 /// A boot whose lines all hold.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use clap::Args;
-use protocol::log::{Checkpoint, Decision, Entry, LogLine, Verifier};
+use protocol::log::{Checkpoint, Decision, Entry};
+use verifier::log::{LogLine, Verifier};
 
 use super::{
     alarm::{Alarm, Stop},
@@ -14,9 +15,10 @@ use super::{
 use crate::{
     client::{Client, ParentArgs},
     clock,
-    error::{Error, Refused},
+    error::Error,
     output::{Paint, Screen, plain},
 };
+use verifier::Refused;
 
 /// The most entries that wait for a checkpoint.
 const MAX_WAITING: usize = 1 << 16;

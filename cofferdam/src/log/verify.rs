@@ -4,10 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use protocol::{
-    Deployment,
-    log::{Entry, LogLine},
-};
+use protocol::{Deployment, log::Entry};
+use verifier::log::LogLine;
 
 use super::{
     history::Stored,
@@ -15,10 +13,8 @@ use super::{
     lineage::{self, Node},
     report::{BootFault, BootReport, Summary},
 };
-use crate::{
-    error::{Error, Refused},
-    output::Screen,
-};
+use crate::{error::Error, output::Screen};
+use verifier::Refused;
 
 /// Arguments of `log verify`.
 #[derive(Debug, Args)]

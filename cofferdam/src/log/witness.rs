@@ -1,7 +1,8 @@
 //! One round of the witness: does the log that the parent shows extend the one that was seen?
 //! Everything between the two checkpoints is fetched and verified, over any number of boots.
 
-use protocol::log::{BootFacts, Checkpoint, Head, LogLine};
+use protocol::log::{BootFacts, Checkpoint, Head};
+use verifier::log::LogLine;
 
 use super::{
     alarm::{Alarm, Stop},

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::show::Shown;
 use crate::{
     client::{Client, ParentArgs},
-    error::{Error, Refused},
+    error::Error,
     output::{Screen, Sheet, Show},
 };
+use verifier::Refused;
 
 /// Arguments of `order list`.
 #[derive(Debug, Args)]

@@ -11,10 +11,11 @@ use protocol::{
 use serde::Serialize;
 
 use crate::{
-    error::{Error, Refused},
+    error::Error,
     operator::{self, Given, QuorumArgs},
     output::{Screen, Sheet, Show},
 };
+use verifier::Refused;
 
 /// Arguments of `order show`.
 #[derive(Debug, Args)]

@@ -15,11 +15,12 @@ use super::{
 use crate::{
     client::{Client, ParentArgs},
     clock,
-    error::{Error, Refused},
+    error::Error,
     input::STDIN,
     operator::{self, Given, QuorumArgs},
     output::{Screen, Sheet, Show},
 };
+use verifier::Refused;
 
 /// Arguments of `policy put`.
 #[derive(Debug, Args)]

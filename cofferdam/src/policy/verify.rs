@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::document::{Document, Named};
 use crate::{
     clock,
-    error::{Error, Refused},
+    error::Error,
     operator::{self, Measured, QuorumArgs},
     output::{Screen, Sheet, Show},
 };
+use verifier::Refused;
 
 /// Arguments of `policy verify`.
 #[derive(Debug, Args)]

@@ -6,12 +6,8 @@ use protocol::{CheckClaims, Deployment, KeyId, log::ContentHash};
 use serde::Deserialize;
 
 use super::inventory::Expected;
-use crate::{
-    client::Client,
-    clock,
-    documents::Documents,
-    error::{Error, Refused},
-};
+use crate::{client::Client, clock, error::Error};
+use verifier::{Documents, Refused};
 
 /// The longest answer that is read.
 const MAX_ANSWER: u64 = 64 << 10;
@@ -74,13 +70,13 @@ pub(crate) async fn judge(
     let Ok(checked) = serde_json::from_slice::<Checked>(&answer.body) else {
         return Ok(Finding::Unproven(unreadable("an answer with an enclave's statement")));
     };
-    let Ok(claimed) = CheckClaims::unverified(&checked.statement) else {
+    let Ok(claimed) = verifier::unverified::<CheckClaims>(&checked.statement) else {
         return Ok(Finding::Unproven(unreadable("an enclave's statement of a check")));
     };
     documents.make_room();
-    documents.fetch(client, claimed.attestation).await?;
+    crate::documents::fetch(documents, client, claimed.attestation).await?;
     let proven = documents.get(&claimed.attestation).and_then(|doc| {
-        let claims = CheckClaims::verify(&checked.statement, doc, &answer.request)
+        let claims = verifier::possession::verify(&checked.statement, doc, &answer.request)
             .map_err(|error| Refused::new("statement", error.to_string()))?;
         about(&claims, deployment, &expected.key_id, clock::now() / 1000)?;
         Ok(claims)

@@ -170,7 +170,8 @@ fn short(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::Refused, records::inventory::tests::key};
+    use crate::records::inventory::tests::key;
+    use verifier::Refused;
 
     fn expected(created: Option<u64>) -> Expected {
         Expected { key_id: key(0), listed: None, records: Vec::new(), created }

@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 use crate::{
     client::{Client, Problem},
-    error::{Error, Refused},
+    error::Error,
 };
+use verifier::Refused;
 
 /// What became of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

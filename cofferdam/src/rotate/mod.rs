@@ -14,11 +14,8 @@ use clap::{Args, Subcommand};
 use kms_policies::Arn;
 use reqwest::Url;
 
-use crate::{
-    error::Error,
-    output::Screen,
-    trust::{self, Image},
-};
+use crate::{error::Error, output::Screen, trust};
+use verifier::Image;
 
 /// What to do.
 #[derive(Debug, Subcommand)]

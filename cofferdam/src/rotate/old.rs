@@ -9,11 +9,11 @@ use super::shown;
 use crate::{
     attest,
     client::Client,
-    documents::Documents,
     error::Error,
     records::{Expected, Finding, ask, judge},
     trust::TrustArgs,
 };
+use verifier::Documents;
 
 /// How many records it is asked to open.
 pub(super) const RECORDS: usize = 16;

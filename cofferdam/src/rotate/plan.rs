@@ -15,8 +15,8 @@ use crate::{
     output::{Screen, Sheet, Show},
     pins::PinArgs,
     shell::{quoted, quoted_path},
-    trust::Image,
 };
+use verifier::Image;
 
 /// Arguments of `rotate plan`.
 #[derive(Debug, Args)]

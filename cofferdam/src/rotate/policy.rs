@@ -13,9 +13,9 @@ use super::Images;
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
-    json::Unambiguous,
     pins::Place,
 };
+use verifier::json::Unambiguous;
 
 /// What an enclave asks of KMS.
 const ACTIONS: [&str; 2] = ["kms:GenerateDataKey", "kms:Decrypt"];
@@ -148,7 +148,7 @@ mod tests {
     const ROLE: &str = "arn:aws:iam::000000000000:role/parents";
 
     /// An image whose registers are all of one byte.
-    fn image(folder: &Path, byte: u8) -> trust::Image {
+    fn image(folder: &Path, byte: u8) -> verifier::Image {
         let (file, pcr) = (folder.join("pcrs.json"), format!("{byte:02x}").repeat(48));
         let pcrs = json!({"Measurements": {"PCR0": pcr, "PCR1": pcr, "PCR2": pcr}});
         std::fs::write(&file, pcrs.to_string()).unwrap();

@@ -166,8 +166,10 @@ fn certificates_are_the_same_text_and_verify() {
         let claims: AddressClaims = serde_json::from_str(text(&case["certificate_claims"])).unwrap();
         assert_eq!(serde_json::to_string(&claims).unwrap(), case["certificate_claims"]);
         assert_eq!(Issuer::new(&key).unwrap().issue(&claims).unwrap(), case["certificate"]);
-        let verified =
-            AddressClaims::verify_signature(text(&case["certificate"]), &key.verifying_key().into());
+        let verified = verifier::verify_signature::<AddressClaims>(
+            text(&case["certificate"]),
+            &key.verifying_key().into(),
+        );
         assert_eq!(verified.unwrap(), claims);
         assert_eq!(claims.path(), path(case));
         assert_eq!(claims.public_key, case["public_key"]);
@@ -181,7 +183,8 @@ fn statements_of_checks_are_the_same_text_and_verify_for_their_request_alone() {
     let key = SigningKey::from_bytes(&array(&vectors["session"]["seed"]));
     let session = SessionKey::from(key.verifying_key());
     let request: ContentHash = name(&vectors["check_request"]);
-    let verify = |statement: &Value| CheckClaims::verify_signature(text(statement), &session, &request);
+    let verify =
+        |statement: &Value| verifier::possession::verify_signature(text(statement), &session, &request);
     assert_eq!(list(&vectors["checks"]).len(), list(&vectors["records"]).len());
     for (case, record) in list(&vectors["checks"]).iter().zip(list(&vectors["records"])) {
         let theirs: CheckClaims = serde_json::from_str(text(&case["claims"])).unwrap();

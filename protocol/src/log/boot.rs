@@ -1,5 +1,4 @@
-//! Where a boot's chain begins: what its first entry must say, and what is known of the boot from
-//! its attestation document.
+//! Where a boot's chain begins: what its first entry must say.
 
 use attestation::{DocumentHash, Pcr};
 use data_encoding::HEXLOWER;
@@ -7,12 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Detail, Entry, EntryHash, OperationName};
-use crate::SessionKey;
-
-/// A document that is not a boot's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an attestation document that binds a session key, a session binding and PCR0 was expected")]
-pub struct NotABoot;
 
 /// A place in the log: an entry of a boot by its number and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,41 +60,5 @@ impl BootFacts {
             pcr0: text("pcr0")?.parse().ok()?,
         };
         (facts.to_detail() == *detail).then_some(facts)
-    }
-}
-
-/// What the boot's attestation document says, which whoever makes this has verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BootIdentity {
-    /// SHA-256 of the document: the boot's name.
-    pub boot: DocumentHash,
-    /// The key that signs this boot's checkpoints.
-    pub session: SessionKey,
-    /// SHA-384 of the measured configuration.
-    pub config: [u8; 48],
-    /// PCR0 of the image.
-    pub pcr0: Pcr,
-    /// When the document was signed, in milliseconds since 1970: no entry is older.
-    pub started: u64,
-}
-
-impl BootIdentity {
-    /// From the boot's verified document.
-    ///
-    /// # Errors
-    /// [`NotABoot`], for example for a document that was made for KMS.
-    #[cfg(feature = "verify")]
-    pub fn of(document: &attestation::Verified<attestation::AttestationDoc>) -> Result<Self, NotABoot> {
-        let session =
-            SessionKey::from_spki(document.public_key().unwrap_or_default()).map_err(|_| NotABoot)?;
-        let binding =
-            crate::SessionBinding::decode(document.user_data().unwrap_or_default()).map_err(|_| NotABoot)?;
-        Ok(Self {
-            boot: document.hash(),
-            session,
-            config: binding.config.into_array(),
-            pcr0: document.pcr(attestation::PcrIndex::IMAGE).ok_or(NotABoot)?,
-            started: document.timestamp(),
-        })
     }
 }

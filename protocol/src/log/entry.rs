@@ -13,7 +13,7 @@ use crate::PolicyRef;
 /// Why a line is neither an entry nor a checkpoint. Never says what was in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} was expected")]
-pub struct Malformed(pub(super) &'static str);
+pub struct Malformed(pub &'static str);
 
 /// How it was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]

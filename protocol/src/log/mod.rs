@@ -1,6 +1,5 @@
-//! The log that cannot be edited: what an entry and a checkpoint are, byte by byte; the enclave's
-//! writer ([`Chain`]); and the reader of those who do not trust the parent that keeps it
-//! ([`Verifier`]). Specified in `docs/log.md`.
+//! The log that cannot be edited: what an entry and a checkpoint are, byte by byte, and the enclave's
+//! writer ([`Chain`]). Specified in `docs/log.md`; crate `verifier` reads it.
 //!
 //! Formats only: nothing here reads a file, and no clock but the one that is handed in. Whoever
 //! writes holds the chain under a lock, so that entries leave in the order of their numbers.
@@ -10,25 +9,19 @@ mod chain;
 mod checkpoint;
 mod detail;
 mod entry;
-mod fault;
 mod hash;
 mod keys;
-mod line;
 mod names;
-mod verifier;
 mod write;
 
-pub use boot::{BootFacts, BootIdentity, Head, NotABoot};
+pub use boot::{BootFacts, Head};
 pub use chain::{Chain, Line};
 pub use checkpoint::{Checkpoint, NotSigned};
 pub use detail::{Detail, DetailError};
 pub use entry::{Decision, Entry, Malformed, NewEntry, Outcome};
-pub use fault::LogFault;
 pub use hash::{ContentHash, EntryHash, NotAHash};
 pub use keys::{Keys, TooManyKeys};
-pub use line::LogLine;
 pub use names::{ClientName, LogNameError, OperationName, ReasonTag};
-pub use verifier::Verifier;
 
 /// The version of entries and checkpoints that this code writes and reads.
 pub const VERSION: u8 = 1;
@@ -44,8 +37,3 @@ pub const MAX_SIGN_DETAIL: usize = 20_480;
 pub const MAX_DETAIL_DEPTH: usize = 4;
 /// How many entries later than the one that it covers a checkpoint may come.
 pub const CHECKPOINT_WINDOW: usize = 1024;
-
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod vectors;

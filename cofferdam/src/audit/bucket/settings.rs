@@ -5,10 +5,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::finding;
-use crate::{
-    audit::report::{Section, Severity},
-    json::Unambiguous,
-};
+use crate::audit::report::{Section, Severity};
+use verifier::json::Unambiguous;
 
 /// Reads a setting, and says what is wrong with it.
 pub(super) type Judge = fn(&str, &mut Section) -> Result<(), String>;

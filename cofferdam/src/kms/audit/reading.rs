@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::{
     error::Error,
     input::{self, MAX_TEXT},
-    json::Unambiguous,
 };
+use verifier::json::Unambiguous;
 
 /// What an account's policies or a key's grants may take.
 pub(in crate::kms) const MAX_ACCOUNT: u64 = 64 << 20;

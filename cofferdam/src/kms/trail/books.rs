@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use attestation::DocumentHash;
-use protocol::log::{Decision, Entry, LogLine};
+use protocol::log::{Decision, Entry};
+use verifier::log::LogLine;
 
 use super::{
     event::Event,

@@ -19,7 +19,7 @@ use super::{
     recipient::Recipient,
     windows::{CLOCKS, DRAIN, Windows},
 };
-use crate::trust::Trust;
+use verifier::Trust;
 
 /// What is expected. What is nothing here is not compared.
 pub(super) struct Expected<'x> {

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 use super::event::Event;
-use crate::json::{self, Unambiguous};
+use verifier::json::{self, Unambiguous};
 
 /// Where `lookup-events` has the event, as JSON in a string.
 const WRAPPED: &str = "CloudTrailEvent";

@@ -16,10 +16,8 @@ use super::{
     report::{Explained, Report},
     windows::Windows,
 };
-use crate::{
-    output::{Sheet, Show},
-    trust::Trust,
-};
+use crate::output::{Sheet, Show};
+use verifier::Trust;
 
 const FOUND: &str = include_str!("../../../../tests/vectors/cloudtrail/found.json");
 const LOOKUP: &str = include_str!("../../../../tests/vectors/cloudtrail/lookup-events.json");

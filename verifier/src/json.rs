@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 
 /// A value in which every member of every object stands once.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Unambiguous(pub(crate) Value);
+pub struct Unambiguous(pub Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Tree {
 }
 
 /// Adds a member, unless it is there.
-pub(crate) fn add<E: Error>(object: &mut Map<String, Value>, name: String, value: Value) -> Result<(), E> {
+pub fn add<E: Error>(object: &mut Map<String, Value>, name: String, value: Value) -> Result<(), E> {
     if object.contains_key(&name) {
         return Err(E::custom("each member of an object once was expected, found one again"));
     }

@@ -1,8 +1,7 @@
 //! What is wrong with a log, and at which entry.
 
 use attestation::DocumentHash;
-
-use super::Malformed;
+use protocol::log::Malformed;
 
 /// The first thing that is wrong with a boot's lines. Numbers are those of entries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

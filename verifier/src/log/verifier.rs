@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    BootFacts, BootIdentity, CHECKPOINT_WINDOW, Checkpoint, Entry, EntryHash, Head, LogFault, LogLine,
+use protocol::{
+    Deployment,
+    log::{BootFacts, CHECKPOINT_WINDOW, Checkpoint, Entry, EntryHash, Head},
 };
-use crate::Deployment;
+
+use super::{BootIdentity, LogFault, LogLine};
 
 /// The chain of one boot, as far as it was read.
 #[derive(Debug)]

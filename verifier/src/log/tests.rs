@@ -6,7 +6,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{Deployment, KeyId, PolicyRef};
+use protocol::{
+    Deployment, KeyId, PolicyRef,
+    log::{
+        BootFacts, CHECKPOINT_WINDOW, Chain, Checkpoint, ContentHash, Detail, Entry, EntryHash, Head, Keys,
+        MAX_ENTRY_KEYS, MAX_LINE, MAX_SIGN_DETAIL, NewEntry, OperationName, Outcome, ReasonTag,
+    },
+};
 
 const CONFIG: [u8; 48] = [4; 48];
 const STARTED: u64 = 1_700_000_000_000;

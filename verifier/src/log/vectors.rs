@@ -6,6 +6,7 @@ use ed25519_dalek::VerifyingKey;
 use serde_json::Value;
 
 use super::*;
+use protocol::log::{BootFacts, Chain, Entry, EntryHash};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/log")

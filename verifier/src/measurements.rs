@@ -15,7 +15,7 @@ const EXPECTED: &str = "JSON with the fields PCR0, PCR1 and PCR2 was expected";
 ///
 /// # Errors
 /// What was expected, and what was found.
-pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
+pub fn read(text: &str) -> Result<Vec<String>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
     for value in values(text)? {

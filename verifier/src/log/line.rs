@@ -1,6 +1,6 @@
 //! A line of a log file: an entry, or a checkpoint between entries.
 
-use super::{Checkpoint, Entry, MAX_LINE, Malformed};
+use protocol::log::{Checkpoint, Entry, MAX_LINE, Malformed};
 
 /// How a checkpoint's line begins and ends; no entry begins so.
 const CHECKPOINT: (&[u8], &[u8]) = (b"{\"checkpoint\":", b"}");
