@@ -3,7 +3,8 @@
 use attestation::DocumentHash;
 use verifier::Documents;
 
-use crate::{client::Client, error::Error, input::MAX_DOCUMENT};
+use crate::{error::Error, input::MAX_DOCUMENT};
+use client::Client;
 
 /// Fetches a document that is not known. A parent that has lost it makes what names it fail; one
 /// that is down ends the command.
@@ -15,7 +16,7 @@ pub(crate) async fn fetch(
     if documents.knows(&hash) {
         return Ok(());
     }
-    match client.bytes(&["attestations", &hash.to_string()], &[], MAX_DOCUMENT).await {
+    match client.bytes(&["attestations", &hash.to_string()], &[], MAX_DOCUMENT).await.map_err(Error::from) {
         Ok(document) => documents.learn(hash, &document),
         Err(Error::Problem(problem)) if problem.status == 404 => {
             documents.lost(hash, format!("the parent has no document {hash}"));

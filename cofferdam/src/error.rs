@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use verifier::Refused;
 
-use crate::{client::Problem, log::Alarm};
+use crate::log::Alarm;
+use client::Problem;
 
 /// Exit code of what did not verify or could not be done.
 const NOT_VERIFIED: u8 = 1;

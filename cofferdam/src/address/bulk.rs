@@ -4,8 +4,9 @@ use std::{fs, io, path::Path};
 
 use attestation::DocumentHash;
 
-use super::{Address, Checker, rows::Rows, verify::Expect};
+use super::{Checker, rows::Rows, verify::Expect};
 use crate::{error::Error, input, lines::Lines, output::Screen};
+use client::Address;
 
 /// The longest line: an object with its certificate.
 pub(crate) const MAX_LINE: usize = 16 << 10;

@@ -3,8 +3,9 @@
 use attestation::DocumentHash;
 use protocol::AddressClaims;
 
-use super::Address;
-use crate::{client::Client, error::Error};
+use crate::error::Error;
+use client::Address;
+use client::Client;
 use verifier::{Documents, Refused, Trust};
 
 /// A verifier with its documents.
@@ -37,9 +38,7 @@ impl Checker {
 
     /// Verifies an address: its certificate, and that every field beside it agrees.
     pub(crate) fn address(&self, address: &Address) -> Result<AddressClaims, Refused> {
-        let claims = self.certificate(&address.certificate)?;
-        address.agrees(&claims)?;
-        Ok(claims)
+        address.verify(&self.documents)
     }
 
     /// Fetches what these addresses' certificates need.

@@ -11,16 +11,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Address, Checker,
+    Checker,
     orders::{self, Order},
     rows::Rows,
 };
-use crate::{
-    client::{Client, ParentArgs},
-    error::Error,
-    output::Screen,
-    trust::TrustArgs,
-};
+use crate::{error::Error, output::Screen, parent::ParentArgs, trust::TrustArgs};
+use client::{Address, Client};
 use verifier::Refused;
 
 /// The most addresses of one request: the API's limit.
@@ -72,7 +68,7 @@ struct Batch {
 
 pub(super) async fn run(args: &CreateArgs, screen: &Screen) -> Result<(), Error> {
     let mut checker = checker(args.verify, &args.trust)?;
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let orders = orders(args)?;
     let bar = progress(orders.len());
     let mut rows = Rows::new(screen, checker.is_some());

@@ -2,19 +2,10 @@
 
 use clap::Args;
 use protocol::UserRef;
-use serde::Deserialize;
 
-use super::{Address, create::checker, rows::Rows};
-use crate::{
-    client::{Client, ParentArgs},
-    error::Error,
-    output::Screen,
-    trust::TrustArgs,
-};
+use super::{create::checker, rows::Rows};
+use crate::{error::Error, output::Screen, parent::ParentArgs, trust::TrustArgs};
 use verifier::Refused;
-
-/// Addresses of one page.
-const PAGE: &str = "500";
 
 /// Arguments of `address list`.
 #[derive(Debug, Args)]
@@ -31,26 +22,16 @@ pub(crate) struct ListArgs {
     trust: TrustArgs,
 }
 
-#[derive(Debug, Deserialize)]
-struct Page {
-    keys: Vec<Address>,
-    #[serde(default)]
-    next_cursor: Option<String>,
-}
-
 pub(super) async fn run(args: &ListArgs, screen: &Screen) -> Result<(), Error> {
     let mut checker = checker(args.verify, &args.trust)?;
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let mut rows = Rows::new(screen, checker.is_some());
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = vec![("user", args.user.as_str()), ("limit", PAGE)];
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let page: Page = client.get(&["keys"], &query).await?;
+    let mut pages = client.addresses_of(&args.user);
+    while let Some(page) = pages.next().await? {
         if let Some(checker) = &mut checker {
-            checker.fetch_for(&client, &page.keys).await?;
+            checker.fetch_for(&client, &page).await?;
         }
-        for address in &page.keys {
+        for address in &page {
             let asked_for = if address.user == args.user {
                 Ok(())
             } else {
@@ -67,13 +48,6 @@ pub(super) async fn run(args: &ListArgs, screen: &Screen) -> Result<(), Error> {
                 }
             }
         }
-        match page.next_cursor {
-            None => return rows.finish(),
-            // A parent could send us round in circles.
-            next if next == cursor => {
-                return Err(Error::Parent("the parent: a cursor that moves on was expected".to_owned()));
-            }
-            next => cursor = next,
-        }
     }
+    rows.finish()
 }

@@ -4,9 +4,10 @@ mod bulk;
 mod check;
 mod create;
 mod list;
-mod object;
 mod orders;
 mod rows;
+#[cfg(test)]
+pub(crate) mod sample;
 mod verify;
 
 use clap::Subcommand;
@@ -16,9 +17,6 @@ use crate::{error::Error, output::Screen};
 pub(crate) use bulk::{MAX_LINE, learn_folder};
 pub(crate) use check::Checker;
 pub(crate) use create::checker;
-pub(crate) use object::Address;
-#[cfg(test)]
-pub(crate) use object::tests;
 pub(crate) use rows::Rows;
 
 /// What to do with addresses.

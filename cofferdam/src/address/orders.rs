@@ -7,11 +7,12 @@ use chains::Chain;
 use protocol::{Index, Label, Purpose, UserRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Address, bulk::MAX_LINE};
+use super::bulk::MAX_LINE;
 use crate::{
     error::Error,
     lines::{Line, Lines},
 };
+use client::Address;
 use verifier::Refused;
 
 /// One address to make.

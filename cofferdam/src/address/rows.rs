@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Address;
 use crate::{
     error::Error,
     output::{Paint, Screen, plain},
 };
+use client::Address;
 use verifier::Refused;
 
 /// Widths of the table's columns; longer text moves the rest to the right.

@@ -9,7 +9,7 @@ use clap::Args;
 use protocol::{AddressClaims, Deployment, UserRef, certificate::MAX_CERTIFICATE};
 use serde::Serialize;
 
-use super::{Address, Checker, bulk};
+use super::{Checker, bulk};
 use crate::{
     clock,
     error::Error,
@@ -17,6 +17,7 @@ use crate::{
     output::{Screen, Sheet, Show},
     trust::TrustArgs,
 };
+use client::Address;
 use verifier::Refused;
 
 /// The longest file with one certificate, or with the API's object around it.

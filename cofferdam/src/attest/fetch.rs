@@ -13,13 +13,14 @@ use serde::Serialize;
 
 use super::verify::{BoundArgs, VerifiedDocument, check_config, live, verify};
 use crate::{
-    client::{Client, ParentArgs},
     clock,
     error::Error,
     input::{self, Hex, MAX_DOCUMENT, MAX_TEXT, STDIN},
     output::{Screen, Sheet, Show},
+    parent::ParentArgs,
     trust::TrustArgs,
 };
+use client::Client;
 use verifier::{Bindings, Refused, Trust};
 
 /// Bytes of a fresh nonce.
@@ -62,7 +63,7 @@ enum Outcome {
 
 pub(super) async fn run(args: &FetchArgs, screen: &Screen) -> Result<(), Error> {
     let trust = args.trust.is_given().then(|| args.trust.load()).transpose()?;
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let nonce = match &args.nonce {
         Some(nonce) if !(1..=MAX_REQUEST_FIELD).contains(&nonce.0.len()) => {
             return Err(Error::input(

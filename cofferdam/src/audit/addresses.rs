@@ -23,13 +23,13 @@ use super::{
     words::{counted, moment_of},
 };
 use crate::{
-    address::{Address, Checker, MAX_LINE, learn_folder},
-    client::Client,
+    address::{Checker, MAX_LINE, learn_folder},
     error::Error,
     input::{self, MAX_DOCUMENT},
     lines::{Line, Lines},
     shell::quoted_path,
 };
+use client::{Address, Client};
 use reservoir::Reservoir;
 use verifier::Refused;
 
@@ -253,7 +253,7 @@ async fn from_log(audit: &mut Audit<'_>) -> Result<Result<Drawn, Looked>, Error>
     };
     let mut addresses = Vec::new();
     for key in keys {
-        match client.get::<Address>(&["keys", &key.to_string()], &[]).await {
+        match client.get::<Address>(&["keys", &key.to_string()], &[]).await.map_err(Error::from) {
             Ok(address) if address.key_id == key => addresses.push(address),
             Ok(_) => return Err(Error::Parent(format!("the parent: the address of {key} was expected"))),
             Err(Error::Problem(problem)) if matches!(problem.status, 401 | 403) => {
@@ -295,7 +295,7 @@ async fn document(
         return input::read(&file, MAX_DOCUMENT).map(Some);
     }
     let Some(client) = client else { return Ok(None) };
-    match client.bytes(&["attestations", &hash.to_string()], &[], MAX_DOCUMENT).await {
+    match client.bytes(&["attestations", &hash.to_string()], &[], MAX_DOCUMENT).await.map_err(Error::from) {
         Ok(document) => Ok(Some(document)),
         Err(Error::Problem(problem)) if problem.status == 404 => Ok(None),
         Err(error) => Err(error),

@@ -24,20 +24,21 @@ use std::path::{Path, PathBuf};
 
 use attestation::{AttestationDoc, Verified};
 use clap::{Args, Subcommand};
+use client::Url;
 use protocol::{Deployment, SessionBinding, SessionKey};
-use reqwest::Url;
 
 use crate::{
-    client::{Client, IdentityArgs, ParentArgs},
     clock,
     error::Error,
     kms::audit::folder::Folder,
     operator::{Measured, QuorumArgs},
     output::{Paint, Screen},
+    parent::{IdentityArgs, ParentArgs},
     trust::TrustArgs,
 };
 use addresses::{Sample, SampleArgs};
 use bucket::BucketArgs;
+use client::Client;
 use inputs::Inputs;
 use key_policy::KeyPolicyArgs;
 use log::LogArgs;
@@ -256,7 +257,7 @@ impl<'a> Audit<'a> {
             None => None,
             Some(url) => {
                 let parent = ParentArgs::new(url.clone(), args.ca.clone(), args.identity.clone());
-                Some(Client::new(&parent)?)
+                Some(parent.client()?)
             }
         };
         Ok(Self {

@@ -13,9 +13,9 @@ use protocol::{Deployment, OrderId, order::Restriction};
 
 use super::folder::{DEPLOYMENT, Folder};
 use crate::{
-    client::IdentityArgs,
     error::Error,
     keys::{self, Role},
+    parent::IdentityArgs,
 };
 
 /// The clients, and what each may do.

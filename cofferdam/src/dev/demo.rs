@@ -18,13 +18,13 @@ use super::{
     story::Story,
 };
 use crate::{
-    address::{Address, Checker, Rows},
+    address::{Checker, Rows},
     attest,
-    client::Client,
     error::Error,
     output::Screen,
     trust::TrustArgs,
 };
+use client::{Address, Client};
 use verifier::Trust;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
@@ -141,7 +141,8 @@ async fn tell(stack: &mut Stack, page: Option<&PathBuf>, screen: &Screen) -> Res
     let refused = attest::fresh(&trust(stack)?, &client, Some(&config)).await;
     expect(matches!(&refused, Err(Error::Refused(refused)) if refused.check == "pcr"), "a refusal by PCR0")?;
     story.holds("its attestation is genuine, and refused for its PCR0")?;
-    let created: Result<Address, Error> = client.post(&["addresses"], &order("erin", Chain::Evm)).await;
+    let created: Result<Address, Error> =
+        client.post(&["addresses"], &order("erin", Chain::Evm)).await.map_err(Error::from);
     denied(created)?;
     story.holds("KMS refuses it a data key: it cannot make an address")?;
     for address in first.iter().take(2) {
@@ -220,7 +221,7 @@ fn forged(checker: &Checker, addresses: &[Address]) -> Result<(), Error> {
 }
 
 async fn check(client: &Client, address: &Address) -> Result<Value, Error> {
-    client.post(&["keys", &address.key_id.to_string(), "check"], &json!({})).await
+    client.post(&["keys", &address.key_id.to_string(), "check"], &json!({})).await.map_err(Error::from)
 }
 
 async fn opens(client: &Client, address: &Address) -> Result<(), Error> {

@@ -4,7 +4,8 @@ use chains::{BitcoinNetwork, Chain, PublicKey, Transaction, addresses};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use super::policy::{LOCAL_CHAIN, LOCAL_TOKEN};
-use crate::{address::Address, error::Error, sign::Signed};
+use crate::error::Error;
+use client::{Address, Signed};
 
 /// A payment of one EIP-1559 transaction on the local network.
 pub(super) struct Payment<'a> {
@@ -148,7 +149,7 @@ mod tests {
     fn address(secret: &str, of: &str) -> Address {
         let secret = k256::SecretKey::from_slice(&HEXLOWER.decode(secret.as_bytes()).unwrap()).unwrap();
         let key = PublicKey::Secp256k1(secret.public_key());
-        let (mut address, _) = crate::address::tests::pair();
+        let (mut address, _) = crate::address::sample::pair();
         (address.public_key, address.address) = (HEXLOWER.encode(&key.to_bytes()), of.to_owned());
         address
     }

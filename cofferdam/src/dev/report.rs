@@ -19,10 +19,10 @@ use super::{
     story::Story,
 };
 use crate::{
-    address::Address,
     error::Error,
     input::{self, MAX_TEXT},
 };
+use client::Address;
 
 /// Runs the audit, sees that all of it holds, and keeps the page where it is wanted.
 pub(super) fn show(

@@ -16,7 +16,8 @@ use super::{
     stack::Stack,
     story::Story,
 };
-use crate::{address::Address, client::Client, error::Error, sign::Signed, transaction};
+use crate::{error::Error, transaction};
+use client::{Address, Client, Signed};
 
 /// Somebody whom the policy does not name.
 const STRANGER: &str = "0x000000000000000000000000000000000000dEaD";
@@ -113,11 +114,11 @@ async fn sweep(stack: &Stack, address: &Address) -> Result<(Vec<u8>, Signed), Er
 }
 
 async fn sign(client: &Client, address: &Address, unsigned: &[u8]) -> Result<Signed, Error> {
-    client.post(&["signatures"], &request(address, unsigned)).await
+    client.post(&["signatures"], &request(address, unsigned)).await.map_err(Error::from)
 }
 
 async fn explain(client: &Client, address: &Address, unsigned: &[u8]) -> Result<Value, Error> {
-    client.post(&["signatures", "explain"], &request(address, unsigned)).await
+    client.post(&["signatures", "explain"], &request(address, unsigned)).await.map_err(Error::from)
 }
 
 fn request(address: &Address, unsigned: &[u8]) -> SignatureRequest {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use reqwest::Url;
+use client::Url;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -14,10 +14,11 @@ use super::{
     programs::Programs,
 };
 use crate::{
-    client::{Client, ParentArgs},
     error::Error,
     input::{self, MAX_TEXT},
+    parent::ParentArgs,
 };
+use client::Client;
 
 /// How long all of it together may take until the parent says that it is ready.
 const READY: Duration = Duration::from_secs(30);
@@ -75,13 +76,13 @@ impl Stack {
 
     /// Asks the parent, as one of the clients.
     pub(super) fn client(&self, name: &str) -> Result<Client, Error> {
-        Client::new(&ParentArgs::local(self.url()?, self.folder.identity(name)?))
+        ParentArgs::local(self.url()?, self.folder.identity(name)?).client()
     }
 
     /// Puts the folder's policy into the enclave, unless a later one is there.
     pub(super) async fn put_policy(&self) -> Result<(), Error> {
         let envelope = input::read(&self.folder.envelope(), MAX_TEXT)?;
-        let put = self.client(BACKEND)?.put_bytes::<Value>(&["policy"], envelope).await;
+        let put = self.client(BACKEND)?.put_bytes::<Value>(&["policy"], envelope).await.map_err(Error::from);
         match put {
             Err(Error::Problem(problem)) if problem.is("policy.version") => {
                 self.logs.say("a later policy than the folder's is in force");

@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Role, signing_key};
 use crate::{
-    address::{Address, checker},
-    client::{Client, ParentArgs},
+    address::checker,
     clock,
     error::Error,
     output::{Screen, Sheet, Show},
+    parent::ParentArgs,
     trust::TrustArgs,
 };
+use client::Address;
 use verifier::Refused;
 
 /// Arguments of `keys replace`.
@@ -71,7 +72,7 @@ pub(super) async fn run(args: &ReplaceArgs, screen: &Screen) -> Result<(), Error
     let deployment = args.parent.deployment()?;
     let keys: Vec<SigningKey> =
         args.operator_keys.iter().map(|file| signing_key(file, Role::Operator)).collect::<Result<_, _>>()?;
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let id = args.key_id.to_string();
     let old: Address = client.get(&["keys", &id], &[]).await?;
     let next = next(deployment, &args.key_id, &old, args.label.as_ref())?;

@@ -76,6 +76,12 @@ impl<A: Into<Alarm>> From<A> for Stop {
     }
 }
 
+impl From<client::ClientError> for Stop {
+    fn from(error: client::ClientError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self::Error(error)

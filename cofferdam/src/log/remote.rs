@@ -11,7 +11,8 @@ use super::{
     alarm::{Alarm, Stop},
     judge::Judge,
 };
-use crate::{client::Client, error::Error, input::MAX_DOCUMENT};
+use crate::{error::Error, input::MAX_DOCUMENT};
+use client::{Client, ClientError};
 use verifier::Refused;
 
 /// The most bytes of a page that are read. The parent answers about half of that.
@@ -140,11 +141,11 @@ impl Remote {
 }
 
 /// A parent that says it has not what it must have.
-fn withheld(answer: Result<Vec<u8>, Error>, what: impl FnOnce() -> String) -> Result<Vec<u8>, Stop> {
+fn withheld(answer: Result<Vec<u8>, ClientError>, what: impl FnOnce() -> String) -> Result<Vec<u8>, Stop> {
     match answer {
-        Err(Error::Problem(problem)) if problem.status == NOT_FOUND => {
+        Err(ClientError::Problem(problem)) if problem.status == NOT_FOUND => {
             Err(Alarm::new("gap", format!("the parent says that it has not {}", what())).into())
         }
-        answer => Ok(answer?),
+        answer => answer.map_err(|error| Error::from(error).into()),
     }
 }

@@ -13,10 +13,10 @@ use super::{
     remote::Remote,
 };
 use crate::{
-    client::{Client, ParentArgs},
     clock,
     error::Error,
     output::{Paint, Screen, plain},
+    parent::ParentArgs,
 };
 use verifier::Refused;
 
@@ -45,7 +45,7 @@ pub(crate) struct TailArgs {
 }
 
 pub(super) async fn run(args: &TailArgs, screen: &Screen) -> Result<(), Error> {
-    let mut remote = Remote::new(Client::new(&args.parent)?, args.judge.load(args.parent.deployment()?)?);
+    let mut remote = Remote::new(args.parent.client()?, args.judge.load(args.parent.deployment()?)?);
     let checkpoint = remote.checkpoint().await?;
     let first = args.from.unwrap_or_else(|| (checkpoint.head.seq + 1).saturating_sub(args.lines)).max(1);
     if first > checkpoint.head.seq {

@@ -16,10 +16,10 @@ use super::{
     witness::{Step, advance},
 };
 use crate::{
-    client::{Client, ParentArgs},
     clock,
     error::Error,
     output::{Paint, Screen, Sheet, Show},
+    parent::ParentArgs,
 };
 
 /// How long the program of `--alarm-exec` may take.
@@ -55,7 +55,7 @@ pub(crate) struct WatchArgs {
 
 pub(super) async fn run(args: &WatchArgs, screen: &Screen) -> Result<(), Error> {
     let judge = args.judge.load(args.parent.deployment()?)?;
-    let mut remote = Remote::new(Client::new(&args.parent)?, judge);
+    let mut remote = Remote::new(args.parent.client()?, judge);
     let mut seen = state::read(&args.state)?;
     if seen.is_none() {
         screen.remark(Paint::Warn, "no checkpoint is remembered: the first that verifies is believed");

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use client::Url;
 use protocol::{Deployment, dsse::Envelope};
-use reqwest::Url;
 
 use super::envelope::write_new;
 use crate::{
-    client::{Client, IdentityArgs, ParentArgs},
     error::Error,
     input::STDIN,
     output::Screen,
+    parent::{IdentityArgs, ParentArgs},
 };
+use client::Client;
 
 /// Where to, and which deployment it is for.
 #[derive(Debug, Clone, Args)]
@@ -71,7 +72,7 @@ impl DeliveryArgs {
         }
         let to = |url: &Url| {
             let parent = ParentArgs::new(url.clone(), self.ca.clone(), self.identity.clone());
-            Ok(To { url: parent.shown_url(), client: Client::new(&parent)? })
+            Ok(To { url: parent.shown_url(), client: parent.client()? })
         };
         self.url.iter().map(to).collect::<Result<_, Error>>().map(Delivery::Parents)
     }

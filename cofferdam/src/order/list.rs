@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::show::Shown;
 use crate::{
-    client::{Client, ParentArgs},
     error::Error,
     output::{Screen, Sheet, Show},
+    parent::ParentArgs,
 };
 use verifier::Refused;
 
@@ -50,7 +50,7 @@ struct Row {
 }
 
 pub(super) async fn run(args: &ListArgs, screen: &Screen) -> Result<(), Error> {
-    let answer: Answer = Client::new(&args.parent)?.get(&["orders"], &[]).await?;
+    let answer: Answer = args.parent.client()?.get(&["orders"], &[]).await?;
     let rows: Vec<Row> = answer.orders.into_iter().map(row).collect::<Result<_, _>>()?;
     if screen.json() {
         return rows.iter().try_for_each(|row| screen.json_line(row));

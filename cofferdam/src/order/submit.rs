@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::{client::Client, error::Error, operator::To, output::Sheet};
+use crate::{error::Error, operator::To, output::Sheet};
+use client::Client;
 use verifier::Refused;
 
 /// How long one parent has, repetitions included: whoever freezes wants to know which enclaves do not.

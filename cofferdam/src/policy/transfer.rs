@@ -13,12 +13,12 @@ use super::{
     verify,
 };
 use crate::{
-    client::{Client, ParentArgs},
     clock,
     error::Error,
     input::STDIN,
     operator::{self, Given, QuorumArgs},
     output::{Screen, Sheet, Show},
+    parent::ParentArgs,
 };
 use verifier::Refused;
 
@@ -93,7 +93,7 @@ pub(super) async fn put(args: &PutArgs, screen: &Screen) -> Result<(), Error> {
     if document.bare {
         return Err(Error::input(args.file.display(), "an envelope was expected: `policy sign` makes one"));
     }
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let body = document.envelope.to_json().into_bytes();
     let taken: Taken = client.put_bytes(&["policy"], body).await?;
     let named = document.named();
@@ -105,7 +105,7 @@ pub(super) async fn put(args: &PutArgs, screen: &Screen) -> Result<(), Error> {
 
 pub(super) async fn get(args: &GetArgs, screen: &Screen) -> Result<(), Error> {
     let measured = args.quorum.is_given().then(|| args.quorum.load()).transpose()?;
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let Held { envelope, active, crediting } = client.get(&["policy"], &[]).await?;
     let envelope = Envelope::parse(envelope.to_json().as_bytes(), POLICY_TYPE)
         .map_err(|error| Error::Parent(format!("the parent: a policy's envelope was expected: {error}")))?;

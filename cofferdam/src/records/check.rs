@@ -6,7 +6,8 @@ use protocol::{CheckClaims, Deployment, KeyId, log::ContentHash};
 use serde::Deserialize;
 
 use super::inventory::Expected;
-use crate::{client::Client, clock, error::Error};
+use crate::{clock, error::Error};
+use client::Client;
 use verifier::{Documents, Refused};
 
 /// The longest answer that is read.
@@ -144,11 +145,12 @@ fn same(claims: &CheckClaims, expected: &Expected) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{client::Problem, records::inventory::Listed};
+    use crate::records::inventory::Listed;
     use attestation::{DocumentHash, Pcr};
+    use client::Problem;
 
     fn claims() -> CheckClaims {
-        let (_, address) = crate::address::tests::pair();
+        let (_, address) = crate::address::sample::pair();
         CheckClaims {
             v: 1,
             deployment: address.deployment,

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::Deployment;
 
 use super::{Survey, Tally, ask, judge};
-use crate::{client::Client, error::Error, stop::Stop};
+use crate::{error::Error, stop::Stop};
+use client::Client;
 use verifier::{Documents, Trust};
 
 /// Fewer than this are done before a bar is drawn.

@@ -7,11 +7,10 @@ use clap::Args;
 
 use super::report::{Report, Rpo, Rto};
 use crate::{
-    attest,
-    client::{Client, ParentArgs},
-    clock,
+    attest, clock,
     error::Error,
     output::Screen,
+    parent::ParentArgs,
     records::{CoverageArgs, InventoryArgs, Runner},
     trust::TrustArgs,
 };
@@ -43,7 +42,7 @@ pub(super) async fn run(args: &DrillArgs, screen: &Screen) -> Result<(), Error> 
     }
     let deployment = args.parent.deployment()?;
     let trust = args.trust.load()?;
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     attest::fresh(&trust, &client, None).await?;
     let sample = args.coverage.sample();
     // What a replica lacks is what came last: the newest keys are always looked at.

@@ -5,10 +5,8 @@ use std::time::Duration;
 use protocol::{KeyId, api::RewrapRequest};
 use serde::Deserialize;
 
-use crate::{
-    client::{Client, Problem},
-    error::Error,
-};
+use crate::error::Error;
+use client::{Client, Problem};
 use verifier::Refused;
 
 /// What became of a key.

@@ -22,9 +22,9 @@ use futures::{StreamExt, stream};
 use protocol::{KeyId, api::MAX_REWRAPPED};
 
 use crate::{
-    client::{Client, ParentArgs},
     error::Error,
     output::{Paint, Screen},
+    parent::ParentArgs,
 };
 use batch::Outcome;
 use progress::Progress;
@@ -57,7 +57,7 @@ pub(crate) struct RewrapArgs {
 
 /// Runs `rewrap`.
 pub(crate) async fn run(args: &RewrapArgs, screen: &Screen) -> Result<(), Error> {
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let deployment = args.parent.deployment()?;
     let keys = args.source.keys()?;
     let mut state = State::open(args.state.as_deref(), deployment, &args.kms_key)?;

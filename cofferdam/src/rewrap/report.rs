@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::batch::Outcome;
 use crate::{
-    client::Problem,
     error::Error,
     output::{Paint, Screen, Sheet, Show},
 };
+use client::Problem;
 
 /// Counts of keys.
 #[derive(Debug, Serialize)]

@@ -164,7 +164,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], at: &str, what: &str) -> Result<T, E
 }
 
 fn line(value: &impl Serialize) -> Result<Vec<u8>, Error> {
-    let mut bytes = crate::client::encode(value)?;
+    let mut bytes = client::encode(value)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -177,7 +177,7 @@ fn sync_folder_of(file: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Problem;
+    use client::Problem;
 
     const ONE: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
     const TWO: &str = "key_b2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use client::Url;
 use kms_policies::Arn;
-use reqwest::Url;
 
 use super::{
     ImageArgs, Images,
@@ -15,15 +15,15 @@ use super::{
     role_arn, shown,
 };
 use crate::{
-    attest,
-    client::{Client, IdentityArgs, ParentArgs},
-    clock,
+    attest, clock,
     error::Error,
     output::Screen,
+    parent::{IdentityArgs, ParentArgs},
     pins::PinArgs,
     records::{CoverageArgs, Expected, InventoryArgs, Runner, Survey},
     trust::TrustArgs,
 };
+use client::Client;
 
 /// Arguments of `rotate check`.
 #[derive(Debug, Args)]
@@ -115,7 +115,7 @@ pub(super) async fn run(args: &CheckArgs, screen: &Screen) -> Result<(), Error> 
 
 impl CheckArgs {
     fn client(&self, url: &Url) -> Result<Client, Error> {
-        Client::new(&ParentArgs::new(url.clone(), self.ca.clone(), self.identity.clone()))
+        ParentArgs::new(url.clone(), self.ca.clone(), self.identity.clone()).client()
     }
 }
 

@@ -11,8 +11,8 @@ mod policy;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use client::Url;
 use kms_policies::Arn;
-use reqwest::Url;
 
 use crate::{error::Error, output::Screen, trust};
 use verifier::Image;

@@ -1,18 +1,18 @@
 //! Whether an enclave of the old image, which still runs, is refused by KMS. It is asked to open
 //! records; what it has in its cache of data keys opens until the cache forgets it.
 
+use client::Url;
 use protocol::Deployment;
-use reqwest::Url;
 use serde::Serialize;
 
 use super::shown;
 use crate::{
     attest,
-    client::Client,
     error::Error,
     records::{Expected, Finding, ask, judge},
     trust::TrustArgs,
 };
+use client::Client;
 use verifier::Documents;
 
 /// How many records it is asked to open.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use attestation::PcrIndex;
 use clap::Args;
+use client::Url;
 use kms_policies::Arn;
 use protocol::Deployment;
-use reqwest::Url;
 use serde::Serialize;
 
 use super::{ImageArgs, Images, key_arn, role_arn, shown};

@@ -1,31 +1,10 @@
 //! What the API answers to a request for signatures. It is the parent's word: whoever broadcasts a
 //! transaction has the network check its signature.
 
-use chains::Chain;
-use serde::{Deserialize, Serialize};
+use client::{Problem, Signed};
+use serde::Deserialize;
 
-use crate::{
-    client::Problem,
-    output::{Sheet, Show},
-};
-
-/// A transaction that can be broadcast.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Signed {
-    /// Its family.
-    pub(crate) chain: Chain,
-    /// In its family's text.
-    pub(crate) transaction: String,
-    /// The network's name of it; empty on Solana while the fee payer has not signed.
-    pub(crate) id: String,
-    /// Which template it matches.
-    pub(crate) kind: String,
-    /// Which network it is for.
-    pub(crate) network: String,
-    /// Of its keys, in their order. Hexadecimal.
-    #[serde(default)]
-    pub(crate) public_keys: Vec<String>,
-}
+use crate::output::{Sheet, Show};
 
 /// One of a batch.
 #[derive(Debug, Deserialize)]

@@ -13,12 +13,12 @@ use wire::frame::MAX_FRAME;
 
 use super::{FRAME, answer::Outcome, check_length};
 use crate::{
-    client::{Client, encode},
     error::Error,
     lines::Lines,
     output::{Paint, Screen},
     transaction::{MAX_FILE, Unsigned},
 };
+use client::{Client, encode};
 
 /// What the enclave is sent with a request's body fits one frame: the records of its keys.
 const MOST_WITH_RECORDS: usize = MAX_FRAME - AROUND_BODY;

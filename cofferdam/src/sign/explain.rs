@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::{ExplainArgs, request};
 use crate::{
-    client::Client,
     error::Error,
     output::{Paint, Screen, Sheet},
     transaction::Summary,
@@ -61,7 +60,7 @@ struct Signing {
 
 /// Exit code 1 when it would be refused.
 pub(crate) async fn run(args: &ExplainArgs, screen: &Screen) -> Result<(), Error> {
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     let request =
         request(args.chain, &args.keys, &args.expected, &args.transaction, args.previous.as_deref())?;
     let raw: Value = client.post(&["signatures", "explain"], &request).await?;

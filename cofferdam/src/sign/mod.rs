@@ -14,17 +14,12 @@ use protocol::{
     api::{Expected, ExpectedKey, MAX_SIGNING_BODY, SignatureRequest},
 };
 
-use crate::{
-    client::{Client, ParentArgs, encode},
-    error::Error,
-    output::Screen,
-    transaction::Unsigned,
-};
+use crate::{error::Error, output::Screen, parent::ParentArgs, transaction::Unsigned};
+use client::{Signed, encode};
 
 /// What the JSON around the requests of a batch takes.
 const FRAME: usize = 64;
 
-pub(crate) use answer::Signed;
 pub(crate) use explain::run as explain;
 
 /// Arguments of `sign`.
@@ -118,7 +113,7 @@ fn check_length(request: &SignatureRequest) -> Result<(), String> {
 
 /// Runs `sign`.
 pub(crate) async fn run(args: &SignArgs, screen: &Screen) -> Result<(), Error> {
-    let client = Client::new(&args.parent)?;
+    let client = args.parent.client()?;
     match (&args.batch, args.chain, &args.transaction) {
         (Some(file), ..) => batch::run(&client, file, screen).await,
         (None, Some(chain), Some(transaction)) => {

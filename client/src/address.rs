@@ -6,35 +6,60 @@ use chains::Chain;
 use protocol::{AddressClaims, Index, KeyId, Label, Purpose, UserRef};
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
-use verifier::Refused;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use verifier::{Documents, Refused, certificate, unverified};
 
 /// The API's object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Address {
-    pub(crate) key_id: KeyId,
-    pub(crate) user: UserRef,
-    pub(crate) chain: Chain,
-    pub(crate) purpose: Purpose,
-    pub(crate) index: Index,
+pub struct Address {
+    /// Its key.
+    pub key_id: KeyId,
+    /// The user.
+    pub user: UserRef,
+    /// The family of chains.
+    pub chain: Chain,
+    /// What the key may be used for.
+    pub purpose: Purpose,
+    /// Index among the user's keys.
+    pub index: Index,
+    /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) label: Option<Label>,
-    pub(crate) public_key: String,
-    pub(crate) address: String,
+    pub label: Option<Label>,
+    /// Hexadecimal, lower case.
+    pub public_key: String,
+    /// The address; on Bitcoin the P2WPKH one.
+    pub address: String,
+    /// On Bitcoin, the P2TR address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) taproot_address: Option<String>,
-    pub(crate) created_at: String,
-    pub(crate) certificate: String,
-    pub(crate) attestation: DocumentHash,
+    pub taproot_address: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// A compact JWS: what [`Self::verify`] verifies.
+    pub certificate: String,
+    /// SHA-256 of the attestation document that the certificate names.
+    pub attestation: DocumentHash,
     /// Only in the answer to a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) created: Option<bool>,
+    pub created: Option<bool>,
 }
 
 impl Address {
+    /// Verifies it: the certificate by its document, which `documents` must have learned, and that every
+    /// field beside it agrees. Only then is it an address of the attested enclave.
+    ///
+    /// # Errors
+    /// [`Refused`], which names the check.
+    pub fn verify(&self, documents: &Documents) -> Result<AddressClaims, Refused> {
+        let document = documents.get(&unverified::<AddressClaims>(&self.certificate)?.attestation)?;
+        let claims = certificate::verify(&self.certificate, document)?;
+        self.agrees(&claims)?;
+        Ok(claims)
+    }
+
     /// Compares every field with the verified claims.
-    pub(crate) fn agrees(&self, claims: &AddressClaims) -> Result<(), Refused> {
-        let issued = clock::parse(&self.created_at).ok().map(|milliseconds| milliseconds / 1000);
+    pub fn agrees(&self, claims: &AddressClaims) -> Result<(), Refused> {
+        let created = OffsetDateTime::parse(&self.created_at, &Rfc3339).ok();
+        let issued = created.and_then(|time| u64::try_from(time.unix_timestamp()).ok());
         let fields = [
             ("key_id", self.key_id == claims.key_id),
             ("user", self.user == claims.user),
@@ -56,10 +81,10 @@ impl Address {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    pub(crate) fn pair() -> (Address, AddressClaims) {
+    fn pair() -> (Address, AddressClaims) {
         let path = protocol::KeyPath {
             user: "alice".parse().unwrap(),
             chain: Chain::Evm,

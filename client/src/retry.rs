@@ -6,8 +6,7 @@ use std::{error, future::Future, io, time::Duration};
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{Response, StatusCode, header::RETRY_AFTER};
 
-use super::told;
-use crate::error::Error;
+use crate::{ClientError, http::told};
 
 /// Attempts in all.
 const ATTEMPTS: u32 = 6;
@@ -17,7 +16,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Sends until there is an answer worth giving back. The last answer is given back as it is. Each
 /// attempt is a request of its own, which `send` makes, and signs, anew.
-pub(super) async fn retry<F>(mut send: impl FnMut() -> Result<F, Error>) -> Result<Response, Error>
+pub(crate) async fn retry<F>(
+    mut send: impl FnMut() -> Result<F, ClientError>,
+) -> Result<Response, ClientError>
 where
     F: Future<Output = Result<Response, reqwest::Error>>,
 {
@@ -25,7 +26,7 @@ where
     loop {
         let result = send()?.await;
         let Some(wait) = wait(&result, attempt).filter(|_| attempt < ATTEMPTS) else {
-            return result.map_err(|error| Error::Parent(told(&error)));
+            return result.map_err(|error| ClientError::Parent(told(&error)));
         };
         tokio::time::sleep(wait).await;
         attempt += 1;

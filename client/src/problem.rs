@@ -7,54 +7,62 @@ use serde_json::{Value, json};
 
 /// What the parent answered in place of success.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Problem {
+pub struct Problem {
+    /// The HTTP status.
     #[serde(default)]
-    pub(crate) status: u16,
+    pub status: u16,
+    /// Stable, for programs: `policy.denied`, … (`docs/api.md`).
     #[serde(default)]
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
+    /// For people, the same for every problem of this code.
     #[serde(default)]
-    pub(crate) title: Option<String>,
+    pub title: Option<String>,
+    /// For people, about this one.
     #[serde(default)]
-    pub(crate) detail: Option<String>,
+    pub detail: Option<String>,
     /// Whether the same request, signed anew, can be granted later.
     #[serde(default)]
-    pub(crate) retryable: Option<bool>,
+    pub retryable: Option<bool>,
+    /// Where a value is wrong, what would have been right.
     #[serde(default)]
-    pub(crate) expected: Option<String>,
+    pub expected: Option<String>,
+    /// Where a value is wrong, what it is.
     #[serde(default)]
-    pub(crate) found: Option<String>,
+    pub found: Option<String>,
+    /// The field of the request that is wrong.
     #[serde(default)]
-    pub(crate) field: Option<String>,
+    pub field: Option<String>,
     /// Of a batch, which item it is about.
     #[serde(default)]
-    pub(crate) item: Option<u32>,
+    pub item: Option<u32>,
     /// The order that forbids it.
     #[serde(default)]
-    pub(crate) order_id: Option<String>,
+    pub order_id: Option<String>,
+    /// The parent's name of this request, in its log.
     #[serde(default)]
-    pub(crate) request_id: Option<String>,
+    pub request_id: Option<String>,
 }
 
 impl Problem {
     /// Reads a body. Something else than a problem document, from a proxy for example, leaves
     /// only the status, which is always the response's own.
-    pub(super) fn read(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         let problem: Self = serde_json::from_slice(body).unwrap_or_default();
         Self { status, ..problem }
     }
 
     /// Whether the code is this one.
-    pub(crate) fn is(&self, code: &str) -> bool {
+    pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
 
     /// Whether the parent says that it passes.
-    pub(crate) fn passes(&self) -> bool {
+    pub fn passes(&self) -> bool {
         self.retryable == Some(true)
     }
 
     /// For JSON output.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let mut fields = json!(self);
         if let Some(fields) = fields.as_object_mut() {
             fields.retain(|_, value| !value.is_null());
