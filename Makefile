@@ -84,10 +84,15 @@ fmt: ## Formats the code
 ratchet: ## Sizes, circles of files, names and messages, each with its limit in tests/tools/ratchet.toml
 	@CARGO='$(CARGO)' tests/tools/ratchet.py
 
+.PHONY: doc
+doc: ## The pages of rustdoc, into target/doc; a link that leads nowhere is an error
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --all-features --document-private-items
+
 .PHONY: lint
-lint: setup ratchet ## Formatting, the ratchet, clippy, licences and advisories
+lint: setup ratchet ## Formatting, the ratchet, clippy, rustdoc, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --workspace --test vm --all-features -- -D warnings
+	@$(MAKE) --no-print-directory doc
 	@tests/tools/deny.sh
 	@tests/tools/deploy.sh
