@@ -1,8 +1,8 @@
 #!/usr/bin/env -S python3 -B
 """Holds the numbers of ratchet.toml: prints each with its limit, and fails when one is above it, when
-a limit can be lowered by more than 2 % on the way to its goal (`--lower` writes that, and shortens
-messages.txt), or when a limit was raised. Lines of code and crates may be raised in a change that also says in docs/trusted-base.md
-what for."""
+a limit can be lowered by more than 2 % on the way to its goal, or when a limit was raised. `--lower`
+lowers what can be lowered, and shortens messages.txt. Lines of code and crates may be raised in a
+change that also says in docs/trusted-base.md what for."""
 import math
 import os
 import re
