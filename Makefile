@@ -80,10 +80,19 @@ trusted-base: ## The crates inside the enclave, and how many
 fmt: ## Formats the code
 	$(CARGO) fmt --all
 
+.PHONY: ratchet
+ratchet: ## Sizes, circles of files, names and messages, each with its limit in tests/tools/ratchet.toml
+	@CARGO='$(CARGO)' tests/tools/ratchet.py
+
+.PHONY: doc
+doc: ## The pages of rustdoc, into target/doc; a link that leads nowhere is an error
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --all-features --document-private-items
+
 .PHONY: lint
-lint: setup ## Formatting, clippy, licences and advisories
+lint: setup ratchet ## Formatting, the ratchet, clippy, rustdoc, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --workspace --test vm --all-features -- -D warnings
+	@$(MAKE) --no-print-directory doc
 	@tests/tools/deny.sh
 	@tests/tools/deploy.sh

@@ -1,4 +1,4 @@
-//! The attestation document: COSE_Sign1 (RFC 9052) around AWS's CBOR map ([`payload`]), parsed
+//! The attestation document: COSE_Sign1 (RFC 9052) around AWS's CBOR map (`payload`), parsed
 //! strictly and *not* verified. Source: aws/aws-nitro-enclaves-nsm-api, `docs/attestation_process.md`.
 //!
 //! Only the enclave itself may take what its own NSM said from here. Everyone else goes through

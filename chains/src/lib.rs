@@ -23,6 +23,7 @@
 )]
 
 mod amount;
+mod base58check;
 pub mod bitcoin;
 mod chain;
 pub mod evm;

@@ -14,6 +14,8 @@
     clippy::string_slice,
     clippy::unwrap_used
 )]
+// Doc comments of arguments are the program's help, where `<…>` around a URL would be printed.
+#![allow(rustdoc::bare_urls)]
 #![cfg_attr(
     test,
     allow(

@@ -1,6 +1,6 @@
 //! The Enclave Image Format, version 4: what AWS Nitro starts, and what its PCRs are made from.
 //!
-//! [`Image::read`] reads a stranger's image strictly and measures it; [`build`] writes one, the
+//! [`Image::read`] reads a stranger's image strictly and measures it; [`build()`] writes one, the
 //! same bytes for the same inputs; [`Signer`] signs PCR0, and [`Signature::verify`] checks that;
 //! [`Ramdisk`] makes the archives that an image holds. `docs/image.md` is the specification.
 //!

@@ -28,6 +28,7 @@
 mod authority;
 mod boot;
 pub mod clock;
+pub mod console;
 mod creation;
 pub mod data_keys;
 pub mod entropy;

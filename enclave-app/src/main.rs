@@ -12,7 +12,7 @@ use std::{
 };
 
 use attestation::NsmDevice;
-use enclave_app::{Enclave, SystemEntropy, hygiene, init};
+use enclave_app::{Enclave, SystemEntropy, console, hygiene, init};
 use protocol::MeasuredConfig;
 use tokio::{
     runtime::Builder,
@@ -28,7 +28,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let first = init::is_first_process();
-    tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO).init();
+    console::start();
     // A panic has said what it is about.
     let ended = panic::catch_unwind(|| run(first)).unwrap_or_else(|_| Err("no panic was expected".into()));
     if let Err(error) = &ended {

@@ -29,7 +29,7 @@ pub const fn unit(chain: Chain) -> u64 {
 }
 
 /// A native sweep of a key to the chain's collection wallet, as the policy of all tests allows it:
-/// `amount` in [`unit`]s. Another amount is another transaction, which replaces none: on EVM it is the
+/// `amount` in [`unit()`]s. Another amount is another transaction, which replaces none: on EVM it is the
 /// nonce as well.
 pub fn sweep(key: &DepositKey, amount: u64) -> Vec<u8> {
     sweep_to(key, amount, &collection(key.chain))
@@ -59,7 +59,7 @@ pub struct Evm {
 }
 
 impl Evm {
-    /// One [`unit`] on network 1, for 21,000 gas at 1,000 wei.
+    /// One [`unit()`] on network 1, for 21,000 gas at 1,000 wei.
     pub fn native(to: &str) -> Self {
         let (value, data) = (unit(Chain::Evm).into(), Vec::new());
         Self { chain_id: 1, nonce: 0, gas: 21_000, max_fee: 1_000, to: account(to), value, data }

@@ -6,6 +6,7 @@ use bech32::segwit;
 use k256::elliptic_curve::{point::DecompressPoint, subtle::Choice};
 
 use super::{BitcoinNetwork, script::Script};
+use crate::base58check;
 
 /// Text that is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,13 +50,9 @@ impl Address {
     }
 
     fn base58(text: &str) -> Option<Self> {
-        // An address is at most 35 characters; base58 takes quadratic time.
-        let text = (text.len() <= 35).then_some(text)?;
-        let payload = bs58::decode(text).with_check(None).into_vec().ok()?;
-        let (version, hash) = payload.split_first()?;
-        let hash: [u8; 20] = hash.try_into().ok()?;
+        let (version, hash) = base58check::decode(text)?;
         BitcoinNetwork::ALL.into_iter().find_map(|network| {
-            let script = match *version {
+            let script = match version {
                 version if version == network.p2pkh_version() => Script::P2pkh(hash),
                 version if version == network.p2sh_version() => Script::P2sh(hash),
                 _ => return None,

@@ -4,6 +4,7 @@
 use bech32::segwit;
 
 use super::BitcoinNetwork;
+use crate::base58check;
 
 /// A script of one of the five standard forms that an address names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,18 +48,13 @@ impl Script {
 
     /// The address on `network`.
     pub(super) fn address(&self, network: BitcoinNetwork) -> String {
-        let base58 = |version: u8, hash: &[u8; 20]| {
-            let mut payload = vec![version];
-            payload.extend(hash);
-            bs58::encode(payload).with_check().into_string()
-        };
         let segwit = |version, program: &[u8]| {
             // A program of 20 or 32 bytes always has an address.
             segwit::encode(network.hrp(), version, program).unwrap_or_default()
         };
         match self {
-            Self::P2pkh(hash) => base58(network.p2pkh_version(), hash),
-            Self::P2sh(hash) => base58(network.p2sh_version(), hash),
+            Self::P2pkh(hash) => base58check::encode(network.p2pkh_version(), hash),
+            Self::P2sh(hash) => base58check::encode(network.p2sh_version(), hash),
             Self::P2wpkh(hash) => segwit(segwit::VERSION_0, hash),
             Self::P2wsh(hash) => segwit(segwit::VERSION_0, hash),
             Self::P2tr(key) => segwit(segwit::VERSION_1, key),

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base58check;
+
 /// The version byte of the main network; test networks use the same.
 const VERSION: u8 = 0x41;
 /// Characters of an address: 25 bytes that begin with 0x41 always take so many.
@@ -65,8 +67,9 @@ impl FromStr for Address {
         if text.len() != LENGTH {
             return Err(NotAnAddress);
         }
-        let bytes = bs58::decode(text).with_check(Some(VERSION)).into_vec().map_err(|_| NotAnAddress)?;
-        Self::from_bytes(&bytes).filter(|address| address.to_string() == text).ok_or(NotAnAddress)
+        let (version, account) = base58check::decode(text).ok_or(NotAnAddress)?;
+        let address = (version == VERSION).then_some(Self(account)).ok_or(NotAnAddress)?;
+        if address.to_string() == text { Ok(address) } else { Err(NotAnAddress) }
     }
 }
 
@@ -86,7 +89,7 @@ impl From<Address> for String {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&bs58::encode(self.0).with_check_version(VERSION).into_string())
+        f.write_str(&base58check::encode(VERSION, &self.0))
     }
 }
 

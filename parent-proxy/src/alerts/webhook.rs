@@ -1,5 +1,5 @@
 //! Where events are told, and the signature that shows who tells them: symmetric signatures of
-//! Standard Webhooks 1.0 (https://github.com/standard-webhooks/standard-webhooks), HMAC-SHA256.
+//! Standard Webhooks 1.0 (<https://github.com/standard-webhooks/standard-webhooks>), HMAC-SHA256.
 
 use std::{fmt, fs, io, net::IpAddr, path::Path, str::FromStr};
 
