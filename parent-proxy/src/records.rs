@@ -19,7 +19,7 @@ pub struct Records {
 
 /// A record, and where it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundRecord {
     /// Its bytes.
     pub record: Bytes,
     /// Its object's path.
@@ -37,7 +37,7 @@ impl Records {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn find(&self, key: &KeyId) -> Result<Option<Found>, StoreError> {
+    pub async fn find(&self, key: &KeyId) -> Result<Option<FoundRecord>, StoreError> {
         let Some(made) = self.keys.read(key).await? else { return Ok(None) };
         if let Ok(made) = Record::read(&made) {
             for kms_key in self.enclave.state().kms_keys.iter() {
@@ -49,7 +49,7 @@ impl Records {
                 match self.keys.read_rewrapped(key, kms_key).await {
                     Ok(None) => {}
                     Ok(Some(record)) if is_of_same_key(&made, &record, kms_key) => {
-                        return Ok(Some(Found { record, object }));
+                        return Ok(Some(FoundRecord { record, object }));
                     }
                     Ok(Some(_)) | Err(StoreError::TooLarge { .. }) => {
                         tracing::error!(
@@ -61,7 +61,7 @@ impl Records {
                 }
             }
         }
-        Ok(Some(Found { record: made, object: key.object_path() }))
+        Ok(Some(FoundRecord { record: made, object: key.object_path() }))
     }
 
     /// Stores a record that the enclave sealed anew under `kms_key`, reads it back, and returns its

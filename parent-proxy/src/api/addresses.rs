@@ -25,9 +25,6 @@ use super::{
 };
 use crate::{address::Address, creation::Made};
 
-/// The longest body that asks for one address.
-pub(super) const MAX_SINGLE: usize = 16 * 1024;
-
 /// What to make an address for. The same user, chain, purpose and index have the same address for ever.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -131,7 +128,7 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<Address>), Problem> {
     let request = signed::read(request, Content::Json).await?;
-    let wanted = wanted(Fields::of(input::json(&request.body)?, "")?)?;
+    let wanted = wanted(Fields::new(input::json(&request.body)?, "")?)?;
     let mut made = ensure(&app, Route::CreateAddress, request, vec![wanted]).await?;
     let Made { created, key } = made.pop().ok_or_else(Problem::internal)??;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
@@ -153,7 +150,7 @@ pub(super) async fn create_batch(
     request: Request,
 ) -> Result<Json<BatchAnswer>, Problem> {
     let request = signed::read(request, Content::Json).await?;
-    let mut fields = Fields::of(input::json(&request.body)?, "")?;
+    let mut fields = Fields::new(input::json(&request.body)?, "")?;
     let items = fields.array("addresses")?;
     fields.finish()?;
     if !(1..=MAX_ADDRESSES).contains(&items.len()) {
@@ -162,7 +159,7 @@ pub(super) async fn create_batch(
     }
     let all = items.into_iter().enumerate();
     let all = all.map(|(at, item)| {
-        let read = Fields::of(item, &format!("addresses[{at}]")).and_then(wanted);
+        let read = Fields::new(item, &format!("addresses[{at}]")).and_then(wanted);
         read.map_err(|problem| problem.of_item(at))
     });
     let wanted = all.collect::<Result<_, _>>()?;

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     address::{Address, AddressError, StoredKey, rfc_3339},
-    index::{Found, IndexError, canonical},
+    index::{FoundKeys, IndexError, canonical},
     store::{Cursor, StoreError},
 };
 
@@ -62,7 +62,7 @@ pub(super) struct KeyPage {
 }
 
 /// Which keys are asked for.
-enum Asked {
+enum KeyQuery {
     OfUser { user: UserRef, cursor: Option<Cursor>, limit: usize },
     OfAddress(String),
     All { after: Option<KeyId>, limit: usize },
@@ -86,16 +86,16 @@ enum Asked {
 )]
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<KeyPage>, Problem> {
     let request = signed::read(request, Content::Any).await?;
-    let asked = Asked::parse(request.query.as_deref())?;
+    let asked = KeyQuery::parse(request.query.as_deref())?;
     signed::authorize(&app, request).await?;
     match asked {
-        Asked::OfUser { user, cursor, limit } => of_user(app, &user, cursor.as_ref(), limit).await,
-        Asked::OfAddress(address) => {
+        KeyQuery::OfUser { user, cursor, limit } => of_user(app, &user, cursor.as_ref(), limit).await,
+        KeyQuery::OfAddress(address) => {
             let found = app.index.find(&address).await?;
             let has_it = |key: &StoredKey| key.addresses().any(|of| canonical(of) == canonical(&address));
             of_index(app, found, has_it).await
         }
-        Asked::All { after, limit } => {
+        KeyQuery::All { after, limit } => {
             let found = app.index.page(after, limit).await?;
             of_index(app, found, |_| true).await
         }
@@ -103,7 +103,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     .map(Json)
 }
 
-impl Asked {
+impl KeyQuery {
     fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let mut query = Query::parse(query)?;
         let (user, address) = (query.take("user")?, query.take("address")?);
@@ -185,7 +185,7 @@ async fn of_user(
 /// other.
 async fn of_index(
     app: Arc<App>,
-    found: Found,
+    found: FoundKeys,
     is_asked_for: impl Fn(&StoredKey) -> bool,
 ) -> Result<KeyPage, Problem> {
     let last = found.keys.last().filter(|_| found.more);

@@ -135,7 +135,7 @@ pub(super) async fn submit(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<(StatusCode, Json<OrderTaken>), Problem> {
-    let turn = Turn::of(&request);
+    let turn = Turn::from_request(&request);
     let request = signed::read(request, Content::Json).await?;
     signed::admit(&app, &request)?;
     let taken = carried_out(async move {
@@ -166,7 +166,7 @@ pub(super) async fn replace(
     request: Request,
 ) -> Result<(StatusCode, Json<Replaced>), Problem> {
     let key_id = super::keys::parse(key_id)?;
-    let turn = Turn::of(&request);
+    let turn = Turn::from_request(&request);
     let request = signed::read(request, Content::Json).await?;
     replacement_order(&request.body).map_err(|error| shapes::replacement(&request.body, &error))?;
     signed::admit(&app, &request)?;

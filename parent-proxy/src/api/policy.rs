@@ -67,7 +67,7 @@ pub(super) struct Activated {
     ),
 )]
 pub(super) async fn put(State(app): State<Arc<App>>, request: Request) -> Result<Json<PolicyTaken>, Problem> {
-    let turn = Turn::of(&request);
+    let turn = Turn::from_request(&request);
     let envelope = envelope(request).await?;
     app.clients.admit_policy(&envelope).map_err(Problem::too_many_failures)?;
     carried_out(async move {
@@ -77,7 +77,7 @@ pub(super) async fn put(State(app): State<Arc<App>>, request: Request) -> Result
         app.clients.learn_signed(&envelope);
         tracing::warn!(version = reference.version, "a policy is in the enclave");
         let active = app.enclave.refresh_restricting().await?.active;
-        Ok(Json(PolicyTaken::of(&reference, active)))
+        Ok(Json(PolicyTaken::new(&reference, active)))
     })
     .await
 }
@@ -124,7 +124,7 @@ pub(super) async fn read(
     let envelope = app.policies.read(&reference).await?.ok_or_else(Problem::no_policy)?;
     let envelope = Envelope::parse(&envelope, POLICY_TYPE).map_err(|_| Problem::no_policy())?;
     let crediting = standing.crediting.into_iter().map(|(chain, on)| (chain.to_string(), on)).collect();
-    Ok(Json(PolicyShown { envelope, policy: PolicyTaken::of(&reference, standing.active), crediting }))
+    Ok(Json(PolicyShown { envelope, policy: PolicyTaken::new(&reference, standing.active), crediting }))
 }
 
 /// A body that is an envelope, whose signers only the enclave knows.
@@ -136,7 +136,7 @@ async fn envelope(request: Request) -> Result<Vec<u8>, Problem> {
 }
 
 impl PolicyTaken {
-    pub(super) fn of(reference: &PolicyRef, active: bool) -> Self {
+    pub(super) fn new(reference: &PolicyRef, active: bool) -> Self {
         Self { version: reference.version, sha256: HEXLOWER.encode(reference.sha256.as_slice()), active }
     }
 }

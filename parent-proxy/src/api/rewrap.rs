@@ -25,7 +25,7 @@ use super::{
     signatures::{ExpectedKey, readable},
     signed::{self, Content},
 };
-use crate::{address::AddressError, enclave::EnclaveError, records::Found};
+use crate::{address::AddressError, enclave::EnclaveError, records::FoundRecord};
 
 /// The longest body: a hundred keys, each with what it is expected to be.
 pub(super) const MAX_REWRAP: usize = 64 << 10;
@@ -111,7 +111,7 @@ pub(super) async fn rewrap(
     let request = signed::read(request, Content::Json).await?;
     let keys = api::rewrapped_keys(&request.body).map_err(|error| shapes::rewrap(&request.body, &error))?;
     signed::admit(&app, &request)?;
-    let found: Vec<Result<Found, Problem>> = stream::iter(keys.clone())
+    let found: Vec<Result<FoundRecord, Problem>> = stream::iter(keys.clone())
         .map(|key_id| find(Arc::clone(&app), key_id))
         .buffered(STORE_AT_ONCE)
         .collect()
@@ -146,7 +146,7 @@ pub(super) async fn rewrap(
 }
 
 /// The record of a key, if it has one that can be read. What is wrong with it is its own problem.
-async fn find(app: Arc<App>, key_id: KeyId) -> Result<Found, Problem> {
+async fn find(app: Arc<App>, key_id: KeyId) -> Result<FoundRecord, Problem> {
     let found = app.records.find(&key_id).await?.ok_or_else(|| Problem::no_such_key(&key_id, "keys"))?;
     readable(&found.record, &key_id)?;
     Ok(found)
@@ -157,7 +157,7 @@ async fn finish(
     app: &App,
     kms_key: &str,
     key_id: KeyId,
-    found: &Found,
+    found: &FoundRecord,
     outcome: Result<Rewrapping, Refusal>,
 ) -> Result<RewrappedKey, Problem> {
     let done = |state, public_key: &[u8], object| {

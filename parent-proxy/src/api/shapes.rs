@@ -25,7 +25,7 @@ pub(super) fn signatures(route: Route, body: &[u8], error: &BodyError) -> Proble
         fields.finish()?;
         counted("signatures", "transactions", items.len(), 1, MAX_SIGNATURES)?;
         for (at, item) in items.into_iter().enumerate() {
-            let read = Fields::of(item, &format!("signatures[{at}]")).and_then(transaction);
+            let read = Fields::new(item, &format!("signatures[{at}]")).and_then(transaction);
             read.map_err(|problem| problem.of_item(at))?;
         }
         Ok(())
@@ -62,7 +62,7 @@ pub(super) fn replacement(body: &[u8], error: &BodyError) -> Problem {
 
 /// The field that is wrong, where one can be named.
 fn explain(body: &[u8], error: &BodyError, read: impl FnOnce(Fields) -> Result<(), Problem>) -> Problem {
-    match input::json(body).and_then(|json| Fields::of(json, "")).and_then(read) {
+    match input::json(body).and_then(|json| Fields::new(json, "")).and_then(read) {
         Err(problem) => problem,
         Ok(()) => Problem::malformed(error.to_string()),
     }
@@ -109,7 +109,7 @@ fn expected(fields: &mut Fields, keys: &[KeyId]) -> Result<(), Problem> {
     let name = fields.name("expected");
     let mut left: BTreeSet<&KeyId> = keys.iter().collect();
     for (at, item) in fields.optional_array("expected")?.unwrap_or_default().into_iter().enumerate() {
-        let mut item = Fields::of(item, &format!("{name}[{at}]"))?;
+        let mut item = Fields::new(item, &format!("{name}[{at}]"))?;
         let id = item.text("key_id", |text| text.parse::<KeyId>())?.ok_or_else(|| item.missing("key_id"))?;
         if !left.remove(&id) {
             return Err(Problem::field(item.name("key_id"), "a key of the request, each once", "another"));

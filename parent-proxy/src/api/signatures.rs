@@ -147,7 +147,7 @@ pub(super) struct SignaturesAnswer {
     ),
 )]
 pub(super) async fn sign(State(app): State<Arc<App>>, request: Request) -> Result<Json<Signature>, Problem> {
-    let Asked { request, wanted, records, .. } = ask(&app, Route::Sign, request).await?;
+    let SigningJob { request, wanted, records, .. } = ask(&app, Route::Sign, request).await?;
     let mut signed = app.enclave.sign(request, records, wanted.len()).await?;
     let (Some(wanted), Some(signed)) = (wanted.first(), signed.pop()) else {
         return Err(Problem::internal());
@@ -170,7 +170,7 @@ pub(super) async fn sign_batch(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<SignaturesAnswer>, Problem> {
-    let Asked { request, wanted, records, faults } = ask(&app, Route::SignBatch, request).await?;
+    let SigningJob { request, wanted, records, faults } = ask(&app, Route::SignBatch, request).await?;
     let signed = app.enclave.sign(request, records, wanted.len()).await?;
     let all = wanted.iter().zip(signed).enumerate();
     let signatures = all.map(|(item, (wanted, signed))| BatchSignature::of(item, wanted, signed, &faults));
@@ -189,13 +189,13 @@ pub(super) async fn sign_batch(
     ),
 )]
 pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let Asked { request, records, .. } = ask(&app, Route::Explain, request).await?;
+    let SigningJob { request, records, .. } = ask(&app, Route::Explain, request).await?;
     let json = app.enclave.explain(request, records).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
 }
 
 /// What the enclave needs to sign.
-struct Asked {
+struct SigningJob {
     request: SignedRequest,
     wanted: Vec<SignatureRequest>,
     records: Vec<ByteBuf>,
@@ -205,7 +205,7 @@ struct Asked {
 
 /// Reads a request and fetches the records of its keys. What is wrong with one of them is the whole
 /// request's problem; in a batch it is its item's, and the enclave refuses that item for want of it.
-async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem> {
+async fn ask(app: &App, route: Route, request: Request) -> Result<SigningJob, Problem> {
     let request = signed::read(request, Content::Json).await?;
     let wanted = api::signatures(route, &request.body)
         .map_err(|error| shapes::signatures(route, &request.body, &error))?;
@@ -232,7 +232,7 @@ async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem
         }
     }
     drop(found);
-    Ok(Asked { request, wanted, records, faults })
+    Ok(SigningJob { request, wanted, records, faults })
 }
 
 /// The record of the key that is named at this place. In a batch one that is not the key's is not passed

@@ -19,6 +19,9 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 /// The longest body of a request that needs none.
 pub(super) const NO_BODY: usize = 16 * 1024;
 
+/// The longest body that asks for one address.
+pub(super) const MAX_SINGLE: usize = 16 * 1024;
+
 /// What a body must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
