@@ -23,7 +23,7 @@ use super::{
         AuthProblems, BodyProblems, EnclaveProblems, InputProblems, PolicyProblems, ServiceProblems,
         StoredPolicyProblems, UnsignedProblems,
     },
-    orders::{EnvelopeSchema, carried_out},
+    orders::carried_out,
     signed::{self, Content},
 };
 
@@ -42,7 +42,6 @@ pub(super) struct PolicyTaken {
 #[derive(Serialize, ToSchema)]
 pub(super) struct PolicyShown {
     /// The envelope.
-    #[schema(value_type = EnvelopeSchema)]
     envelope: Envelope,
     #[serde(flatten)]
     policy: PolicyTaken,
@@ -60,7 +59,7 @@ pub(super) struct Activated {
 /// Puts a policy into effect. No request signature: the operators' threshold signs the policy.
 #[utoipa::path(
     put, path = "/v1/policy", operation_id = "putPolicy", tag = "policy",
-    request_body(content = EnvelopeSchema, content_type = "application/json"),
+    request_body(content = Envelope, content_type = "application/json"),
     responses(
         (status = 200, description = "The policy is in the enclave and stored.", body = PolicyTaken),
         BodyProblems, UnsignedProblems, PolicyProblems, EnclaveProblems, ServiceProblems,
@@ -85,7 +84,7 @@ pub(super) async fn put(State(app): State<Arc<App>>, request: Request) -> Result
 /// Lets the boot sign that the operators verified, where the measured configuration asks for it.
 #[utoipa::path(
     put, path = "/v1/activation", operation_id = "putActivation", tag = "policy",
-    request_body(content = EnvelopeSchema, content_type = "application/json"),
+    request_body(content = Envelope, content_type = "application/json"),
     responses(
         (status = 200, description = "The boot is activated.", body = Activated),
         BodyProblems, UnsignedProblems, PolicyProblems, EnclaveProblems, ServiceProblems,

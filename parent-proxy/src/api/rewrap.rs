@@ -11,8 +11,11 @@ use axum::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
-use protocol::{KeyId, api};
-use serde::{Deserialize, Serialize};
+use protocol::{
+    KeyId,
+    api::{self, RewrapRequest},
+};
+use serde::Serialize;
 use serde_bytes::ByteBuf;
 use utoipa::ToSchema;
 use wire::{Refusal, Rewrapping, frame::MAX_FRAME};
@@ -22,7 +25,7 @@ use super::{
     openapi::{AuthProblems, BodyProblems, EnclaveProblems, ServiceProblems},
     problem::PartBody,
     shapes,
-    signatures::{ExpectedKey, readable},
+    signatures::readable,
     signed::{self, Content},
 };
 use crate::{address::AddressError, enclave::EnclaveError, records::FoundRecord};
@@ -31,20 +34,6 @@ use crate::{address::AddressError, enclave::EnclaveError, records::FoundRecord};
 pub(super) const MAX_REWRAP: usize = 64 << 10;
 /// Reads and writes of one request at once.
 const STORE_AT_ONCE: usize = 32;
-
-/// Keys to re-seal.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = RewrapRequest)]
-#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
-pub(super) struct RewrapRequest {
-    /// Each once.
-    #[schema(min_items = 1, max_items = 100)]
-    keys: Vec<String>,
-    /// Of some of the keys, what they are expected to be: a key whose record is another one's is refused.
-    #[serde(default)]
-    #[schema(max_items = 100)]
-    expected: Vec<ExpectedKey>,
-}
 
 /// What became of the keys.
 #[derive(Serialize, ToSchema)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use chains::Chain;
 use protocol::{
-    KeyId, NameError,
-    api::{BodyError, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route},
+    Index, KeyId, Label, NameError, Purpose, UserRef,
+    api::{BodyError, MAX_ADDRESSES, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route},
 };
 
 use super::{
@@ -14,6 +14,19 @@ use super::{
     fields::Fields,
     input::{self, Json},
 };
+
+/// Of a body that asks for addresses.
+pub(super) fn addresses(route: Route, body: &[u8], error: &BodyError) -> Problem {
+    explain(body, error, |mut fields| {
+        if route != Route::CreateAddresses {
+            return address(fields);
+        }
+        let items = fields.array("addresses")?;
+        fields.finish()?;
+        counted("addresses", "items", items.len(), 1, MAX_ADDRESSES)?;
+        each_item("addresses", items, address)
+    })
+}
 
 /// Of a body that asks for signatures.
 pub(super) fn signatures(route: Route, body: &[u8], error: &BodyError) -> Problem {
@@ -24,11 +37,7 @@ pub(super) fn signatures(route: Route, body: &[u8], error: &BodyError) -> Proble
         let items = fields.array("signatures")?;
         fields.finish()?;
         counted("signatures", "transactions", items.len(), 1, MAX_SIGNATURES)?;
-        for (at, item) in items.into_iter().enumerate() {
-            let read = Fields::new(item, &format!("signatures[{at}]")).and_then(transaction);
-            read.map_err(|problem| problem.of_item(at))?;
-        }
-        Ok(())
+        each_item("signatures", items, transaction)
     })
 }
 
@@ -66,6 +75,29 @@ fn explain(body: &[u8], error: &BodyError, read: impl FnOnce(Fields) -> Result<(
         Err(problem) => problem,
         Ok(()) => Problem::malformed(error.to_string()),
     }
+}
+
+/// The items of a batch, each of which is named in its problem.
+fn each_item(name: &str, items: Vec<Json>, read: fn(Fields) -> Result<(), Problem>) -> Result<(), Problem> {
+    let read = |(at, item)| {
+        let read = Fields::new(item, &format!("{name}[{at}]")).and_then(read);
+        read.map_err(|problem| problem.of_item(at))
+    };
+    items.into_iter().enumerate().try_for_each(read)
+}
+
+fn address(mut fields: Fields) -> Result<(), Problem> {
+    let user = fields.text("user", UserRef::try_from)?;
+    let chain = fields.text("chain", |text| text.parse::<Chain>().map_err(NameError::Chain))?;
+    let purpose = fields.text("purpose", |text| text.parse::<Purpose>())?;
+    fields.number("index", Index::try_from)?;
+    let label = fields.optional_text("label", Label::try_from)?;
+    if purpose == Some(Purpose::Api) && label.is_none() {
+        return Err(fields.missing("label"));
+    }
+    user.ok_or_else(|| fields.missing("user"))?;
+    chain.ok_or_else(|| fields.missing("chain"))?;
+    fields.finish()
 }
 
 fn transaction(mut fields: Fields) -> Result<(), Problem> {
