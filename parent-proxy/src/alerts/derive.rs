@@ -164,7 +164,7 @@ mod tests {
             json!({"operation": "order.replay", "detail": {"type": "freeze_all", "order": "order_x"}}),
             json!({"operation": "key.replace", "keys": ["key_a"], "detail": {"type": "retire_key"}}),
             json!({"operation": "activation.put"}),
-            json!({"detail": {"near_limit": ["evm:1/native", "evm:1/0xa0b8 of one key", "tron/fee"]}}),
+            json!({"detail": {"near_limit": ["evm:1/native", "evm:1/0xa0b8/key", "tron/fee"]}}),
             json!({"decision": "deny", "tag": "kms.denied"}),
             json!({}),
         ]
