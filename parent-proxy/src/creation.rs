@@ -27,7 +27,7 @@ const ENCLAVE_AT_ONCE: usize = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum CreationError {
     /// Which deployment this is has not been heard yet.
-    #[error("an enclave that has said which deployment it is of was expected")]
+    #[error("the enclave has not said yet which deployment it is of: try again soon")]
     Deployment,
     /// The enclave made none.
     #[error(transparent)]

@@ -11,7 +11,9 @@ use chains::Chain;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
-pub use expected::{CheckRequest, Expected, ExpectedKey, Unexpected, expect, expected_of_check};
+pub use expected::{
+    CheckRequest, Expected, ExpectedKey, Unexpected, expect, expected_of_check, may_be_address,
+};
 
 use object::Object;
 
@@ -167,8 +169,8 @@ pub const fn signing_role(purpose: Purpose) -> Role {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AddressRequest {
-    /// The exchange's reference of the user: at most 128 bytes of UTF-8 without control or
-    /// invisible formatting characters. Opaque, compared byte by byte.
+    /// The exchange's reference of the user: 1 to 128 bytes of UTF-8 without control or invisible characters,
+    /// and without white space at the ends. Opaque, compared byte by byte.
     #[cfg_attr(feature = "schema", schema(value_type = String, min_length = 1, max_length = 128))]
     pub user: UserRef,
     /// The family of chains.
@@ -181,7 +183,7 @@ pub struct AddressRequest {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(value_type = u32, default = 0, minimum = 0, maximum = 2147483647))]
     pub index: Index,
-    /// A note of at most 128 bytes, as the user; an existing address keeps the one it was made with.
+    /// A note, as the user of 1 to 128 bytes; an existing address keeps the one it was made with.
     /// An `api` wallet must have one. Null is as absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, min_length = 1, max_length = 128))]

@@ -42,10 +42,10 @@ impl FromStr for ReplayFrom {
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// Neither an id nor a time.
-    #[error("an event's id (evt_…) or a time such as 2026-01-31T12:00:00Z was expected")]
+    #[error("where to begin is an event's id (evt_…) or a time such as 2026-01-31T12:00:00Z")]
     From,
     /// There is no such event any more, or never was.
-    #[error("an event that is still in the queue was expected")]
+    #[error("the queue has no such event, or no longer")]
     Unknown,
     /// The queue cannot be read, or the wish not be written.
     #[error("{0}: {1}")]

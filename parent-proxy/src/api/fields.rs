@@ -19,7 +19,9 @@ impl Fields {
     pub(super) fn new(json: Json, path: &str) -> Result<Self, Problem> {
         match json {
             Json::Object(entries) => Ok(Self { path: path.to_owned(), entries }),
-            _ if path.is_empty() => Err(Problem::malformed("a JSON object was expected")),
+            other if path.is_empty() => {
+                Err(Problem::malformed(format!("expected a JSON object, found {}", other.described())))
+            }
             other => Err(Problem::field(path, "an object", other.described())),
         }
     }

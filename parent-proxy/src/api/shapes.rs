@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use chains::Chain;
 use protocol::{
     Index, KeyId, Label, NameError, Purpose, UserRef,
-    api::{BodyError, MAX_ADDRESSES, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route},
+    api::{
+        BodyError, MAX_ADDRESSES, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route,
+        may_be_address,
+    },
 };
 
 use super::{
@@ -162,9 +165,7 @@ fn address_or_public_key(fields: &mut Fields, needed: bool) -> Result<(), Proble
         (None, None) if needed => {
             Err(Problem::field(fields.name("address"), "address or public_key", "neither"))
         }
-        (Some(address), None)
-            if !(1..=128).contains(&address.len()) || !address.bytes().all(|b| b.is_ascii_alphanumeric()) =>
-        {
+        (Some(address), None) if !may_be_address(&address) => {
             Err(wrong(fields, "address", "1 to 128 letters and digits", &address))
         }
         (None, Some(key))

@@ -15,19 +15,19 @@ pub(super) enum Unusable {
     Connect(#[from] std::io::Error),
     #[error("{0}")]
     Ended(&'static str),
-    #[error("an answer was expected before the deadline")]
+    #[error("the enclave did not answer before the deadline")]
     Silent,
     #[error("the enclave refused to {0}: {1}")]
     Refused(&'static str, String),
-    #[error("{0} was expected of the enclave")]
+    #[error("the enclave was asked for {0}, and answered something else")]
     Answer(&'static str),
-    #[error("a boot document under the SHA-256 of its bytes was expected")]
+    #[error("the enclave's boot document has another SHA-256 than it says")]
     Document,
     #[error("what the boot needs of the store: {0}")]
     Store(#[from] crate::store::StoreError),
     #[error("{0}")]
     Log(#[from] crate::log::LogError),
-    #[error("an enclave of the deployment that this parent serves was expected")]
+    #[error("the enclave is of another deployment than this parent serves")]
     Deployment,
 }
 

@@ -35,10 +35,10 @@ pub(super) enum Broken {
     #[error("the connection ended before the answer")]
     Lost,
     /// The deadline passed; the answer may still come, and is then dropped.
-    #[error("an answer was expected before the deadline")]
+    #[error("no answer came before the deadline")]
     Deadline,
     /// The request does not fit a frame.
-    #[error("a request that fits a frame was expected")]
+    #[error("the request does not fit a frame")]
     Request,
 }
 
@@ -184,18 +184,18 @@ async fn read(mut reader: ReadHalf<Stream>, calls: Arc<Calls>, deadlines: Deadli
         let bytes = match frame::read(&mut reader, deadlines).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => break "the enclave closed it",
-            Err(frame::FrameError::Length(_)) => break "a frame of a length within the bound was expected",
-            Err(frame::FrameError::Deadline) => break "a frame was expected before the deadline",
+            Err(frame::FrameError::Length(_)) => break "the length of a frame is over the bound",
+            Err(frame::FrameError::Deadline) => break "no frame came before the deadline",
             Err(frame::FrameError::Io(_)) => break "reading failed",
         };
         let Ok(response) = Response::decode(&bytes) else {
-            break "a response of this protocol was expected";
+            break "what came is no response of this protocol";
         };
         let log = Lines::new(book.clone(), response.log);
         match calls.take(response.id) {
             // Whoever gave up waiting does not hear it; the log does.
             Some(call) => drop(call.answer.send(Reply { result: response.result, log })),
-            None => break "a response to a request under way was expected",
+            None => break "a response came to a request that is not under way",
         }
     };
     calls.end(why);

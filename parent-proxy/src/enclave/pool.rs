@@ -33,22 +33,22 @@ const REPLAYED: &str = "auth.replayed";
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EnclaveError {
     /// As much is under way as the bound allows.
-    #[error("at most {0} requests under way in the enclave were expected")]
+    #[error("{0} requests are under way in the enclave, as many as are allowed: retry later")]
     Overloaded(usize),
     /// There is no connection, or it was lost twice.
-    #[error("a connection to the enclave was expected")]
+    #[error("there is no connection to the enclave: retry later")]
     Unavailable,
     /// It took too long.
-    #[error("an answer of the enclave was expected within {0:?}")]
+    #[error("the enclave did not answer within {0:?}")]
     Deadline(Duration),
     /// It refused.
     #[error("the enclave refused: {0}")]
     Refused(#[from] Refusal),
     /// It answered something else than was asked.
-    #[error("{0} was expected of the enclave")]
+    #[error("the enclave was asked for {0}, and answered something else")]
     Answer(&'static str),
     /// What it is asked does not fit a frame.
-    #[error("a request that fits a frame of 1 MiB was expected")]
+    #[error("the request does not fit a frame of 1 MiB")]
     TooLarge,
     /// What it put on the log is not stored, so nobody hears its answer.
     #[error("the log: {0}")]
@@ -265,7 +265,7 @@ impl Enclave {
                     if let Err(error) = log.stored().await {
                         if matches!(error, LogError::OtherBoot) {
                             // The enclave is another one now: get to know it.
-                            connection.end("lines of the boot that was introduced were expected");
+                            connection.end("its lines are of another boot than the one that was introduced");
                         }
                         return Err(EnclaveError::Log(error));
                     }

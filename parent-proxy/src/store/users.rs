@@ -38,7 +38,7 @@ pub struct Cursor {
 
 /// Text that is no cursor of this user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cursor: the next_cursor of an earlier answer for the same user was expected")]
+#[error("the cursor is not the next_cursor of an earlier answer for the same user")]
 pub struct CursorError;
 
 impl Cursor {

@@ -118,6 +118,11 @@ impl Expected {
     }
 }
 
+/// Whether a text may be an address of some chain: 1 to 128 letters and digits.
+pub fn may_be_address(text: &str) -> bool {
+    (1..=MAX_ADDRESS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 impl TryFrom<Object<CheckRequest>> for Expected {
     type Error = BodyError;
 
@@ -132,12 +137,7 @@ impl TryFrom<CheckRequest> for Expected {
     fn try_from(wire: CheckRequest) -> Result<Self, BodyError> {
         let expected = |what: &str| BodyError(format!("expected: {what} was expected"));
         match (wire.address, wire.public_key) {
-            (Some(address), None)
-                if (1..=MAX_ADDRESS).contains(&address.len())
-                    && address.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
-            {
-                Ok(Self::Address(address))
-            }
+            (Some(address), None) if may_be_address(&address) => Ok(Self::Address(address)),
             (None, Some(key)) if matches!(key.len(), 64 | 66) => HEXLOWER
                 .decode(key.as_bytes())
                 .map(Self::PublicKey)
