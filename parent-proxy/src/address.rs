@@ -123,7 +123,7 @@ impl StoredKey {
         self.record.header().key_id
     }
 
-    /// Whose it is.
+    /// The user whose key it is.
     pub fn user(&self) -> &protocol::UserRef {
         &self.record.header().user
     }

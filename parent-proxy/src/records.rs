@@ -1,5 +1,5 @@
 //! Which of a key's records the enclave is given: the one under the earliest of its KMS keys. That is
-//! the record which was made with the key, unless the key was re-sealed under an earlier one since.
+//! the record which was made with the key, unless the key was rewrapped under an earlier one since.
 //! The enclave believes none of this: it opens what it is given.
 
 use bytes::Bytes;
@@ -32,7 +32,7 @@ impl Records {
         Self { keys, enclave }
     }
 
-    /// The record of a key. One that was re-sealed counts only where it agrees with the one that was
+    /// The record of a key. One that was rewrapped counts only where it agrees with the one that was
     /// made with the key.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Records {
         Ok(Some(FoundRecord { record: made, object: key.object_path() }))
     }
 
-    /// Stores a record that the enclave sealed anew under `kms_key`, reads it back, and returns its
+    /// Stores a record that the enclave rewrapped under `kms_key`, reads it back, and returns its
     /// object's path. `None` where what is stored then is another key's, or nothing of the kind: it is
     /// left as it is.
     ///

@@ -15,7 +15,7 @@ pub enum TlsError {
     /// A file is missing or is not PEM of the right kind.
     #[error("{path}: holds no PEM of {expected}, or cannot be read")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What it should hold.
         expected: &'static str,

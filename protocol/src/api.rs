@@ -33,7 +33,7 @@ pub const MAX_SIGNING_BODY: usize = 736 * 1024;
 /// What is in the frame besides, at most: the rest of the request, and what holds it all together.
 pub const AROUND_BODY: usize = 8 * 1024;
 
-/// The most keys of one request to re-seal: their records fit one frame, and their ids one entry of
+/// The most keys of one request to rewrap: their records fit one frame, and their ids one entry of
 /// the log.
 pub const MAX_REWRAPPED: usize = 100;
 
@@ -240,7 +240,7 @@ pub struct SignaturesRequest {
     pub signatures: Vec<SignatureRequest>,
 }
 
-/// Keys to re-seal.
+/// Keys to rewrap.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

@@ -101,21 +101,21 @@ impl fmt::Display for EventKind {
 /// Something that operators must hear of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The same however often it is told.
+    /// The event's id: the same however often it is told.
     pub id: String,
-    /// When, in milliseconds since 1970: by the enclave's clock where it is on the log.
+    /// When it happened, in milliseconds since 1970: by the enclave's clock where it is on the log.
     pub time: u64,
-    /// What.
+    /// What happened.
     pub kind: EventKind,
     /// The stable reason of a refusal, or the meter that is near its bound.
     pub tag: Option<String>,
-    /// Which client, when it was one.
+    /// The client, where it was one's doing.
     pub client: Option<String>,
     /// The keys that it is about: the first 16.
     pub keys: Vec<String>,
     /// The boot on whose log it is.
     pub boot: Option<String>,
-    /// The entry, or the first of many.
+    /// The number of its entry, or of the first of many.
     pub seq: Option<u64>,
     /// More about it, by kind.
     pub detail: Map<String, Value>,

@@ -1,4 +1,4 @@
-//! `POST /v1/keys/rewrap`: records, sealed anew under the deployment's first KMS key. A new record is
+//! `POST /v1/keys/rewrap`: records, rewrapped under the deployment's first KMS key. A new record is
 //! stored beside the one before, read back, and only then answered. Nothing is changed or deleted.
 
 use std::sync::Arc;
@@ -82,7 +82,7 @@ pub(super) struct NotRewrapped {
     problem: PartBody,
 }
 
-/// Seals stored keys anew under the first KMS key of the enclave's configuration. Role `keys.rewrap`.
+/// Rewraps stored keys under the first KMS key of the enclave's configuration. Role `keys.rewrap`.
 /// A second request for the same keys says whether what is stored opens.
 #[utoipa::path(
     post, path = "/v1/keys/rewrap", operation_id = "rewrapKeys", tag = "keys",
@@ -161,7 +161,7 @@ async fn finish(
             let record = Bytes::from(record.into_vec());
             let kept = app.records.keep(&key_id, kms_key, &found.record, &record).await?;
             let object = kept.ok_or_else(|| {
-                tracing::error!(%key_id, kms_key, "a re-sealed record cannot be stored under its name");
+                tracing::error!(%key_id, kms_key, "a rewrapped record cannot be stored under its name");
                 Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity)
             })?;
             Ok(done(RewrapState::Rewrapped, &public_key, object))

@@ -44,7 +44,7 @@ pub(super) fn signatures(route: Route, body: &[u8], error: &BodyError) -> Proble
     })
 }
 
-/// Of a body that asks for keys to be sealed anew.
+/// Of a body that asks for keys to be rewrapped.
 pub(super) fn rewrap(body: &[u8], error: &BodyError) -> Problem {
     explain(body, error, |mut fields| {
         let keys = key_ids(&mut fields, MAX_REWRAPPED)?;

@@ -13,7 +13,7 @@ pub enum StoreError {
     Failed {
         /// What was asked.
         operation: &'static str,
-        /// Why.
+        /// What the store's client said.
         #[source]
         source: object_store::Error,
     },
