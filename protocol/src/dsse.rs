@@ -63,12 +63,10 @@ impl DsseError {
     }
 }
 
+// Nothing of it is believed before `verify`.
 /// A DSSE envelope (github.com/secure-systems-lab/dsse).
-///
-/// Nothing of it is believed before [`Envelope::verify`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "schema", schema(description = "A DSSE envelope (github.com/secure-systems-lab/dsse)."))]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// The payload in standard base64.

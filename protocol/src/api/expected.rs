@@ -54,14 +54,13 @@ pub struct CheckRequest {
     address: Option<String>,
     /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(nullable = false, pattern = "^([0-9a-f]{64}|[0-9a-f]{66})$"))]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     public_key: Option<String>,
 }
 
 /// What a key is expected to be: exactly one of `address` and `public_key`.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "schema", schema(as = ExpectedKey))]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ExpectedKey))]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExpectedKeyFields {
     /// One of the request's keys, each once.
@@ -73,7 +72,7 @@ pub(super) struct ExpectedKeyFields {
     address: Option<String>,
     /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(nullable = false, pattern = "^([0-9a-f]{64}|[0-9a-f]{66})$"))]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     public_key: Option<String>,
 }
 
