@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BitcoinNetwork, PublicKey, PublicKeyError, bitcoin, evm, solana, tron};
 
-/// A family of one key form and one address form.
+/// A family of chains of one key and address form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Chain {
     /// Ethereum and every network with its addresses: secp256k1, EIP-55.

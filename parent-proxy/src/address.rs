@@ -21,13 +21,13 @@ pub enum AddressError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// A record of another key than asked for.
-    #[error("the record of the key that was asked for was expected, found another's")]
+    #[error("expected the record of the key that was asked for, found another key's")]
     Identity,
     /// A record whose certificate is for something else, or not one at all.
-    #[error("a certificate that agrees with its record was expected")]
+    #[error("the record's certificate is of something else, or is none")]
     Certificate,
     /// A time that no calendar has.
-    #[error("a creation time within the calendar was expected")]
+    #[error("the record's creation time is beyond every calendar")]
     Time,
 }
 
@@ -123,7 +123,7 @@ impl StoredKey {
         self.record.header().key_id
     }
 
-    /// Whose it is.
+    /// The user whose key it is.
     pub fn user(&self) -> &protocol::UserRef {
         &self.record.header().user
     }

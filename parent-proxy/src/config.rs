@@ -167,8 +167,8 @@ impl Config {
             return Ok(());
         }
         Err(format!(
-            "--http-connections: above --http-in-flight and --http-restricting together, {busy}, was \
-             expected, so that there is one that can make room for another, found {http_connections}"
+            "--http-connections: expected more than --http-in-flight and --http-restricting together, {busy}, so \
+             that there is one that can make room for another, found {http_connections}"
         ))
     }
 
@@ -194,7 +194,7 @@ pub struct HostPort {
 
 /// Text that is no destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("HOST:PORT was expected, with an IPv6 address in brackets")]
+#[error("a destination is HOST:PORT, with an IPv6 address in brackets")]
 pub struct HostPortError;
 
 impl FromStr for HostPort {
@@ -227,7 +227,7 @@ impl fmt::Display for HostPort {
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds from 0 to 86400 was expected".into()),
+        _ => Err("a time is a number of seconds from 0 to 86400".into()),
     }
 }
 
@@ -303,6 +303,6 @@ mod tests {
         let (few, more) = ("--http-in-flight=10", "--http-restricting=5");
         assert_eq!(checked(&[few, more, "--http-connections=16"]), Ok(()));
         let refused = checked(&[few, more, "--http-connections=15"]).unwrap_err();
-        assert!(refused.contains("15, was expected") && refused.ends_with("found 15"), "{refused}");
+        assert!(refused.contains("together, 15, so") && refused.ends_with("found 15"), "{refused}");
     }
 }

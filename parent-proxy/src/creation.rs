@@ -14,7 +14,7 @@ use wire::message::MAX_KEYS;
 use crate::{
     address::{AddressError, StoredKey},
     enclave::{Enclave, EnclaveError},
-    index::{Entry, Index},
+    index::{Index, IndexEntry},
     store::{Attestations, Keys, Placed, Store, StoreError, Users},
 };
 
@@ -27,7 +27,7 @@ const ENCLAVE_AT_ONCE: usize = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum CreationError {
     /// Which deployment this is has not been heard yet.
-    #[error("an enclave that has said which deployment it is of was expected")]
+    #[error("the enclave has not said yet which deployment it is of: try again soon")]
     Deployment,
     /// The enclave made none.
     #[error(transparent)]
@@ -123,7 +123,7 @@ impl Creation {
         let made: Vec<Result<Made, E>> =
             stream::iter(placing.collect::<Vec<_>>()).buffered(STORE_AT_ONCE).collect().await;
         let new = made.iter().flatten().filter(|made| made.created);
-        self.index.add(new.map(|made| Entry::of(&made.key)).collect()).await;
+        self.index.add(new.map(|made| IndexEntry::from_stored(&made.key)).collect()).await;
         let mut seen = HashSet::new();
         let one = |place: usize| {
             let made = made.get(place)?.clone();
@@ -170,7 +170,7 @@ impl Creation {
         for document in documents {
             if !self.attestations.is_stored(&document).await? {
                 // The enclave started anew, and its description has not been heard yet.
-                self.enclave.store_document().await?;
+                self.enclave.store_document().await??;
                 if !self.attestations.is_stored(&document).await? {
                     return Err(EnclaveError::Answer("a certificate that names its boot document").into());
                 }

@@ -131,7 +131,7 @@ impl ForStore {
     async fn newest(&self) -> object_store::Result<Arc<AwsCredential>> {
         let missing = || object_store::Error::Generic {
             store: "S3",
-            source: "credentials from the AWS chain were expected".into(),
+            source: "the AWS chain has not given credentials yet".into(),
         };
         let mut current = self.0.clone();
         let found = timeout(FETCH, current.wait_for(Option::is_some)).await.map_err(|_| missing())?;

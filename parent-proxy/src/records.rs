@@ -1,5 +1,5 @@
 //! Which of a key's records the enclave is given: the one under the earliest of its KMS keys. That is
-//! the record which was made with the key, unless the key was re-sealed under an earlier one since.
+//! the record which was made with the key, unless the key was rewrapped under an earlier one since.
 //! The enclave believes none of this: it opens what it is given.
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ pub struct Records {
 
 /// A record, and where it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundRecord {
     /// Its bytes.
     pub record: Bytes,
     /// Its object's path.
@@ -32,12 +32,12 @@ impl Records {
         Self { keys, enclave }
     }
 
-    /// The record of a key. One that was re-sealed counts only where it agrees with the one that was
+    /// The record of a key. One that was rewrapped counts only where it agrees with the one that was
     /// made with the key.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn find(&self, key: &KeyId) -> Result<Option<Found>, StoreError> {
+    pub async fn find(&self, key: &KeyId) -> Result<Option<FoundRecord>, StoreError> {
         let Some(made) = self.keys.read(key).await? else { return Ok(None) };
         if let Ok(made) = Record::read(&made) {
             for kms_key in self.enclave.state().kms_keys.iter() {
@@ -49,7 +49,7 @@ impl Records {
                 match self.keys.read_rewrapped(key, kms_key).await {
                     Ok(None) => {}
                     Ok(Some(record)) if is_of_same_key(&made, &record, kms_key) => {
-                        return Ok(Some(Found { record, object }));
+                        return Ok(Some(FoundRecord { record, object }));
                     }
                     Ok(Some(_)) | Err(StoreError::TooLarge { .. }) => {
                         tracing::error!(
@@ -61,10 +61,10 @@ impl Records {
                 }
             }
         }
-        Ok(Some(Found { record: made, object: key.object_path() }))
+        Ok(Some(FoundRecord { record: made, object: key.object_path() }))
     }
 
-    /// Stores a record that the enclave sealed anew under `kms_key`, reads it back, and returns its
+    /// Stores a record that the enclave rewrapped under `kms_key`, reads it back, and returns its
     /// object's path. `None` where what is stored then is another key's, or nothing of the kind: it is
     /// left as it is.
     ///

@@ -67,9 +67,9 @@ pub enum RunError {
     /// An address cannot be listened on.
     #[error("{what} cannot be listened on: {error}")]
     Listen {
-        /// Which.
+        /// What was to listen there.
         what: String,
-        /// Why.
+        /// Why the system refused.
         error: io::Error,
     },
     /// A service ended by itself.

@@ -13,9 +13,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is missing or is not PEM of the right kind.
-    #[error("{path}: PEM of {expected} was expected")]
+    #[error("{path}: holds no PEM of {expected}, or cannot be read")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What it should hold.
         expected: &'static str,

@@ -11,7 +11,9 @@ use chains::Chain;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
-pub use expected::{Expected, ExpectedKey, Unexpected, expect, expected_of_check};
+pub use expected::{
+    CheckRequest, Expected, ExpectedKey, Unexpected, expect, expected_of_check, may_be_address,
+};
 
 use object::Object;
 
@@ -31,7 +33,7 @@ pub const MAX_SIGNING_BODY: usize = 736 * 1024;
 /// What is in the frame besides, at most: the rest of the request, and what holds it all together.
 pub const AROUND_BODY: usize = 8 * 1024;
 
-/// The most keys of one request to re-seal: their records fit one frame, and their ids one entry of
+/// The most keys of one request to rewrap: their records fit one frame, and their ids one entry of
 /// the log.
 pub const MAX_REWRAPPED: usize = 100;
 
@@ -162,76 +164,103 @@ pub const fn signing_role(purpose: Purpose) -> Role {
     }
 }
 
-/// What to make an address for.
+/// What to make an address for. The same user, chain, purpose and index have the same address for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AddressRequest {
-    /// Whose; an `api` wallet's owner.
+    /// The exchange's reference of the user: 1 to 128 bytes of UTF-8 without control or invisible characters,
+    /// and without white space at the ends. Opaque, compared byte by byte.
+    #[cfg_attr(feature = "schema", schema(value_type = String, min_length = 1, max_length = 128))]
     pub user: UserRef,
-    /// On which family of chains.
+    /// The family of chains.
     pub chain: Chain,
-    /// For what use; `sweep` unless given.
+    /// What the key may be used for.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(default = "sweep"))]
     pub purpose: Purpose,
-    /// Which one; 0 unless given.
+    /// Which of the user's keys on the chain.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = u32, default = 0, minimum = 0, maximum = 2147483647))]
     pub index: Index,
-    /// A note. An `api` wallet must have one.
+    /// A note, as the user of 1 to 128 bytes; an existing address keeps the one it was made with.
+    /// An `api` wallet must have one. Null is as absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, min_length = 1, max_length = 128))]
     pub label: Option<Label>,
 }
 
 /// Many at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AddressesRequest {
-    /// 1 to [`MAX_ADDRESSES`].
+    /// What to make addresses for. Repetitions answer the same address.
+    #[serde(deserialize_with = "object::each")]
+    #[cfg_attr(feature = "schema", schema(min_items = 1, max_items = 1000))]
     pub addresses: Vec<AddressRequest>,
 }
 
 /// A transaction to sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignatureRequest {
     /// Which family's transaction it is; the keys must be of the same.
     pub chain: Chain,
-    /// The keys that shall sign, each once: 1, on Bitcoin up to [`MAX_SIGNING_KEYS`].
+    /// The keys that shall sign, each once: 1, on Bitcoin up to 100.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>, min_items = 1, max_items = 100))]
     pub keys: Vec<KeyId>,
-    /// The unsigned transaction: see [`decode_transaction`].
+    /// The unsigned transaction, in its family's text. EVM: `0x` and hexadecimal of the RLP; Tron:
+    /// hexadecimal of `raw_data`; Bitcoin: standard base64 of the PSBT; Solana: standard base64 of the
+    /// whole transaction, with 64 zero bytes in place of each signature, not of the message alone.
+    /// Hexadecimal in lower case. docs/api.md has each in full.
     pub transaction: String,
-    /// The transactions that the inputs of a PSBT spend from, where it does not hold them itself: see
-    /// [`decode_previous`].
+    /// On Bitcoin, for a PSBT whose inputs have no `non_witness_utxo`: the transactions that they
+    /// spend from, each once and without its witness, in lower-case hexadecimal. Not needed where all
+    /// inputs are P2TR.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(max_items = 100))]
     pub previous_transactions: Vec<String>,
-    /// What the keys are expected to be; of a key that nothing is said of, anything.
+    /// Of some of the keys, what they are expected to be. Where the record of a key is another one's,
+    /// nothing is signed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<expected::ExpectedKeyFields>, max_items = 100))]
     pub expected: Vec<ExpectedKey>,
 }
 
 /// Many transactions at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignaturesRequest {
-    /// 1 to [`MAX_SIGNATURES`].
+    /// Each is signed or refused by itself.
+    #[serde(deserialize_with = "object::each")]
+    #[cfg_attr(feature = "schema", schema(min_items = 1, max_items = 256))]
     pub signatures: Vec<SignatureRequest>,
 }
 
-/// Keys to re-seal.
+/// Keys to rewrap.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RewrapRequest {
-    /// 1 to [`MAX_REWRAPPED`], each once.
+    /// Each once.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>, min_items = 1, max_items = 100))]
     pub keys: Vec<KeyId>,
-    /// What the keys are expected to be; of a key that nothing is said of, anything.
+    /// Of some of the keys, what they are expected to be: a key whose record is another one's is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<expected::ExpectedKeyFields>, max_items = 100))]
     pub expected: Vec<ExpectedKey>,
 }
 
-/// The order that retires a key, in its DSSE envelope.
+/// The order that retires a key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceRequest {
-    /// The envelope, standard base64 of its JSON.
+    /// The envelope of a `retire_key` order that names the key and its replacement, in standard
+    /// base64.
     pub order: String,
 }
 

@@ -63,22 +63,29 @@ impl DsseError {
     }
 }
 
-/// An envelope: a payload, its type, and signatures over both. Nothing is believed before
-/// [`Envelope::verify`].
+// Nothing of it is believed before `verify`.
+/// A DSSE envelope (github.com/secure-systems-lab/dsse).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
+    /// The payload in standard base64.
     payload: String,
+    /// What the payload is.
     #[serde(rename = "payloadType")]
     payload_type: String,
-    signatures: Vec<Signature>,
+    /// Of operators, each once.
+    signatures: Vec<EnvelopeSignature>,
 }
 
+/// An operator's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-struct Signature {
-    /// The signer's key, as the measured configuration spells it.
+struct EnvelopeSignature {
+    /// The operator's key: `ed25519:` and 64 hexadecimal digits.
     keyid: String,
+    /// The signature in standard base64.
     sig: String,
 }
 
@@ -129,7 +136,7 @@ impl Envelope {
         let signature = key.sign(&pre_authentication(&self.payload_type, &self.payload()?));
         let keyid = OperatorKey::from(key.verifying_key()).to_string();
         self.signatures.retain(|signature| signature.keyid != keyid);
-        self.signatures.push(Signature { keyid, sig: BASE64.encode(&signature.to_bytes()) });
+        self.signatures.push(EnvelopeSignature { keyid, sig: BASE64.encode(&signature.to_bytes()) });
         Ok(())
     }
 

@@ -75,8 +75,10 @@ text_name!(
     }
 );
 
-/// What a key may be used for.
+/// What a key may be used for: `sweep` for deposits, `api` for a secondary wallet with
+/// destinations and limits of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
     /// Deposits, swept into pinned collection wallets.

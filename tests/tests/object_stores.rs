@@ -44,7 +44,7 @@ fn bucket(endpoint: &str, key: &str, secret: &str) -> AmazonS3 {
 
 fn store(objects: AmazonS3) -> Store {
     let prefix = ObjectPath::from("some/prefix");
-    Store::of_objects(Arc::new(objects), prefix, StoreLimits::default(), Arc::new(Metrics::new()))
+    Store::from_objects(Arc::new(objects), prefix, StoreLimits::default(), Arc::new(Metrics::new()))
 }
 
 fn key(index: u64) -> KeyId {

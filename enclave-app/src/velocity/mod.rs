@@ -98,8 +98,8 @@ impl Velocity {
         Self { counts: Mutex::new(counts), most: (most / 2).max(1) }
     }
 
-    /// Whether the meters have room for a transaction, without counting it. Answers those that are near
-    /// their bounds.
+    /// Whether the meters have room for a transaction, without counting it. Answers the names of those that
+    /// are near their bounds; that of one key's count ends with `/key`.
     pub(crate) fn check(
         &self,
         rules: &str,
@@ -163,7 +163,7 @@ impl Counts {
             if let Some(bound) = meter.per_key_per_day {
                 for (owner, added) in of_owners {
                     let sum = self.sum_of(total, owner, slot);
-                    within(meter.tag, &format!("{} of one key", meter.name), sum, added, bound, &mut near)?;
+                    within(meter.tag, &format!("{}/key", meter.name), sum, added, bound, &mut near)?;
                 }
             }
             let sum = total.map_or(0, |total| total.all.sum(slot));

@@ -1,7 +1,6 @@
 //! Alerting: reads the log, hears what the parent says itself, and has it all delivered.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,7 +16,8 @@ use tokio::{
 use super::{
     courier::{self, Courier},
     endpoint::Endpoint,
-    event::{Event, Kind},
+    event::{Event, EventKind},
+    limits::{AlertError, AlertLimits},
     outbox::Outbox,
     reader::{Reader, now},
     replay,
@@ -39,41 +39,6 @@ const FAILED: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 /// The most words of the parent's own that wait.
 const RAISED: usize = 64;
 
-/// Why alerts cannot be told.
-#[derive(Debug, thiserror::Error)]
-pub enum AlertError {
-    /// The folder is no use.
-    #[error("{0}: {1}")]
-    Folder(PathBuf, io::Error),
-    /// There is no client for webhooks.
-    #[error("a client for webhooks: {0}")]
-    Client(String),
-}
-
-/// Bounds of alerts.
-#[derive(Debug, Clone, Copy)]
-pub struct AlertLimits {
-    /// The time for which failed authentication, refusals and near bounds are gathered.
-    pub window: Duration,
-    /// The most bytes of events that are kept.
-    pub bytes: u64,
-    /// For one delivery.
-    pub timeout: Duration,
-    /// Waits after a delivery that failed: the shortest and the longest.
-    pub retry: (Duration, Duration),
-}
-
-impl Default for AlertLimits {
-    fn default() -> Self {
-        Self {
-            window: Duration::from_secs(60),
-            bytes: 64 << 20,
-            timeout: Duration::from_secs(15),
-            retry: (Duration::from_secs(1), Duration::from_secs(300)),
-        }
-    }
-}
-
 /// What the parent says itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raised {
@@ -88,10 +53,10 @@ pub enum Raised {
 /// Alerts. Cheap to clone.
 #[derive(Clone)]
 pub struct Alerts {
-    inner: Arc<Inner>,
+    inner: Arc<AlertsInner>,
 }
 
-struct Inner {
+struct AlertsInner {
     folder: PathBuf,
     limits: AlertLimits,
     metrics: Arc<Metrics>,
@@ -141,7 +106,17 @@ impl Alerts {
         let folder = folder.to_owned();
         let parts = AsyncMutex::new((reader, raised));
         Ok(Self {
-            inner: Arc::new(Inner { folder, limits, metrics, book, outbox, endpoints, raise, parts, client }),
+            inner: Arc::new(AlertsInner {
+                folder,
+                limits,
+                metrics,
+                book,
+                outbox,
+                endpoints,
+                raise,
+                parts,
+                client,
+            }),
         })
     }
 
@@ -178,7 +153,7 @@ impl Alerts {
     }
 }
 
-impl Inner {
+impl AlertsInner {
     async fn fulfil_wishes(&self) {
         loop {
             sleep(TICK).await;
@@ -231,10 +206,12 @@ impl Inner {
                 () = sleep(TICK), if gathers => None,
             };
             match what {
-                Some(Raised::KmsDenied) => reader.gather(Kind::KmsDenied, "kms.denied"),
-                Some(Raised::StoreFailing) => self.tell(Event::of_parent(Kind::StoreFailing, now())).await,
+                Some(Raised::KmsDenied) => reader.gather(EventKind::KmsDenied, "kms.denied"),
+                Some(Raised::StoreFailing) => {
+                    self.tell(Event::from_parent(EventKind::StoreFailing, now())).await
+                }
                 Some(Raised::StoreRecovered) => {
-                    self.tell(Event::of_parent(Kind::StoreRecovered, now())).await;
+                    self.tell(Event::from_parent(EventKind::StoreRecovered, now())).await;
                 }
                 None => {}
             }
@@ -258,18 +235,18 @@ fn of_progress(before: &Progress, is: &Progress) -> Vec<Event> {
     let stopped = matches!(is.fault, Some(crate::log::LogError::Stopped));
     match (&before.fault, &is.fault) {
         (None, Some(fault)) if !stopped => {
-            let mut event = Event::of_parent(Kind::LogFailing, now());
+            let mut event = Event::from_parent(EventKind::LogFailing, now());
             event.tag = Some(format!("log.{}", fault.kind()));
             event.detail.insert("error".into(), fault.to_string().into());
             events.push(event);
         }
-        (Some(_), None) => events.push(Event::of_parent(Kind::LogRecovered, now())),
+        (Some(_), None) => events.push(Event::from_parent(EventKind::LogRecovered, now())),
         _ => {}
     }
     if is.conflict != before.conflict
         && let Some(object) = &is.conflict
     {
-        let mut event = Event::of_parent(Kind::LogConflict, now());
+        let mut event = Event::from_parent(EventKind::LogConflict, now());
         event.detail.insert("object".into(), object.clone().into());
         events.push(event);
     }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use super::replay::{From, replay};
+use super::replay::{ReplayFrom, replay};
 
 #[derive(Debug, Parser)]
 #[command(name = "parent-proxy webhooks", about = "What was told, and is to be told again")]
@@ -19,7 +19,7 @@ enum Command {
     Replay {
         /// From this event on: its id (evt_…), or a time such as 2026-01-31T12:00:00Z
         #[arg(long)]
-        from: From,
+        from: ReplayFrom,
         /// The folder of the alerts, as the parent is given it
         #[arg(long, env = "COFFERDAM_ALERTS")]
         alerts: PathBuf,

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    event::Kind,
+    event::EventKind,
     meter::family,
     tail::{Read, Tail},
     view::{Policy, View},
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// In the log's folder; a name that begins with a dot is no part of the log.
-const PLACE: &str = ".counted.json";
+const COUNTED: &str = ".counted.json";
 /// The least time between two readings of the log.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The least time between two notes of how far it was read: what a crash has counted once more.
@@ -36,7 +36,7 @@ const FAILED: Duration = Duration::from_secs(1);
 
 /// How far the log was counted, and what of it the next entry is compared with.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Place {
+struct Counted {
     read: Read,
     policy: Option<Policy>,
 }
@@ -63,8 +63,8 @@ impl Counting {
     /// Goes on where an earlier process stopped counting the log in `folder`. Without its note, or with
     /// a damaged one, all that is there is counted again.
     pub fn open(folder: &Path, book: Book, metrics: Arc<Metrics>) -> Self {
-        let path = folder.join(PLACE);
-        let place: Place =
+        let path = folder.join(COUNTED);
+        let place: Counted =
             fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let tail = Tail::new(book.clone(), place.read);
         Self { book, tail, policy: place.policy, metrics, path, noted: None, ahead: false }
@@ -121,7 +121,7 @@ impl Counting {
             return;
         }
         self.noted = Some(Instant::now());
-        let place = Place { read: self.tail.read().clone(), policy: self.policy.clone() };
+        let place = Counted { read: self.tail.read().clone(), policy: self.policy.clone() };
         let (path, new) = (self.path.clone(), self.path.with_extension("new"));
         let write = move || -> io::Result<()> {
             fs::write(&new, serde_json::to_vec(&place)?)?;
@@ -138,9 +138,9 @@ impl Counting {
 fn entry(view: &View, policy: &mut Option<Policy>, metrics: &AlertMetrics) {
     if view.is_denied() {
         for (tag, times) in view.denials() {
-            match Kind::of_denial(tag) {
-                Kind::AuthFailed => metrics.auth_failed(tag, times),
-                Kind::KmsDenied => metrics.kms_denied(),
+            match EventKind::from_denial(tag) {
+                EventKind::AuthFailed => metrics.auth_failed(tag, times),
+                EventKind::KmsDenied => metrics.kms_denied(),
                 _ => metrics.denied(tag, times),
             }
         }

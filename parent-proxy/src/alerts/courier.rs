@@ -13,9 +13,9 @@ use reqwest::{
 use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
-    alerting::{AlertError, AlertLimits},
     endpoint::Endpoint,
     event::Event,
+    limits::{AlertError, AlertLimits},
     outbox::Outbox,
     webhook::signature,
 };
@@ -85,7 +85,7 @@ impl Courier {
                 continue;
             };
             place = Some(next + 1);
-            let id = Event::of_payload(&payload).map(|event| event.id);
+            let id = Event::from_payload(&payload).map(|event| event.id);
             // What is no event of ours was damaged on disk; it would never be taken.
             let taken = match &id {
                 Some(id) => self.deliver(id, &payload).await,

@@ -1,7 +1,7 @@
 //! From entries of the log to events.
 
 use super::{
-    event::{Event, Kind},
+    event::{Event, EventKind},
     gather::Gathering,
     meter::family,
     view::{Policy, View},
@@ -23,37 +23,37 @@ impl Memory {
     pub(super) fn entry(&mut self, view: &View, window: u64, now: u64) -> Vec<Event> {
         let mut events = self.gathering.due(Some(view.time), window, now);
         if view.is_denied() {
-            self.gathering.add(Kind::of_denial(&view.tag), &view.tag, view, window, now);
+            self.gathering.add(EventKind::from_denial(&view.tag), &view.tag, view, window, now);
         } else {
             events.extend(self.allowed(view));
         }
         for meter in view.near_limit() {
-            self.gathering.add(Kind::NearLimit, &family(meter), view, window, now);
+            self.gathering.add(EventKind::NearLimit, &family(meter), view, window, now);
         }
         events
     }
 
     fn allowed(&mut self, view: &View) -> Option<Event> {
         let kind = match view.operation.as_str() {
-            "boot" => Kind::Booted,
-            "order.submit" => Kind::OrderAccepted,
-            "key.replace" => Kind::KeyReplaced,
+            "boot" => EventKind::Booted,
+            "order.submit" => EventKind::OrderAccepted,
+            "key.replace" => EventKind::KeyReplaced,
             "policy.put" => {
                 // Every boot is given the policy anew.
                 if view.policy == self.policy {
                     return None;
                 }
                 self.policy.clone_from(&view.policy);
-                Kind::PolicyChanged
+                EventKind::PolicyChanged
             }
-            "activation.put" => Kind::Activated,
+            "activation.put" => EventKind::Activated,
             _ => return None,
         };
-        let mut event = Event::of_entry(kind, None, &view.boot, view.seq, view.time);
+        let mut event = Event::from_entry(kind, None, &view.boot, view.seq, view.time);
         event.client.clone_from(&view.client);
         event.keys = view.keys().cloned().collect();
         event.detail = view.detail.clone().unwrap_or_default();
-        if let (Kind::PolicyChanged, Some(policy)) = (kind, &view.policy) {
+        if let (EventKind::PolicyChanged, Some(policy)) = (kind, &view.policy) {
             event.detail.insert("version".into(), policy.version.into());
             event.detail.insert("sha256".into(), policy.sha256.clone().into());
         }
@@ -106,8 +106,8 @@ mod tests {
         assert_eq!(
             events.iter().map(counts).collect::<Vec<_>>(),
             [
-                (Kind::AuthFailed, "auth.signature".into(), 8000),
-                (Kind::AuthFailed, "auth.stale".into(), 2000)
+                (EventKind::AuthFailed, "auth.signature".into(), 8000),
+                (EventKind::AuthFailed, "auth.stale".into(), 2000)
             ]
         );
         assert_eq!((events[0].client.as_deref(), events[0].seq), (Some("a"), Some(1)));
@@ -124,7 +124,7 @@ mod tests {
         memory.entry(&entry(2, counts), MINUTE, 0);
         let events = memory.gathering.due(None, MINUTE, MINUTE);
         assert_eq!(events.len(), 1);
-        assert_eq!((events[0].kind, &events[0].detail["count"]), (Kind::AuthFailed, &json!(9002)));
+        assert_eq!((events[0].kind, &events[0].detail["count"]), (EventKind::AuthFailed, &json!(9002)));
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
         let later = entry(2, json!({"time": 1_700_000_061_000u64, "detail": {"kind": "evm.native"}}));
         let events = memory.entry(&later, MINUTE, 0);
         assert_eq!(events.len(), 1);
-        assert_eq!((events[0].kind, events[0].seq), (Kind::Denied, Some(1)));
+        assert_eq!((events[0].kind, events[0].seq), (EventKind::Denied, Some(1)));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
             json!({"operation": "order.replay", "detail": {"type": "freeze_all", "order": "order_x"}}),
             json!({"operation": "key.replace", "keys": ["key_a"], "detail": {"type": "retire_key"}}),
             json!({"operation": "activation.put"}),
-            json!({"detail": {"near_limit": ["evm:1/native", "evm:1/0xa0b8 of one key", "tron/fee"]}}),
+            json!({"detail": {"near_limit": ["evm:1/native", "evm:1/0xa0b8/key", "tron/fee"]}}),
             json!({"decision": "deny", "tag": "kms.denied"}),
             json!({}),
         ]
@@ -185,16 +185,16 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                told(Kind::Booted, ""),
-                told(Kind::PolicyChanged, ""),
-                told(Kind::PolicyChanged, ""),
-                told(Kind::OrderAccepted, ""),
-                told(Kind::KeyReplaced, ""),
-                told(Kind::Activated, ""),
-                told(Kind::NearLimit, "evm/native"),
-                told(Kind::NearLimit, "evm/token/key"),
-                told(Kind::NearLimit, "tron/fee"),
-                told(Kind::KmsDenied, "kms.denied"),
+                told(EventKind::Booted, ""),
+                told(EventKind::PolicyChanged, ""),
+                told(EventKind::PolicyChanged, ""),
+                told(EventKind::OrderAccepted, ""),
+                told(EventKind::KeyReplaced, ""),
+                told(EventKind::Activated, ""),
+                told(EventKind::NearLimit, "evm/native"),
+                told(EventKind::NearLimit, "evm/token/key"),
+                told(EventKind::NearLimit, "tron/fee"),
+                told(EventKind::KmsDenied, "kms.denied"),
             ]
         );
     }

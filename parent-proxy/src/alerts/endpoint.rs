@@ -32,7 +32,7 @@ pub(super) struct Endpoint {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Place {
+struct EndpointPlace {
     next: u64,
 }
 
@@ -41,7 +41,7 @@ impl Endpoint {
     pub(super) fn open(folder: &Path, number: usize, config: WebhookConfig, end: u64) -> io::Result<Self> {
         let path = folder.join(format!("endpoint-{}.json", config.id()));
         let next = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<Place>(&bytes).ok().map(|place| place.next),
+            Ok(bytes) => serde_json::from_slice::<EndpointPlace>(&bytes).ok().map(|place| place.next),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -103,6 +103,6 @@ impl Endpoint {
     }
 
     fn save(&self, next: u64) -> io::Result<()> {
-        durable::replace(&self.path, &serde_json::to_vec(&Place { next })?)
+        durable::replace(&self.path, &serde_json::to_vec(&EndpointPlace { next })?)
     }
 }

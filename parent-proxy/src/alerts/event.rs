@@ -15,7 +15,7 @@ const MILLISECONDS: StaticFormatDescription =
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Kind {
+pub enum EventKind {
     /// Requests that no client signed, or not as it must be.
     #[serde(rename = "auth.failed")]
     AuthFailed,
@@ -61,9 +61,9 @@ pub enum Kind {
     StoreRecovered,
 }
 
-impl Kind {
+impl EventKind {
     /// What a refusal with this tag is.
-    pub(super) fn of_denial(tag: &str) -> Self {
+    pub(super) fn from_denial(tag: &str) -> Self {
         match tag {
             "kms.denied" => Self::KmsDenied,
             tag if tag.starts_with("auth.") => Self::AuthFailed,
@@ -92,7 +92,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -101,21 +101,21 @@ impl fmt::Display for Kind {
 /// Something that operators must hear of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The same however often it is told.
+    /// The event's id: the same however often it is told.
     pub id: String,
-    /// When, in milliseconds since 1970: by the enclave's clock where it is on the log.
+    /// When it happened, in milliseconds since 1970: by the enclave's clock where it is on the log.
     pub time: u64,
-    /// What.
-    pub kind: Kind,
+    /// What happened.
+    pub kind: EventKind,
     /// The stable reason of a refusal, or the meter that is near its bound.
     pub tag: Option<String>,
-    /// Which client, when it was one.
+    /// The client, where it was one's doing.
     pub client: Option<String>,
     /// The keys that it is about: the first 16.
     pub keys: Vec<String>,
     /// The boot on whose log it is.
     pub boot: Option<String>,
-    /// The entry, or the first of many.
+    /// The number of its entry, or of the first of many.
     pub seq: Option<u64>,
     /// More about it, by kind.
     pub detail: Map<String, Value>,
@@ -123,7 +123,13 @@ pub struct Event {
 
 impl Event {
     /// An event that is on the log, by its first entry. The same entry gives the same id.
-    pub(super) fn of_entry(kind: Kind, tag: Option<&str>, boot: &DocumentHash, seq: u64, time: u64) -> Self {
+    pub(super) fn from_entry(
+        kind: EventKind,
+        tag: Option<&str>,
+        boot: &DocumentHash,
+        seq: u64,
+        time: u64,
+    ) -> Self {
         let name = format!("cofferdam/alert/v1\n{kind}\n{}\n{boot}\n{seq}\n", tag.unwrap_or_default());
         let hash = Sha256::digest(name.as_bytes());
         Self {
@@ -140,7 +146,7 @@ impl Event {
     }
 
     /// An event of the parent's own, which is on no log.
-    pub(super) fn of_parent(kind: Kind, time: u64) -> Self {
+    pub(super) fn from_parent(kind: EventKind, time: u64) -> Self {
         let id = id(&rand::random::<[u8; 16]>());
         let (tag, client, boot, seq) = (None, None, None, None);
         Self { id, time, kind, tag, client, keys: Vec::new(), boot, seq, detail: Map::new() }
@@ -156,7 +162,7 @@ impl Event {
     }
 
     /// The event in a payload.
-    pub(super) fn of_payload(payload: &str) -> Option<Self> {
+    pub(super) fn from_payload(payload: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Payload {
             data: Event,
@@ -178,23 +184,34 @@ mod tests {
     fn an_event_of_the_same_entry_has_the_same_id_and_its_payload_is_read_as_it_was_written() {
         let boot = DocumentHash::of(b"boot");
         let event = |seq| {
-            Event::of_entry(Kind::Denied, Some("policy.evm.destination"), &boot, seq, 1_700_000_000_123)
+            Event::from_entry(
+                EventKind::Denied,
+                Some("policy.evm.destination"),
+                &boot,
+                seq,
+                1_700_000_000_123,
+            )
         };
         assert_eq!(event(1), event(1));
         assert_ne!(event(1).id, event(2).id);
-        assert_ne!(Event::of_parent(Kind::LogFailing, 0).id, Event::of_parent(Kind::LogFailing, 0).id);
+        assert_ne!(
+            Event::from_parent(EventKind::LogFailing, 0).id,
+            Event::from_parent(EventKind::LogFailing, 0).id
+        );
         let payload = event(1).payload();
         assert!(payload.contains(r#""timestamp":"2023-11-14T22:13:20.123Z""#), "{payload}");
         assert!(payload.contains(r#""type":"request.denied""#));
-        assert_eq!(Event::of_payload(&payload), Some(event(1)));
-        assert_eq!(Event::of_payload("{}"), None);
+        assert_eq!(Event::from_payload(&payload), Some(event(1)));
+        assert_eq!(Event::from_payload("{}"), None);
         // A time that no calendar has.
-        assert!(Event::of_parent(Kind::LogFailing, u64::MAX).payload().contains(r#""timestamp":null"#));
+        assert!(
+            Event::from_parent(EventKind::LogFailing, u64::MAX).payload().contains(r#""timestamp":null"#)
+        );
     }
 
     #[test]
     fn a_kind_is_the_same_text_in_json() {
-        for kind in [Kind::AuthFailed, Kind::NearLimit, Kind::StoreRecovered] {
+        for kind in [EventKind::AuthFailed, EventKind::NearLimit, EventKind::StoreRecovered] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    event::{Event, Kind},
+    event::{Event, EventKind},
     view::View,
 };
 
@@ -43,8 +43,8 @@ struct Group {
 
 impl Gathering {
     /// Adds an entry.
-    pub(super) fn add(&mut self, kind: Kind, tag: &str, view: &View, window: u64, now: u64) {
-        let event = Event::of_entry(kind, Some(tag), &view.boot, view.seq, view.time);
+    pub(super) fn add(&mut self, kind: EventKind, tag: &str, view: &View, window: u64, now: u64) {
+        let event = Event::from_entry(kind, Some(tag), &view.boot, view.seq, view.time);
         let group = self.group(event, view.time / window.max(1), now);
         if group.count == 0 {
             group.first = view.detail.clone();
@@ -64,8 +64,8 @@ impl Gathering {
     }
 
     /// Adds something that is on no log.
-    pub(super) fn add_parents(&mut self, kind: Kind, tag: &str, window: u64, now: u64) {
-        let event = Event { tag: Some(tag.to_owned()), ..Event::of_parent(kind, now) };
+    pub(super) fn add_parents(&mut self, kind: EventKind, tag: &str, window: u64, now: u64) {
+        let event = Event { tag: Some(tag.to_owned()), ..Event::from_parent(kind, now) };
         self.group(event, now / window.max(1), now).count += 1;
     }
 

@@ -1,8 +1,8 @@
 //! The family of a meter, from a small set.
 
-/// `evm:1/0xa0b8… of one key` is `evm/token/key`.
+/// `evm:1/0xa0b8…/key` is `evm/token/key`. The names are the enclave's: docs/formats.md, section 8.
 pub(super) fn family(meter: &str) -> String {
-    let (name, of_key) = match meter.strip_suffix(" of one key") {
+    let (name, of_key) = match meter.strip_suffix("/key") {
         Some(name) => (name, "/key"),
         None => (meter, ""),
     };

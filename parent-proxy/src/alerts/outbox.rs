@@ -25,12 +25,12 @@ pub(super) struct Outbox {
     folder: PathBuf,
     /// The most bytes of all files.
     bytes: u64,
-    state: Mutex<State>,
+    state: Mutex<Files>,
     end: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Files {
     files: VecDeque<Part>,
     /// The last file, once something was written to it.
     open: Option<File>,
@@ -61,7 +61,7 @@ impl Outbox {
             files.push_back(Part { first, count, bytes: whole as u64 });
         }
         let end = files.back().map_or(1, |part: &Part| part.first + part.count);
-        let state = State { files, open: None, torn: false };
+        let state = Files { files, open: None, torn: false };
         Ok(Self { folder: folder.to_owned(), bytes, state: Mutex::new(state), end: watch::Sender::new(end) })
     }
 
@@ -136,7 +136,7 @@ impl Outbox {
         Ok(text.lines().take(count).skip(skip).map(str::to_owned).collect())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Files> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,10 +178,10 @@ fn name(first: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::event::Kind;
+    use crate::alerts::event::EventKind;
 
     fn events(count: u64) -> Vec<Event> {
-        (0..count).map(|time| Event::of_parent(Kind::LogFailing, time)).collect()
+        (0..count).map(|time| Event::from_parent(EventKind::LogFailing, time)).collect()
     }
 
     #[test]

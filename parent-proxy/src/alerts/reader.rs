@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     derive::Memory,
-    event::{Event, Kind},
+    event::{Event, EventKind},
     outbox::Outbox,
     tail::{Read, Tail},
 };
@@ -36,7 +36,7 @@ pub(super) enum ReadError {
 
 /// How far the log was read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Cursor {
+struct LogCursor {
     #[serde(default)]
     read: Read,
     #[serde(flatten)]
@@ -66,10 +66,10 @@ impl Reader {
         window: Duration,
     ) -> io::Result<Self> {
         let path = folder.join(CURSOR);
-        let cursor: Cursor = match fs::read(&path) {
+        let cursor: LogCursor = match fs::read(&path) {
             // Written whole or not at all; one that is damaged is a start from the beginning.
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Cursor::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => LogCursor::default(),
             Err(error) => return Err(error),
         };
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -97,7 +97,7 @@ impl Reader {
     }
 
     /// Something of the parent's own, gathered.
-    pub(super) fn gather(&mut self, kind: Kind, tag: &str) {
+    pub(super) fn gather(&mut self, kind: EventKind, tag: &str) {
         self.memory.gathering.add_parents(kind, tag, self.window, now());
         self.changed = true;
     }
@@ -114,7 +114,7 @@ impl Reader {
         }
         let (outbox, path) = (Arc::clone(&self.outbox), self.path.clone());
         let pending = self.pending.clone();
-        let cursor = Cursor { read: self.tail.read().clone(), memory: self.memory.clone() };
+        let cursor = LogCursor { read: self.tail.read().clone(), memory: self.memory.clone() };
         let cursor = serde_json::to_vec(&cursor).map_err(io::Error::from)?;
         let queued = spawn_blocking(move || outbox.append(&pending)).await.map_err(io::Error::other)?;
         queued?;

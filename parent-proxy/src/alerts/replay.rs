@@ -18,14 +18,14 @@ const WISH: &str = "replay.json";
 
 /// Where to deliver again from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
+pub enum ReplayFrom {
     /// The event of this id, and all after it.
     Id(String),
     /// The first event that is not before this time, in milliseconds since 1970.
     Time(u64),
 }
 
-impl FromStr for From {
+impl FromStr for ReplayFrom {
     type Err = ReplayError;
 
     fn from_str(text: &str) -> Result<Self, ReplayError> {
@@ -42,10 +42,10 @@ impl FromStr for From {
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// Neither an id nor a time.
-    #[error("an event's id (evt_…) or a time such as 2026-01-31T12:00:00Z was expected")]
+    #[error("where to begin is an event's id (evt_…) or a time such as 2026-01-31T12:00:00Z")]
     From,
     /// There is no such event any more, or never was.
-    #[error("an event that is still in the queue was expected")]
+    #[error("the queue has no such event, or no longer")]
     Unknown,
     /// The queue cannot be read, or the wish not be written.
     #[error("{0}: {1}")]
@@ -62,7 +62,7 @@ pub struct Replay {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Wish {
+struct ReplayWish {
     next: u64,
 }
 
@@ -70,20 +70,20 @@ struct Wish {
 ///
 /// # Errors
 /// [`ReplayError`]
-pub fn replay(folder: &Path, from: &From) -> Result<Replay, ReplayError> {
+pub fn replay(folder: &Path, from: &ReplayFrom) -> Result<Replay, ReplayError> {
     let failed = |error| ReplayError::Folder(folder.to_owned(), error);
     let payloads = outbox::payloads(folder).map_err(failed)?;
     let events: Vec<(u64, Event)> = payloads
         .iter()
-        .filter_map(|(number, payload)| Some((*number, Event::of_payload(payload)?)))
+        .filter_map(|(number, payload)| Some((*number, Event::from_payload(payload)?)))
         .collect();
     let at = events.iter().position(|(_, event)| match from {
-        From::Id(id) => event.id == *id,
-        From::Time(time) => event.time >= *time,
+        ReplayFrom::Id(id) => event.id == *id,
+        ReplayFrom::Time(time) => event.time >= *time,
     });
     let rest = at.and_then(|at| events.get(at..)).unwrap_or_default();
     let Some((next, first)) = rest.first() else { return Err(ReplayError::Unknown) };
-    let wish = serde_json::to_vec(&Wish { next: *next }).map_err(|error| failed(error.into()))?;
+    let wish = serde_json::to_vec(&ReplayWish { next: *next }).map_err(|error| failed(error.into()))?;
     durable::replace(&folder.join(WISH), &wish).map_err(failed)?;
     Ok(Replay { id: first.id.clone(), events: rest.len() })
 }
@@ -96,7 +96,7 @@ pub(super) fn fulfil(folder: &Path, endpoints: &[std::sync::Arc<Endpoint>]) -> i
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if let Ok(wish) = serde_json::from_slice::<Wish>(&bytes) {
+    if let Ok(wish) = serde_json::from_slice::<ReplayWish>(&bytes) {
         endpoints.iter().try_for_each(|endpoint| endpoint.rewind(wish.next))?;
         tracing::info!(from = wish.next, "events are delivered again");
     }
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn a_place_is_an_id_or_a_time() {
-        assert_eq!("evt_00".parse::<From>().unwrap(), From::Id("evt_00".into()));
-        let time = "2023-11-14T23:13:20.5+01:00".parse::<From>().unwrap();
-        assert_eq!(time, From::Time(1_700_000_000_500));
+        assert_eq!("evt_00".parse::<ReplayFrom>().unwrap(), ReplayFrom::Id("evt_00".into()));
+        let time = "2023-11-14T23:13:20.5+01:00".parse::<ReplayFrom>().unwrap();
+        assert_eq!(time, ReplayFrom::Time(1_700_000_000_500));
         for bad in ["", "2023-11-14", "yesterday", "1700000000", "0001-01-01T00:00:00Z"] {
-            assert!(matches!(bad.parse::<From>(), Err(ReplayError::From)), "{bad}");
+            assert!(matches!(bad.parse::<ReplayFrom>(), Err(ReplayError::From)), "{bad}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Tail {
 }
 
 /// A boot whose log is to be read on.
-pub(super) struct Boot {
+pub(super) struct BootToRead {
     boot: DocumentHash,
     /// Whether more may still be written to it.
     grows: bool,
@@ -40,7 +40,7 @@ impl Tail {
     }
 
     /// The boots that are to be read on, in the order in which they began.
-    pub(super) fn boots(&mut self) -> Vec<Boot> {
+    pub(super) fn boots(&mut self) -> Vec<BootToRead> {
         let writing = self.book.progress().borrow().boot;
         let boots = self.book.boots();
         if self.read.len() > boots.len() {
@@ -51,11 +51,11 @@ impl Tail {
             self.ended.remove(&boot);
         }
         let boots = boots.into_iter().filter(|boot| !self.ended.contains(boot));
-        boots.map(|boot| Boot { boot, grows: writing == Some(boot) }).collect()
+        boots.map(|boot| BootToRead { boot, grows: writing == Some(boot) }).collect()
     }
 
     /// The next entries of a boot; none at its end.
-    pub(super) async fn page(&mut self, boot: &Boot) -> Result<Option<Vec<View>>, LogError> {
+    pub(super) async fn page(&mut self, boot: &BootToRead) -> Result<Option<Vec<View>>, LogError> {
         let name = boot.boot.to_string();
         let last = self.read.get(&name).copied().unwrap_or_default();
         let page = self.book.read(Some(boot.boot), last.saturating_add(1), PAGE).await?;

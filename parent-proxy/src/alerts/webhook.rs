@@ -21,13 +21,13 @@ pub enum WebhookError {
     #[error("{0}: {1}")]
     File(String, io::Error),
     /// The file is something else.
-    #[error("{0}: {1} was expected")]
+    #[error("{0}: it {1}")]
     Malformed(String, &'static str),
     /// An address that is not told to.
-    #[error("a URL with https, or with http on this machine, and without a user was expected")]
+    #[error("a webhook's url has https, or http where it is on this machine, and names no user")]
     Url,
     /// Text that is no secret.
-    #[error("whsec_ and standard base64 of 24 to 64 bytes was expected as a secret")]
+    #[error("a webhook's secret is whsec_ and standard base64 of 24 to 64 bytes")]
     Secret,
 }
 
@@ -87,14 +87,14 @@ impl WebhookConfig {
         let unreadable = |error| WebhookError::File(name.clone(), error);
         let malformed = |what| WebhookError::Malformed(name.clone(), what);
         if fs::metadata(path).map_err(unreadable)?.len() > LONGEST {
-            return Err(malformed("at most 64 KiB"));
+            return Err(malformed("is longer than 64 KiB"));
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
         // serde's own text would repeat the secret.
         let file: FileFields = serde_json::from_str(&text)
-            .map_err(|_| malformed("JSON with webhooks, each with url and secret,"))?;
+            .map_err(|_| malformed("is no JSON with webhooks, each with url and secret"))?;
         if file.webhooks.len() > MOST {
-            return Err(malformed("at most 16 webhooks"));
+            return Err(malformed("has more than 16 webhooks"));
         }
         let webhooks: Vec<Self> = file
             .webhooks
@@ -104,7 +104,7 @@ impl WebhookConfig {
         let mut urls: Vec<&str> = webhooks.iter().map(|webhook| webhook.url.as_str()).collect();
         urls.sort_unstable();
         urls.dedup();
-        if urls.len() == webhooks.len() { Ok(webhooks) } else { Err(malformed("each url once")) }
+        if urls.len() == webhooks.len() { Ok(webhooks) } else { Err(malformed("has one url twice")) }
     }
 
     /// A name for the endpoint's file, which says nothing of its address.

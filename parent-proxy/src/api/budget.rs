@@ -16,11 +16,11 @@ const LEAST: usize = 4 << 10;
 #[derive(Clone)]
 pub(super) struct Budget {
     most: usize,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<Bodies>>,
 }
 
 #[derive(Default)]
-struct State {
+struct Bodies {
     used: usize,
     last: u64,
     /// Bodies on their way, in the order in which they began.
@@ -60,7 +60,7 @@ impl Budget {
         Share { budget: self.clone(), number, whole: None, cut }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Bodies> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,7 +102,7 @@ impl Share {
     }
 }
 
-impl State {
+impl Bodies {
     fn forget(&mut self, number: u64) -> Option<Arc<Notify>> {
         let Arriving { bytes, cut } = self.arriving.remove(&number)?;
         self.used -= bytes;

@@ -5,20 +5,15 @@
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
-use utoipa::OpenApi;
 
-use super::{Problem, openapi::Document, patterns, problem::MEDIA_TYPE};
+use super::{Problem, openapi::as_response, patterns, problem::MEDIA_TYPE};
 
 /// Requests and what was answered, by the operation's id.
 static EXAMPLES: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("examples.json")).unwrap_or_default());
 
-/// The id of the request in problems that are examples.
-pub(super) const REQUEST_ID: &str = "4f1c8a52e0b94e0e8f6f3c1d2a7b9e05";
-
-/// The OpenAPI 3.1 document.
-pub fn document() -> Value {
-    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+/// Completes a document that was made from the handlers.
+pub(super) fn complete(document: &mut Value) {
     for schema in members(document.pointer_mut("/components/schemas")) {
         strip(schema);
         fields(schema);
@@ -29,7 +24,6 @@ pub fn document() -> Value {
     for item in members(document.get_mut("paths")) {
         members(Some(item)).for_each(describe);
     }
-    document
 }
 
 /// The values of an object.
@@ -93,7 +87,7 @@ fn describe(operation: &mut Value) {
     example(operation);
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for problem in [Problem::unknown_parameter(), Problem::wrong_method(), Problem::internal()] {
-        responses.entry(problem.status().as_str()).or_insert_with(|| response(&problem));
+        responses.entry(problem.status().as_str()).or_insert_with(|| as_response(&problem));
     }
     for (status, response) in responses {
         let mut headers = Map::new();
@@ -128,13 +122,4 @@ fn example(operation: &mut Value) {
             }
         }
     }
-}
-
-/// A problem as a response of the document.
-pub(super) fn response(problem: &Problem) -> Value {
-    let body = problem.body(REQUEST_ID);
-    json!({
-        "description": body.title(),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": body}},
-    })
 }

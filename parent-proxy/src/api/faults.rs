@@ -73,7 +73,7 @@ impl From<EnclaveError> for Problem {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "request.too_large",
                 "The request is too large",
-                "a request that fits 1 MiB together with the stored records of its keys was expected",
+                "the request and the stored records of its keys are over 1 MiB together: name fewer keys",
             ),
             EnclaveError::Answer(expected) => {
                 tracing::error!(expected, "the enclave answered something else");

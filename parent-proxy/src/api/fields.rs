@@ -16,10 +16,12 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Of the object at `path`, which is empty for the body itself.
-    pub(super) fn of(json: Json, path: &str) -> Result<Self, Problem> {
+    pub(super) fn new(json: Json, path: &str) -> Result<Self, Problem> {
         match json {
             Json::Object(entries) => Ok(Self { path: path.to_owned(), entries }),
-            _ if path.is_empty() => Err(Problem::malformed("a JSON object was expected")),
+            other if path.is_empty() => {
+                Err(Problem::malformed(format!("expected a JSON object, found {}", other.described())))
+            }
             other => Err(Problem::field(path, "an object", other.described())),
         }
     }
@@ -131,7 +133,7 @@ mod tests {
     #[test]
     fn repeated_names_are_kept_to_be_refused() {
         let json: Json = serde_json::from_str(r#"{"a":1,"a":2}"#).unwrap();
-        let mut fields = Fields::of(json, "x[0]").unwrap();
+        let mut fields = Fields::new(json, "x[0]").unwrap();
         let refused = fields.number("a", Ok).unwrap_err().body("id");
         assert_eq!(serde_json::to_value(refused).unwrap()["field"], "x[0].a");
     }

@@ -32,7 +32,7 @@ use super::{
     input,
     signed::NO_BODY,
 };
-use crate::server::Place;
+use crate::server::ReplySlot;
 
 /// How long what restricts may wait for a place. Each place is held for milliseconds: whoever waits so
 /// long would not be answered soon.
@@ -105,7 +105,7 @@ pub(super) struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl Turn {
     /// That of a request behind the gate.
-    pub(super) fn of(request: &Request) -> Self {
+    pub(super) fn from_request(request: &Request) -> Self {
         request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self(Arc::default()))
     }
 
@@ -132,7 +132,7 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };
-    let _under_way = request.extensions().get::<Place>().map(Place::under_way);
+    let _under_way = request.extensions().get::<ReplySlot>().map(ReplySlot::under_way);
     let _turn = place;
     match timeout(app.limits.timeout, next.run(request)).await {
         Ok(response) => response,

@@ -73,7 +73,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Read
             (false, true) => "open",
             (false, false) => "closed",
         },
-        policy: enclave.policy.filter(|_| here).map(|policy| PolicyTaken::of(&policy, enclave.active)),
+        policy: enclave.policy.filter(|_| here).map(|policy| PolicyTaken::new(&policy, enclave.active)),
         credentials: if app.credentials.borrow().is_some() { "ok" } else { "missing" },
         draining,
     };
@@ -91,7 +91,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Read
 pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
     let accept: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
-    let format = Format::of_accept(&accept.join(","));
+    let format = Format::from_accept(&accept.join(","));
     let text = app.metrics.encode_as(format).map_err(|_| Problem::internal())?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),

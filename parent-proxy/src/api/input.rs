@@ -89,7 +89,7 @@ pub(super) async fn body(
             () = share.lost() => return Err(Problem::overloaded()),
         };
         let Some(chunk) = chunk else { break };
-        let chunk = chunk.map_err(|_| Problem::malformed("a whole body was expected"))?;
+        let chunk = chunk.map_err(|_| Problem::malformed("the body ended before it was whole"))?;
         read = read.saturating_add(chunk.len());
         if read <= limit {
             share.grow(chunk.len()).map_err(|_| Problem::overloaded())?;

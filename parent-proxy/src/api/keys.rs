@@ -7,8 +7,11 @@ use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     http::StatusCode,
 };
-use protocol::{KeyId, api::expected_of_check};
-use serde::{Deserialize, Serialize};
+use protocol::{
+    KeyId,
+    api::{CheckRequest, expected_of_check},
+};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
@@ -53,20 +56,6 @@ pub(super) async fn read(
     signed::authorize(&app, signed::read(request, Content::Any).await?).await?;
     let found = find(app, key_id).await?.ok_or_else(Problem::no_key)?;
     Ok(Json(found.to_address()))
-}
-
-/// What the key is expected to be: at most one of the two.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
-pub(super) struct CheckRequest {
-    /// As the address's certificate spells it; on Bitcoin either of the two.
-    #[serde(default)]
-    #[schema(nullable = false, max_length = 128)]
-    address: Option<String>,
-    /// 32 or 33 bytes in lower-case hexadecimal.
-    #[serde(default)]
-    #[schema(nullable = false, pattern = "^([0-9a-f]{64}|[0-9a-f]{66})$")]
-    public_key: Option<String>,
 }
 
 /// Has the enclave open the stored record, as signing would. Role `keys.read`.

@@ -10,7 +10,7 @@ use axum::{
 };
 use data_encoding::BASE64URL_NOPAD;
 use futures::{StreamExt, TryStreamExt, stream};
-use protocol::{KeyId, UserRef};
+use protocol::{KeyId, UserRef, api::may_be_address};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     address::{Address, AddressError, StoredKey, rfc_3339},
-    index::{Found, IndexError, canonical},
+    index::{FoundKeys, IndexError, canonical},
     store::{Cursor, StoreError},
 };
 
@@ -34,8 +34,6 @@ const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
 /// Records of a page that are read at once.
 const READ_AT_ONCE: usize = 32;
-/// The longest address that is looked for.
-const MAX_ADDRESS: usize = 128;
 /// The first bytes of a cursor in the list of all keys, as long as those of a user's.
 const CURSOR_OF_ALL: [u8; 9] = [2, 0, 0, 0, 0, 0, 0, 0, 0];
 /// When to ask again for what is being made.
@@ -62,7 +60,7 @@ pub(super) struct KeyPage {
 }
 
 /// Which keys are asked for.
-enum Asked {
+enum KeyQuery {
     OfUser { user: UserRef, cursor: Option<Cursor>, limit: usize },
     OfAddress(String),
     All { after: Option<KeyId>, limit: usize },
@@ -74,7 +72,7 @@ enum Asked {
     get, path = "/v1/keys", operation_id = "listKeys", tag = "keys",
     security(("messageSignature" = [])),
     params(
-        ("user" = Option<String>, Query, description = "The exchange's reference of the user: at most 128 bytes of UTF-8. Not together with `address`.", min_length = 1, max_length = 128, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+$", example = "alice"),
+        ("user" = Option<String>, Query, description = "The exchange's reference of the user: 1 to 128 bytes of UTF-8 without control or invisible characters, and without white space at the ends. Not together with `address`.", min_length = 1, max_length = 128, example = "alice"),
         ("address" = Option<String>, Query, description = "An address on any chain, on Bitcoin either of the two. Without a cursor and a limit.", min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9]+$"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", min_length = 55, max_length = 55, pattern = "^[A-Za-z0-9_-]{55}$"),
         ("limit" = Option<u32>, Query, description = "The most keys of the page; 100 unless given.", minimum = 1, maximum = 1000, example = 100),
@@ -86,16 +84,16 @@ enum Asked {
 )]
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<KeyPage>, Problem> {
     let request = signed::read(request, Content::Any).await?;
-    let asked = Asked::parse(request.query.as_deref())?;
+    let asked = KeyQuery::parse(request.query.as_deref())?;
     signed::authorize(&app, request).await?;
     match asked {
-        Asked::OfUser { user, cursor, limit } => of_user(app, &user, cursor.as_ref(), limit).await,
-        Asked::OfAddress(address) => {
+        KeyQuery::OfUser { user, cursor, limit } => of_user(app, &user, cursor.as_ref(), limit).await,
+        KeyQuery::OfAddress(address) => {
             let found = app.index.find(&address).await?;
             let has_it = |key: &StoredKey| key.addresses().any(|of| canonical(of) == canonical(&address));
             of_index(app, found, has_it).await
         }
-        Asked::All { after, limit } => {
+        KeyQuery::All { after, limit } => {
             let found = app.index.page(after, limit).await?;
             of_index(app, found, |_| true).await
         }
@@ -103,7 +101,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     .map(Json)
 }
 
-impl Asked {
+impl KeyQuery {
     fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let mut query = Query::parse(query)?;
         let (user, address) = (query.take("user")?, query.take("address")?);
@@ -112,12 +110,11 @@ impl Asked {
                 return Err(Problem::field("address", "user or address", "both"));
             }
             query.finish()?;
-            let is_one = (1..=MAX_ADDRESS).contains(&address.len())
-                && address.bytes().all(|b| b.is_ascii_alphanumeric());
-            let expected = || format!("1 to {MAX_ADDRESS} letters and digits");
-            let found = || format!("{} bytes", address.len());
-            let wrong = Problem::field("address", expected(), found());
-            return Some(address).filter(|_| is_one).map(Self::OfAddress).ok_or(wrong);
+            if !may_be_address(&address) {
+                let found = format!("{} bytes", address.len());
+                return Err(Problem::field("address", "1 to 128 letters and digits", found));
+            }
+            return Ok(Self::OfAddress(address));
         }
         let read = |user: String| {
             let found = format!("a string of {} bytes", user.len());
@@ -185,7 +182,7 @@ async fn of_user(
 /// other.
 async fn of_index(
     app: Arc<App>,
-    found: Found,
+    found: FoundKeys,
     is_asked_for: impl Fn(&StoredKey) -> bool,
 ) -> Result<KeyPage, Problem> {
     let last = found.keys.last().filter(|_| found.more);
@@ -228,7 +225,7 @@ impl From<IndexError> for Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "index.building",
                 "The index of keys is being made",
-                "an index that has seen all of the store since the start was expected; it is being made",
+                "the index has not seen all of the store since the start: retry after Retry-After",
             )
             .retry_after(BUILDING),
             IndexError::Failed(_) => Self::new(

@@ -17,6 +17,7 @@ mod listing;
 mod log;
 mod observe;
 mod openapi;
+mod openapi_document;
 mod orders;
 mod patterns;
 mod policy;
@@ -43,7 +44,7 @@ use axum::{
 };
 
 pub use codes::{CODES, Codes};
-pub use described::document;
+pub use openapi_document::document;
 pub use patterns::text as text_pattern;
 
 use crate::{
@@ -60,7 +61,7 @@ use crate::{
 use gate::{Gate, Gates, Lane};
 use problem::Problem;
 use protocol::{api::MAX_SIGNING_BODY, dsse::MAX_ENVELOPE, request::MAX_BODY};
-use signed::NO_BODY;
+use signed::{MAX_SINGLE, NO_BODY};
 
 /// Bounds of the API.
 #[derive(Debug, Clone, Copy)]
@@ -202,7 +203,7 @@ const fn restricting(path: &'static str, most: usize, methods: fn() -> MethodRou
 
 /// What clients ask for: behind the gate.
 static SERVICE: [Route; 19] = [
-    common("/v1/addresses", addresses::MAX_SINGLE, || post(addresses::create)),
+    common("/v1/addresses", MAX_SINGLE, || post(addresses::create)),
     common("/v1/addresses/batch", MAX_BODY, || post(addresses::create_batch)),
     common("/v1/keys", NO_BODY, || get(listing::list)).queried(),
     common("/v1/keys/{key_id}", NO_BODY, || get(keys::read)),
@@ -228,7 +229,7 @@ static OPERATION: [Route; 4] = [
     common("/healthz", NO_BODY, || get(health::alive)),
     common("/readyz", NO_BODY, || get(health::ready)),
     common("/metrics", NO_BODY, || get(health::metrics)),
-    common("/openapi.json", NO_BODY, || get(openapi::serve)),
+    common("/openapi.json", NO_BODY, || get(openapi_document::serve)),
 ];
 
 /// The route of a path as the router has it.

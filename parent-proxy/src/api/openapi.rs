@@ -1,88 +1,26 @@
-//! `/openapi.json`: the API described for programs, from the handlers themselves.
+//! The problems that the OpenAPI document tells of, by what an operation does. Each is an example with the words
+//! that the server has for it.
 
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use axum::{
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::http::StatusCode;
 use protocol::{NameError, request::RequestError};
+use serde_json::{Value, json};
 use utoipa::{
-    IntoResponses, Modify, OpenApi,
-    openapi::{
-        RefOr, response,
-        security::{ApiKey, ApiKeyValue, SecurityScheme},
-    },
+    IntoResponses,
+    openapi::{RefOr, response},
 };
 use wire::{Refusal, RefusalCode};
 
 use super::{
     Problem,
-    addresses::{self, MAX_SINGLE},
-    attestation,
-    described::{self, document},
-    health, keys, listing, log, orders, policy,
-    problem::{ProblemBody, SOON},
-    rewrap, signatures,
+    problem::{MEDIA_TYPE, SOON},
+    signed::MAX_SINGLE,
 };
 use crate::address::AddressError;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Cofferdam",
-        description = "Deposit addresses whose keys are made and used in an attested enclave. Every address comes with a certificate that anyone can verify offline; the server that answers here need not be trusted.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0"),
-    ),
-    servers((url = "/", description = "The parent that serves this document")),
-    security(()),
-    tags(
-        (name = "addresses", description = "Make deposit addresses. Repeating a request is safe."),
-        (name = "keys", description = "Read and check what is stored."),
-        (name = "signatures", description = "Sign transactions. Repeating a request signs the same."),
-        (name = "orders", description = "Freeze, pause and retire. An order only restricts."),
-        (name = "policy", description = "Who may do what. Signed by the operators' threshold."),
-        (name = "log", description = "Everything that the enclave did, and its signature over it."),
-        (name = "attestation", description = "What proves that the enclave is the one it should be."),
-        (name = "operation", description = "For operators and their monitors."),
-    ),
-    paths(
-        addresses::create, addresses::create_batch, listing::list, keys::read, keys::check, rewrap::rewrap,
-        signatures::sign, signatures::sign_batch, signatures::explain, orders::submit, orders::replace,
-        orders::list, policy::put, policy::read, policy::activate, log::read, log::checkpoint,
-        attestation::fresh, attestation::stored, health::alive, health::ready, health::metrics, serve,
-    ),
-    components(schemas(ProblemBody)),
-    modifiers(&Signed),
-)]
-pub(super) struct Document;
-
-/// How clients sign.
-struct Signed;
-
-impl Modify for Signed {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let text = "HTTP Message Signatures (RFC 9421) with Ed25519: the headers `Signature-Input`, \
-            `Signature` and `Content-Digest` (RFC 9530, sha-256), each once. Exactly one signature, which \
-            covers `\"@method\"`, `\"@path\"`, `\"content-digest\"`, and `\"@query\"` where there is a \
-            query; with `created`, `keyid` (the client's id in the policy), `alg=\"ed25519\"`, `nonce` (new \
-            for every request) and `tag=\"cofferdam:<deployment>\"`. A body that is empty has a digest, too. \
-            The enclave verifies it; the server that answers here does not decide.";
-        let header = ApiKeyValue::with_description("Signature", text);
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("messageSignature", SecurityScheme::ApiKey(ApiKey::Header(header)));
-    }
-}
-
-/// This document.
-#[utoipa::path(
-    get, path = "/openapi.json", operation_id = "openapi", tag = "operation",
-    responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")),
-)]
-pub(super) async fn serve() -> Response {
-    static JSON: LazyLock<String> = LazyLock::new(|| document().to_string());
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], JSON.as_str()).into_response()
-}
+/// The id of the request in problems that are examples.
+pub(super) const REQUEST_ID: &str = "4f1c8a52e0b94e0e8f6f3c1d2a7b9e05";
 
 /// A problem that an answer may have.
 type Example = fn() -> Problem;
@@ -90,7 +28,7 @@ type Example = fn() -> Problem;
 fn problems(examples: &[Example]) -> BTreeMap<String, RefOr<response::Response>> {
     let response = |problem: &Example| {
         let problem = problem();
-        let described = serde_json::from_value(described::response(&problem)).unwrap_or_default();
+        let described = serde_json::from_value(as_response(&problem)).unwrap_or_default();
         (problem.status().as_str().to_owned(), RefOr::T(described))
     };
     examples.iter().map(response).collect()
@@ -200,4 +138,13 @@ problem_sets! {
         Problem::overloaded,
         Problem::timeout,
     ]
+}
+
+/// A problem as a response of the document.
+pub(super) fn as_response(problem: &Problem) -> Value {
+    let body = problem.body(REQUEST_ID);
+    json!({
+        "description": body.title(),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": body}},
+    })
 }

@@ -12,11 +12,11 @@ use axum::{
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{
     OrderId,
-    api::replacement_order,
+    api::{ReplaceRequest, replacement_order},
     dsse::{Envelope, ORDER_TYPE},
     request::SignedRequest,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use wire::{LogLine, OrderAccepted, Replacement};
@@ -42,39 +42,6 @@ pub(super) const MAX_ORDER_ENVELOPE: usize = 64 << 10;
 pub(super) const MAX_REPLACEMENT: usize = 96 << 10;
 /// The most bytes of envelopes in one answer: the orders of an enclave have far less.
 const MOST_BYTES: usize = 64 << 20;
-
-/// A DSSE envelope (github.com/secure-systems-lab/dsse).
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Envelope)]
-#[expect(dead_code, reason = "only its schema is used: the enclave reads it")]
-pub(super) struct EnvelopeSchema {
-    /// The payload in standard base64.
-    payload: String,
-    /// What the payload is.
-    #[serde(rename = "payloadType")]
-    payload_type: String,
-    /// Of operators, each once.
-    signatures: Vec<EnvelopeSignature>,
-}
-
-/// An operator's signature.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(super) struct EnvelopeSignature {
-    /// The operator's key: `ed25519:` and 64 hexadecimal digits.
-    keyid: String,
-    /// The signature in standard base64.
-    sig: String,
-}
-
-/// The order that retires a key.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
-pub(super) struct ReplaceRequest {
-    /// The envelope of a `retire_key` order that names the key and its replacement, in standard
-    /// base64.
-    order: String,
-}
 
 /// An order that is in effect.
 #[derive(Serialize, ToSchema)]
@@ -116,7 +83,6 @@ pub(super) struct ListedOrder {
     #[schema(value_type = Option<Object>)]
     order: Option<Value>,
     /// The envelope; null when it is not stored.
-    #[schema(value_type = Option<EnvelopeSchema>)]
     envelope: Option<Envelope>,
 }
 
@@ -124,7 +90,7 @@ pub(super) struct ListedOrder {
 #[utoipa::path(
     post, path = "/v1/orders", operation_id = "submitOrder", tag = "orders",
     security(("messageSignature" = [])),
-    request_body(content = EnvelopeSchema, content_type = "application/json"),
+    request_body(content = Envelope, content_type = "application/json"),
     responses(
         (status = 201, description = "The order is in effect and stored.", body = OrderTaken),
         (status = 200, description = "It was in effect before.", body = OrderTaken),
@@ -135,7 +101,7 @@ pub(super) async fn submit(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<(StatusCode, Json<OrderTaken>), Problem> {
-    let turn = Turn::of(&request);
+    let turn = Turn::from_request(&request);
     let request = signed::read(request, Content::Json).await?;
     signed::admit(&app, &request)?;
     let taken = carried_out(async move {
@@ -166,7 +132,7 @@ pub(super) async fn replace(
     request: Request,
 ) -> Result<(StatusCode, Json<Replaced>), Problem> {
     let key_id = super::keys::parse(key_id)?;
-    let turn = Turn::of(&request);
+    let turn = Turn::from_request(&request);
     let request = signed::read(request, Content::Json).await?;
     replacement_order(&request.body).map_err(|error| shapes::replacement(&request.body, &error))?;
     signed::admit(&app, &request)?;

@@ -31,7 +31,7 @@ pub fn text() -> String {
 }
 
 /// The pattern of a field or parameter of this name.
-fn of(name: &str) -> Option<String> {
+fn pattern_of(name: &str) -> Option<String> {
     let pattern = match name {
         "user" | "label" => return Some(text()),
         "key_id" | "retired" => KEY_ID,
@@ -50,7 +50,7 @@ fn of(name: &str) -> Option<String> {
 pub(super) fn apply(name: &str, schema: &mut Value) {
     // Of a request the ids, of a page of keys objects.
     let name = if name == "keys" { "key_id" } else { name };
-    let Some(pattern) = of(name) else { return };
+    let Some(pattern) = pattern_of(name) else { return };
     let is_string = |schema: &Value| match &schema["type"] {
         Value::String(kind) => kind == "string",
         Value::Array(kinds) => kinds.contains(&json!("string")),

@@ -23,7 +23,7 @@ use super::{
         AuthProblems, BodyProblems, EnclaveProblems, InputProblems, PolicyProblems, ServiceProblems,
         StoredPolicyProblems, UnsignedProblems,
     },
-    orders::{EnvelopeSchema, carried_out},
+    orders::carried_out,
     signed::{self, Content},
 };
 
@@ -42,7 +42,6 @@ pub(super) struct PolicyTaken {
 #[derive(Serialize, ToSchema)]
 pub(super) struct PolicyShown {
     /// The envelope.
-    #[schema(value_type = EnvelopeSchema)]
     envelope: Envelope,
     #[serde(flatten)]
     policy: PolicyTaken,
@@ -60,14 +59,14 @@ pub(super) struct Activated {
 /// Puts a policy into effect. No request signature: the operators' threshold signs the policy.
 #[utoipa::path(
     put, path = "/v1/policy", operation_id = "putPolicy", tag = "policy",
-    request_body(content = EnvelopeSchema, content_type = "application/json"),
+    request_body(content = Envelope, content_type = "application/json"),
     responses(
         (status = 200, description = "The policy is in the enclave and stored.", body = PolicyTaken),
         BodyProblems, UnsignedProblems, PolicyProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
 pub(super) async fn put(State(app): State<Arc<App>>, request: Request) -> Result<Json<PolicyTaken>, Problem> {
-    let turn = Turn::of(&request);
+    let turn = Turn::from_request(&request);
     let envelope = envelope(request).await?;
     app.clients.admit_policy(&envelope).map_err(Problem::too_many_failures)?;
     carried_out(async move {
@@ -77,7 +76,7 @@ pub(super) async fn put(State(app): State<Arc<App>>, request: Request) -> Result
         app.clients.learn_signed(&envelope);
         tracing::warn!(version = reference.version, "a policy is in the enclave");
         let active = app.enclave.refresh_restricting().await?.active;
-        Ok(Json(PolicyTaken::of(&reference, active)))
+        Ok(Json(PolicyTaken::new(&reference, active)))
     })
     .await
 }
@@ -85,7 +84,7 @@ pub(super) async fn put(State(app): State<Arc<App>>, request: Request) -> Result
 /// Lets the boot sign that the operators verified, where the measured configuration asks for it.
 #[utoipa::path(
     put, path = "/v1/activation", operation_id = "putActivation", tag = "policy",
-    request_body(content = EnvelopeSchema, content_type = "application/json"),
+    request_body(content = Envelope, content_type = "application/json"),
     responses(
         (status = 200, description = "The boot is activated.", body = Activated),
         BodyProblems, UnsignedProblems, PolicyProblems, EnclaveProblems, ServiceProblems,
@@ -124,7 +123,7 @@ pub(super) async fn read(
     let envelope = app.policies.read(&reference).await?.ok_or_else(Problem::no_policy)?;
     let envelope = Envelope::parse(&envelope, POLICY_TYPE).map_err(|_| Problem::no_policy())?;
     let crediting = standing.crediting.into_iter().map(|(chain, on)| (chain.to_string(), on)).collect();
-    Ok(Json(PolicyShown { envelope, policy: PolicyTaken::of(&reference, standing.active), crediting }))
+    Ok(Json(PolicyShown { envelope, policy: PolicyTaken::new(&reference, standing.active), crediting }))
 }
 
 /// A body that is an envelope, whose signers only the enclave knows.
@@ -136,7 +135,7 @@ async fn envelope(request: Request) -> Result<Vec<u8>, Problem> {
 }
 
 impl PolicyTaken {
-    pub(super) fn of(reference: &PolicyRef, active: bool) -> Self {
+    pub(super) fn new(reference: &PolicyRef, active: bool) -> Self {
         Self { version: reference.version, sha256: HEXLOWER.encode(reference.sha256.as_slice()), active }
     }
 }

@@ -42,14 +42,14 @@ impl Problem {
 
     pub(super) fn too_large(limit: usize) -> Self {
         let expected = format!("a body of at most {limit} bytes");
-        let detail = format!("{expected} was expected");
+        let detail = format!("expected {expected}, found a longer one");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large", "The request is too large", detail)
             .wrong(expected, "a longer one")
     }
 
     /// The body did not come in time.
     pub(super) fn slow(within: Duration) -> Self {
-        let detail = format!("a whole body was expected within {} s", within.as_secs_f64());
+        let detail = format!("the body was not whole within {} s", within.as_secs_f64());
         Self::new(StatusCode::REQUEST_TIMEOUT, "request.slow", "The request came too slowly", detail)
     }
 
@@ -58,7 +58,7 @@ impl Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "request.media_type",
             "The request has another media type",
-            "Content-Type: application/json was expected",
+            "expected Content-Type: application/json, found another media type, or none",
         )
         .wrong("Content-Type: application/json", "another media type, or none")
     }
@@ -73,7 +73,7 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "route.not_found",
             "There is no such resource",
-            "a path that /openapi.json names was expected",
+            "/openapi.json names the paths that there are",
         )
     }
 
@@ -82,7 +82,7 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED,
             "route.method",
             "The resource has no such method",
-            "a method that the Allow header names was expected",
+            "the Allow header names the methods that there are",
         )
     }
 
@@ -101,7 +101,7 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "policy.not_found",
             "There is no such policy",
-            "the policy that is in the enclave was expected to be stored",
+            "the enclave has no policy, or the store does not have it: put the policy again",
         )
     }
 
@@ -110,12 +110,12 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "log.not_found",
             "There is no such log",
-            "the SHA-256 of the attestation document of a boot whose log is kept here was expected",
+            "this parent keeps no log of a boot with this attestation document",
         )
     }
 
     /// A header of the signature that cannot be passed on as it is.
-    pub(super) fn unsigned(detail: &'static str) -> Self {
+    pub(super) fn unsigned(detail: impl Into<Cow<'static, str>>) -> Self {
         let title = "The request is no client's";
         Self::new(StatusCode::UNAUTHORIZED, "auth.malformed", title, detail)
     }
@@ -126,7 +126,7 @@ impl Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "auth.rate_limited",
             "Too many requests were no client's",
-            "fewer requests without a client's signature were expected",
+            "requests without a client's signature use up what is allowed of them: retry after Retry-After",
         )
         .retry_after(after)
     }
@@ -145,7 +145,7 @@ impl Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "attestation.rate_limited",
             "Too many attestation documents were asked for",
-            "fewer requests for fresh documents were expected; stored ones are not limited",
+            "fresh documents are limited: retry after Retry-After, or ask for a stored one",
         )
         .retry_after(after)
     }
@@ -155,7 +155,7 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "parent.overloaded",
             "Too many requests are under way",
-            "fewer requests at once were expected",
+            "the parent has as many requests under way as it takes: retry after Retry-After",
         )
         .retry_after(SOON)
     }

@@ -30,8 +30,9 @@ impl Query {
         let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name)
-                .ok_or_else(|| Problem::malformed("a query in percent-encoded UTF-8 was expected"))?;
+            let name = decode(name).ok_or_else(|| {
+                Problem::malformed("expected a query in percent-encoded UTF-8, found other bytes")
+            })?;
             let value = decode(value)
                 .ok_or_else(|| Problem::field(name.as_str(), "percent-encoded UTF-8", "other bytes"))?;
             Ok((name, value))

@@ -1,4 +1,4 @@
-//! `POST /v1/keys/rewrap`: records, sealed anew under the deployment's first KMS key. A new record is
+//! `POST /v1/keys/rewrap`: records, rewrapped under the deployment's first KMS key. A new record is
 //! stored beside the one before, read back, and only then answered. Nothing is changed or deleted.
 
 use std::sync::Arc;
@@ -11,8 +11,11 @@ use axum::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
-use protocol::{KeyId, api};
-use serde::{Deserialize, Serialize};
+use protocol::{
+    KeyId,
+    api::{self, RewrapRequest},
+};
+use serde::Serialize;
 use serde_bytes::ByteBuf;
 use utoipa::ToSchema;
 use wire::{Refusal, Rewrapping, frame::MAX_FRAME};
@@ -22,29 +25,15 @@ use super::{
     openapi::{AuthProblems, BodyProblems, EnclaveProblems, ServiceProblems},
     problem::PartBody,
     shapes,
-    signatures::{ExpectedKey, readable},
+    signatures::readable,
     signed::{self, Content},
 };
-use crate::{address::AddressError, enclave::EnclaveError, records::Found};
+use crate::{address::AddressError, enclave::EnclaveError, records::FoundRecord};
 
 /// The longest body: a hundred keys, each with what it is expected to be.
 pub(super) const MAX_REWRAP: usize = 64 << 10;
 /// Reads and writes of one request at once.
 const STORE_AT_ONCE: usize = 32;
-
-/// Keys to re-seal.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = RewrapRequest)]
-#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
-pub(super) struct RewrapRequest {
-    /// Each once.
-    #[schema(min_items = 1, max_items = 100)]
-    keys: Vec<String>,
-    /// Of some of the keys, what they are expected to be: a key whose record is another one's is refused.
-    #[serde(default)]
-    #[schema(max_items = 100)]
-    expected: Vec<ExpectedKey>,
-}
 
 /// What became of the keys.
 #[derive(Serialize, ToSchema)]
@@ -93,7 +82,7 @@ pub(super) struct NotRewrapped {
     problem: PartBody,
 }
 
-/// Seals stored keys anew under the first KMS key of the enclave's configuration. Role `keys.rewrap`.
+/// Rewraps stored keys under the first KMS key of the enclave's configuration. Role `keys.rewrap`.
 /// A second request for the same keys says whether what is stored opens.
 #[utoipa::path(
     post, path = "/v1/keys/rewrap", operation_id = "rewrapKeys", tag = "keys",
@@ -111,7 +100,7 @@ pub(super) async fn rewrap(
     let request = signed::read(request, Content::Json).await?;
     let keys = api::rewrapped_keys(&request.body).map_err(|error| shapes::rewrap(&request.body, &error))?;
     signed::admit(&app, &request)?;
-    let found: Vec<Result<Found, Problem>> = stream::iter(keys.clone())
+    let found: Vec<Result<FoundRecord, Problem>> = stream::iter(keys.clone())
         .map(|key_id| find(Arc::clone(&app), key_id))
         .buffered(STORE_AT_ONCE)
         .collect()
@@ -146,7 +135,7 @@ pub(super) async fn rewrap(
 }
 
 /// The record of a key, if it has one that can be read. What is wrong with it is its own problem.
-async fn find(app: Arc<App>, key_id: KeyId) -> Result<Found, Problem> {
+async fn find(app: Arc<App>, key_id: KeyId) -> Result<FoundRecord, Problem> {
     let found = app.records.find(&key_id).await?.ok_or_else(|| Problem::no_such_key(&key_id, "keys"))?;
     readable(&found.record, &key_id)?;
     Ok(found)
@@ -157,7 +146,7 @@ async fn finish(
     app: &App,
     kms_key: &str,
     key_id: KeyId,
-    found: &Found,
+    found: &FoundRecord,
     outcome: Result<Rewrapping, Refusal>,
 ) -> Result<RewrappedKey, Problem> {
     let done = |state, public_key: &[u8], object| {
@@ -172,7 +161,7 @@ async fn finish(
             let record = Bytes::from(record.into_vec());
             let kept = app.records.keep(&key_id, kms_key, &found.record, &record).await?;
             let object = kept.ok_or_else(|| {
-                tracing::error!(%key_id, kms_key, "a re-sealed record cannot be stored under its name");
+                tracing::error!(%key_id, kms_key, "a rewrapped record cannot be stored under its name");
                 Problem::stored(StatusCode::BAD_GATEWAY, &AddressError::Identity)
             })?;
             Ok(done(RewrapState::Rewrapped, &public_key, object))

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 
 use chains::Chain;
 use protocol::{
-    KeyId, NameError,
-    api::{BodyError, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route},
+    Index, KeyId, Label, NameError, Purpose, UserRef,
+    api::{
+        BodyError, MAX_ADDRESSES, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_KEYS, Route,
+        may_be_address,
+    },
 };
 
 use super::{
@@ -14,6 +17,19 @@ use super::{
     fields::Fields,
     input::{self, Json},
 };
+
+/// Of a body that asks for addresses.
+pub(super) fn addresses(route: Route, body: &[u8], error: &BodyError) -> Problem {
+    explain(body, error, |mut fields| {
+        if route != Route::CreateAddresses {
+            return address(fields);
+        }
+        let items = fields.array("addresses")?;
+        fields.finish()?;
+        counted("addresses", "items", items.len(), 1, MAX_ADDRESSES)?;
+        each_item("addresses", items, address)
+    })
+}
 
 /// Of a body that asks for signatures.
 pub(super) fn signatures(route: Route, body: &[u8], error: &BodyError) -> Problem {
@@ -24,15 +40,11 @@ pub(super) fn signatures(route: Route, body: &[u8], error: &BodyError) -> Proble
         let items = fields.array("signatures")?;
         fields.finish()?;
         counted("signatures", "transactions", items.len(), 1, MAX_SIGNATURES)?;
-        for (at, item) in items.into_iter().enumerate() {
-            let read = Fields::of(item, &format!("signatures[{at}]")).and_then(transaction);
-            read.map_err(|problem| problem.of_item(at))?;
-        }
-        Ok(())
+        each_item("signatures", items, transaction)
     })
 }
 
-/// Of a body that asks for keys to be sealed anew.
+/// Of a body that asks for keys to be rewrapped.
 pub(super) fn rewrap(body: &[u8], error: &BodyError) -> Problem {
     explain(body, error, |mut fields| {
         let keys = key_ids(&mut fields, MAX_REWRAPPED)?;
@@ -62,10 +74,33 @@ pub(super) fn replacement(body: &[u8], error: &BodyError) -> Problem {
 
 /// The field that is wrong, where one can be named.
 fn explain(body: &[u8], error: &BodyError, read: impl FnOnce(Fields) -> Result<(), Problem>) -> Problem {
-    match input::json(body).and_then(|json| Fields::of(json, "")).and_then(read) {
+    match input::json(body).and_then(|json| Fields::new(json, "")).and_then(read) {
         Err(problem) => problem,
         Ok(()) => Problem::malformed(error.to_string()),
     }
+}
+
+/// The items of a batch, each of which is named in its problem.
+fn each_item(name: &str, items: Vec<Json>, read: fn(Fields) -> Result<(), Problem>) -> Result<(), Problem> {
+    let read = |(at, item)| {
+        let read = Fields::new(item, &format!("{name}[{at}]")).and_then(read);
+        read.map_err(|problem| problem.of_item(at))
+    };
+    items.into_iter().enumerate().try_for_each(read)
+}
+
+fn address(mut fields: Fields) -> Result<(), Problem> {
+    let user = fields.text("user", UserRef::try_from)?;
+    let chain = fields.text("chain", |text| text.parse::<Chain>().map_err(NameError::Chain))?;
+    let purpose = fields.text("purpose", |text| text.parse::<Purpose>())?;
+    fields.number("index", Index::try_from)?;
+    let label = fields.optional_text("label", Label::try_from)?;
+    if purpose == Some(Purpose::Api) && label.is_none() {
+        return Err(fields.missing("label"));
+    }
+    user.ok_or_else(|| fields.missing("user"))?;
+    chain.ok_or_else(|| fields.missing("chain"))?;
+    fields.finish()
 }
 
 fn transaction(mut fields: Fields) -> Result<(), Problem> {
@@ -109,7 +144,7 @@ fn expected(fields: &mut Fields, keys: &[KeyId]) -> Result<(), Problem> {
     let name = fields.name("expected");
     let mut left: BTreeSet<&KeyId> = keys.iter().collect();
     for (at, item) in fields.optional_array("expected")?.unwrap_or_default().into_iter().enumerate() {
-        let mut item = Fields::of(item, &format!("{name}[{at}]"))?;
+        let mut item = Fields::new(item, &format!("{name}[{at}]"))?;
         let id = item.text("key_id", |text| text.parse::<KeyId>())?.ok_or_else(|| item.missing("key_id"))?;
         if !left.remove(&id) {
             return Err(Problem::field(item.name("key_id"), "a key of the request, each once", "another"));
@@ -130,9 +165,7 @@ fn address_or_public_key(fields: &mut Fields, needed: bool) -> Result<(), Proble
         (None, None) if needed => {
             Err(Problem::field(fields.name("address"), "address or public_key", "neither"))
         }
-        (Some(address), None)
-            if !(1..=128).contains(&address.len()) || !address.bytes().all(|b| b.is_ascii_alphanumeric()) =>
-        {
+        (Some(address), None) if !may_be_address(&address) => {
             Err(wrong(fields, "address", "1 to 128 letters and digits", &address))
         }
         (None, Some(key))

@@ -17,17 +17,16 @@ use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
 use protocol::{
     KeyId, Record,
-    api::{self, Route, SignatureRequest},
+    api::{self, Route, SignatureRequest, SignaturesRequest},
     request::SignedRequest,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_bytes::ByteBuf;
 use utoipa::ToSchema;
-use wire::{Refusal, SignedTransaction, frame::MAX_FRAME};
+use wire::{Refusal, frame::MAX_FRAME};
 
 use super::{
     App, Problem,
-    addresses::ChainName,
     openapi::{
         AuthProblems, BodyProblems, EnclaveProblems, FrozenProblems, KeyProblems, ServiceProblems,
         TransactionProblems,
@@ -41,63 +40,9 @@ use crate::{address::AddressError, enclave::EnclaveError};
 /// Records that are read at once.
 const READ_AT_ONCE: usize = 32;
 
-/// A transaction to sign.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = SignatureRequest)]
-#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
-pub(super) struct TransactionRequest {
-    /// Which family's transaction it is; the keys must be of the same.
-    chain: ChainName,
-    /// The keys that shall sign, each once: 1, on Bitcoin up to 100.
-    #[schema(min_items = 1, max_items = 100)]
-    keys: Vec<String>,
-    /// The unsigned transaction, in its family's text. EVM: `0x` and hexadecimal of the RLP; Tron:
-    /// hexadecimal of `raw_data`; Bitcoin: standard base64 of the PSBT; Solana: standard base64 of the
-    /// whole transaction, with 64 zero bytes in place of each signature, not of the message alone.
-    /// Hexadecimal in lower case. docs/api.md has each in full.
-    transaction: String,
-    /// On Bitcoin, for a PSBT whose inputs have no `non_witness_utxo`: the transactions that they
-    /// spend from, each once and without its witness, in lower-case hexadecimal. Not needed where all
-    /// inputs are P2TR.
-    #[serde(default)]
-    #[schema(max_items = 100)]
-    previous_transactions: Vec<String>,
-    /// Of some of the keys, what they are expected to be. Where the record of a key is another one's,
-    /// nothing is signed.
-    #[serde(default)]
-    #[schema(max_items = 100)]
-    expected: Vec<ExpectedKey>,
-}
-
-/// What a key is expected to be: exactly one of `address` and `public_key`.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used: the protocol reads it")]
-pub(super) struct ExpectedKey {
-    /// One of the request's keys, each once.
-    key_id: String,
-    /// As the address's certificate spells it; on Bitcoin either of the two.
-    #[serde(default)]
-    #[schema(nullable = false, max_length = 128)]
-    address: Option<String>,
-    /// 32 or 33 bytes in lower-case hexadecimal.
-    #[serde(default)]
-    #[schema(nullable = false, pattern = "^([0-9a-f]{64}|[0-9a-f]{66})$")]
-    public_key: Option<String>,
-}
-
-/// Many transactions at once.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = SignaturesRequest)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(super) struct TransactionsRequest {
-    /// Each is signed or refused by itself.
-    #[schema(min_items = 1, max_items = 256)]
-    signatures: Vec<TransactionRequest>,
-}
-
 /// A transaction that can be broadcast.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Signature {
+pub(super) struct SignedTransaction {
     /// Its family.
     chain: String,
     /// The signed transaction, as its network takes it. EVM: `0x` and hexadecimal; Bitcoin: hexadecimal;
@@ -116,7 +61,7 @@ pub(super) struct Signature {
 
 /// Why one transaction of a batch is not signed.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Refused {
+pub(super) struct NotSigned {
     problem: PartBody,
 }
 
@@ -124,8 +69,8 @@ pub(super) struct Refused {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum BatchSignature {
-    Signed(Signature),
-    Refused(Refused),
+    Signed(SignedTransaction),
+    NotSigned(NotSigned),
 }
 
 /// The transactions of a batch.
@@ -139,20 +84,23 @@ pub(super) struct SignaturesAnswer {
 #[utoipa::path(
     post, path = "/v1/signatures", operation_id = "sign", tag = "signatures",
     security(("messageSignature" = [])),
-    request_body(content = TransactionRequest, content_type = "application/json"),
+    request_body(content = SignatureRequest, content_type = "application/json"),
     responses(
-        (status = 200, description = "The transaction is signed. Repeating the request signs the same.", body = Signature),
+        (status = 200, description = "The transaction is signed. Repeating the request signs the same.", body = SignedTransaction),
         BodyProblems, AuthProblems, KeyProblems, TransactionProblems, FrozenProblems, EnclaveProblems,
         ServiceProblems,
     ),
 )]
-pub(super) async fn sign(State(app): State<Arc<App>>, request: Request) -> Result<Json<Signature>, Problem> {
-    let Asked { request, wanted, records, .. } = ask(&app, Route::Sign, request).await?;
+pub(super) async fn sign(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<SignedTransaction>, Problem> {
+    let SigningJob { request, wanted, records, .. } = ask(&app, Route::Sign, request).await?;
     let mut signed = app.enclave.sign(request, records, wanted.len()).await?;
     let (Some(wanted), Some(signed)) = (wanted.first(), signed.pop()) else {
         return Err(Problem::internal());
     };
-    Ok(Json(Signature::of(wanted, signed?)))
+    Ok(Json(SignedTransaction::new(wanted, signed?)))
 }
 
 /// Signs up to 256 transactions, each by itself. Role `sign.sweep` or `sign.api`, by the purpose of
@@ -160,7 +108,7 @@ pub(super) async fn sign(State(app): State<Arc<App>>, request: Request) -> Resul
 #[utoipa::path(
     post, path = "/v1/signatures/batch", operation_id = "signBatch", tag = "signatures",
     security(("messageSignature" = [])),
-    request_body(content = TransactionsRequest, content_type = "application/json"),
+    request_body(content = SignaturesRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "Every transaction is signed, or has a problem of its own.", body = SignaturesAnswer),
         BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
@@ -170,10 +118,10 @@ pub(super) async fn sign_batch(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<SignaturesAnswer>, Problem> {
-    let Asked { request, wanted, records, faults } = ask(&app, Route::SignBatch, request).await?;
+    let SigningJob { request, wanted, records, faults } = ask(&app, Route::SignBatch, request).await?;
     let signed = app.enclave.sign(request, records, wanted.len()).await?;
     let all = wanted.iter().zip(signed).enumerate();
-    let signatures = all.map(|(item, (wanted, signed))| BatchSignature::of(item, wanted, signed, &faults));
+    let signatures = all.map(|(item, (wanted, signed))| BatchSignature::new(item, wanted, signed, &faults));
     Ok(Json(SignaturesAnswer { signatures: signatures.collect() }))
 }
 
@@ -182,20 +130,20 @@ pub(super) async fn sign_batch(
 #[utoipa::path(
     post, path = "/v1/signatures/explain", operation_id = "explain", tag = "signatures",
     security(("messageSignature" = [])),
-    request_body(content = TransactionRequest, content_type = "application/json"),
+    request_body(content = SignatureRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json"),
         BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
     ),
 )]
 pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let Asked { request, records, .. } = ask(&app, Route::Explain, request).await?;
+    let SigningJob { request, records, .. } = ask(&app, Route::Explain, request).await?;
     let json = app.enclave.explain(request, records).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
 }
 
 /// What the enclave needs to sign.
-struct Asked {
+struct SigningJob {
     request: SignedRequest,
     wanted: Vec<SignatureRequest>,
     records: Vec<ByteBuf>,
@@ -205,7 +153,7 @@ struct Asked {
 
 /// Reads a request and fetches the records of its keys. What is wrong with one of them is the whole
 /// request's problem; in a batch it is its item's, and the enclave refuses that item for want of it.
-async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem> {
+async fn ask(app: &App, route: Route, request: Request) -> Result<SigningJob, Problem> {
     let request = signed::read(request, Content::Json).await?;
     let wanted = api::signatures(route, &request.body)
         .map_err(|error| shapes::signatures(route, &request.body, &error))?;
@@ -232,7 +180,7 @@ async fn ask(app: &App, route: Route, request: Request) -> Result<Asked, Problem
         }
     }
     drop(found);
-    Ok(Asked { request, wanted, records, faults })
+    Ok(SigningJob { request, wanted, records, faults })
 }
 
 /// The record of the key that is named at this place. In a batch one that is not the key's is not passed
@@ -257,8 +205,8 @@ pub(super) fn readable(record: &[u8], key_id: &KeyId) -> Result<(), Problem> {
     Err(Problem::stored(StatusCode::UNPROCESSABLE_ENTITY, &fault))
 }
 
-impl Signature {
-    fn of(wanted: &SignatureRequest, signed: SignedTransaction) -> Self {
+impl SignedTransaction {
+    fn new(wanted: &SignatureRequest, signed: wire::SignedTransaction) -> Self {
         Self {
             chain: wanted.chain.to_string(),
             transaction: api::encode_transaction(wanted.chain, &signed.transaction),
@@ -271,14 +219,14 @@ impl Signature {
 }
 
 impl BatchSignature {
-    fn of(
+    fn new(
         item: usize,
         wanted: &SignatureRequest,
-        signed: Result<SignedTransaction, Refusal>,
+        signed: Result<wire::SignedTransaction, Refusal>,
         faults: &HashMap<KeyId, Problem>,
     ) -> Self {
         let refusal = match signed {
-            Ok(signed) => return Self::Signed(Signature::of(wanted, signed)),
+            Ok(signed) => return Self::Signed(SignedTransaction::new(wanted, signed)),
             Err(refusal) => refusal,
         };
         let mut keys = wanted.keys.iter().enumerate();
@@ -287,6 +235,6 @@ impl BatchSignature {
             Some((at, problem)) => problem.of_field(format!("signatures[{item}].keys[{at}]")),
             None => refusal.into(),
         };
-        Self::Refused(Refused { problem: problem.of_item(item).part() })
+        Self::NotSigned(NotSigned { problem: problem.of_item(item).part() })
     }
 }

@@ -19,6 +19,9 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 /// The longest body of a request that needs none.
 pub(super) const NO_BODY: usize = 16 * 1024;
 
+/// The longest body that asks for one address.
+pub(super) const MAX_SINGLE: usize = 16 * 1024;
+
 /// What a body must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
@@ -35,8 +38,11 @@ pub(super) async fn read(request: Request, content: Content) -> Result<SignedReq
     let (signature_input, signature, content_digest) =
         (header(&SIGNATURE_INPUT)?, header(&SIGNATURE)?, header(&CONTENT_DIGEST)?);
     let (path, query) = (head.uri.path(), head.uri.query());
-    if path.len() > MAX_PATH || query.is_some_and(|query| query.len() > MAX_QUERY) {
-        return Err(Problem::unsigned("a path and a query of at most 1024 bytes each were expected"));
+    let asked = query.map_or(0, str::len);
+    if path.len() > MAX_PATH || asked > MAX_QUERY {
+        let found = format!("a path of {} and a query of {asked}", path.len());
+        let expected = format!("a path of at most {MAX_PATH} bytes and a query of at most {MAX_QUERY}");
+        return Err(Problem::unsigned(format!("expected {expected}, found {found}")));
     }
     if content == Content::Json {
         input::is_json(&head.headers)?;
@@ -61,13 +67,16 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Result<String, Problem> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     if values.next().is_some() {
-        return Err(Problem::unsigned("each header of the signature once was expected"));
+        return Err(Problem::unsigned(format!("expected the header {name} once, found it again")));
     }
     let text = value.map(|value| value.to_str()).transpose();
-    let text = text.map_err(|_| Problem::unsigned("headers of the signature in ASCII were expected"))?;
+    let text = text
+        .map_err(|_| Problem::unsigned(format!("expected the header {name} in ASCII, found other bytes")))?;
     let text = text.unwrap_or_default();
     if text.len() > MAX_HEADER {
-        return Err(Problem::unsigned("headers of the signature of at most 1024 bytes each were expected"));
+        let found = text.len();
+        let detail = format!("expected the header {name} of at most {MAX_HEADER} bytes, found {found}");
+        return Err(Problem::unsigned(detail));
     }
     Ok(text.to_owned())
 }

@@ -2,101 +2,76 @@
 //! log, the word that the log may begin, and what earlier boots were told. After that, now and
 //! then, what other parents of the deployment stored meanwhile.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
-use attestation::DocumentHash;
-use protocol::{OrderId, PolicyRef};
 use tokio::time::Instant;
 use wire::{Answer, Description, LogHead, Operation};
 
 use super::{
+    ask::{Unusable, ask, refused},
     connection::Connection,
-    keeping::{Unusable, ask, refused},
-    pool::Inner,
+    pool::Pool,
     replay,
+    told::Told,
 };
 
 /// How often the store is looked through for what others stored.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What was done for a boot.
-#[derive(Debug, Default)]
-pub(super) struct Boot {
-    /// Which: none before its log has begun.
-    document: Option<DocumentHash>,
-    /// The stored orders that it was told, taken or not.
-    pub(super) orders: HashSet<OrderId>,
-    /// The stored policies that it was told, taken or not.
-    pub(super) policies: HashSet<(u64, [u8; 32])>,
-    /// When the store was looked through.
-    looked: Option<Instant>,
-}
-
-impl Boot {
-    /// Whether it was told of this policy.
-    pub(super) fn was_told(&self, policy: &PolicyRef) -> bool {
-        self.policies.contains(&(policy.version, *policy.sha256))
-    }
-}
-
 /// Does what is left to do for the boot that the enclave says it is. True when something changed
 /// that its next description will say. A connection that is in use already does not wait for
 /// another that is at it.
 pub(super) async fn prepare(
-    inner: &Inner,
+    pool: &Pool,
     connection: &Connection,
     description: &Description,
     in_use: bool,
 ) -> Result<bool, Unusable> {
-    let mut boot = match inner.boot.try_lock() {
-        Ok(boot) => boot,
+    let mut told = match pool.told.try_lock() {
+        Ok(told) => told,
         Err(_) if in_use => return Ok(false),
-        Err(_) => inner.boot.lock().await,
+        Err(_) => pool.told.lock().await,
     };
     // Another connection may have done it since this description was asked for.
     let mut changed = !description.log_open;
-    if boot.document != Some(description.document_hash) {
-        *boot = Boot::default();
-        begin_log(inner, connection, description).await?;
-        boot.document = Some(description.document_hash);
+    if told.boot != Some(description.document_hash) {
+        *told = Told::default();
+        begin_log(pool, connection, description).await?;
+        told.boot = Some(description.document_hash);
         changed = true;
     }
-    if boot.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-        match look(inner, connection, &mut boot, description).await {
-            Ok(told) => changed |= told,
+    if told.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+        match look(pool, connection, &mut told, description).await {
+            Ok(more) => changed |= more,
             // What was told stays in effect; the next look makes good for this one.
-            Err(why @ (Unusable::Store(_) | Unusable::Refused(..))) if boot.looked.is_some() => {
+            Err(why @ (Unusable::Store(_) | Unusable::Refused(..))) if told.looked.is_some() => {
                 tracing::warn!(%why, "orders and policies of other parents are not known");
             }
             Err(why) => return Err(why),
         }
-        boot.looked = Some(Instant::now());
+        told.looked = Some(Instant::now());
     }
     Ok(changed)
 }
 
 /// Tells what is stored and was not told yet: what restricts before what allows.
 async fn look(
-    inner: &Inner,
+    pool: &Pool,
     connection: &Connection,
-    boot: &mut Boot,
+    told: &mut Told,
     description: &Description,
 ) -> Result<bool, Unusable> {
-    replay::orders(inner, connection, boot).await?;
-    replay::policy(inner, connection, boot, description).await
+    replay::orders(pool, connection, told).await?;
+    replay::policy(pool, connection, told, description).await
 }
 
 /// Begins the log, or hears where it stands, and fetches what is there already.
-async fn begin_log(
-    inner: &Inner,
-    connection: &Connection,
-    description: &Description,
-) -> Result<(), Unusable> {
-    let book = &inner.book;
+async fn begin_log(pool: &Pool, connection: &Connection, description: &Description) -> Result<(), Unusable> {
+    let book = &pool.book;
     // Before it begins: what the new boot is to name is where the last one ended.
     let previous = book.last();
     book.begin(description.document_hash, &description.document).await?;
-    let head = match ask(inner, connection, Operation::OpenLog { previous }).await? {
+    let head = match ask(pool, connection, Operation::OpenLog { previous }).await? {
         Ok(Answer::LogOpened(head)) => head,
         Ok(_) => return Err(Unusable::Answer("where its log stands")),
         Err(refusal) => return Err(refused("begin its log", &refusal)),
@@ -108,7 +83,7 @@ async fn begin_log(
     let stored = book.progress().borrow().stored;
     if seq > stored {
         let from = stored.saturating_add(1);
-        match ask(inner, connection, Operation::ReadLog { from }).await? {
+        match ask(pool, connection, Operation::ReadLog { from }).await? {
             Ok(Answer::LogLines(lines)) => book.take(lines),
             Ok(_) => return Err(Unusable::Answer("lines of its log")),
             Err(refusal) => return Err(refused("read its log", &refusal)),

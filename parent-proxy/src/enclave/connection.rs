@@ -35,15 +35,15 @@ pub(super) enum Broken {
     #[error("the connection ended before the answer")]
     Lost,
     /// The deadline passed; the answer may still come, and is then dropped.
-    #[error("an answer was expected before the deadline")]
+    #[error("no answer came before the deadline")]
     Deadline,
     /// The request does not fit a frame.
-    #[error("a request that fits a frame was expected")]
+    #[error("the request does not fit a frame")]
     Request,
 }
 
 /// What a request holds until its answer is here, so that bounds count what the enclave has.
-pub(super) type Held = Arc<dyn Send + Sync>;
+pub(super) type UntilAnswered = Arc<dyn Send + Sync>;
 
 /// What the enclave answered, and what that put on the log.
 pub(super) struct Reply {
@@ -60,17 +60,17 @@ pub(super) struct Connection {
 
 struct Call {
     answer: oneshot::Sender<Reply>,
-    _held: Option<Held>,
+    _held: Option<UntilAnswered>,
 }
 
 /// The requests under way; none once the connection ended.
 struct Calls {
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<OpenCalls>>,
     ended: watch::Sender<Option<&'static str>>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenCalls {
     last: u64,
     calls: HashMap<u64, Call>,
 }
@@ -82,7 +82,7 @@ impl Connection {
         let (reader, writer) = split(stream);
         let (outbox, queue) = mpsc::channel(OUTBOX);
         let calls =
-            Arc::new(Calls { open: Mutex::new(Some(Open::default())), ended: watch::Sender::new(None) });
+            Arc::new(Calls { open: Mutex::new(Some(OpenCalls::default())), ended: watch::Sender::new(None) });
         let reading = tokio::spawn(read(reader, Arc::clone(&calls), deadlines, book));
         let writing = tokio::spawn(write(writer, queue, Arc::clone(&calls), deadlines));
         Self { calls, outbox, tasks: [reading.abort_handle(), writing.abort_handle()] }
@@ -92,7 +92,7 @@ impl Connection {
     pub(super) async fn call(
         &self,
         operation: Operation,
-        held: Option<Held>,
+        held: Option<UntilAnswered>,
         deadline: Instant,
     ) -> Result<Reply, (Broken, Operation)> {
         let (answer, answered) = oneshot::channel();
@@ -150,7 +150,7 @@ impl Drop for Connection {
 }
 
 impl Calls {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<OpenCalls>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,18 +184,18 @@ async fn read(mut reader: ReadHalf<Stream>, calls: Arc<Calls>, deadlines: Deadli
         let bytes = match frame::read(&mut reader, deadlines).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => break "the enclave closed it",
-            Err(frame::FrameError::Length(_)) => break "a frame of a length within the bound was expected",
-            Err(frame::FrameError::Deadline) => break "a frame was expected before the deadline",
+            Err(frame::FrameError::Length(_)) => break "the length of a frame is over the bound",
+            Err(frame::FrameError::Deadline) => break "no frame came before the deadline",
             Err(frame::FrameError::Io(_)) => break "reading failed",
         };
         let Ok(response) = Response::decode(&bytes) else {
-            break "a response of this protocol was expected";
+            break "what came is no response of this protocol";
         };
         let log = Lines::new(book.clone(), response.log);
         match calls.take(response.id) {
             // Whoever gave up waiting does not hear it; the log does.
             Some(call) => drop(call.answer.send(Reply { result: response.result, log })),
-            None => break "a response to a request under way was expected",
+            None => break "a response came to a request that is not under way",
         }
     };
     calls.end(why);

@@ -1,20 +1,24 @@
 //! The connections that are in use, and which of them is asked.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use attestation::DocumentHash;
 use tokio::time::{sleep, timeout};
 
-use super::{Enclave, EnclaveState, connection::Connection, pool::Inner};
+use super::connection::Connection;
 
 /// How long a second try waits for a connection: about as long as an enclave takes to come back.
 const RETRY_WAIT: Duration = Duration::from_secs(2);
 
+/// All connections that are in use.
+#[derive(Default)]
+pub(super) struct LiveConnections(RwLock<Vec<Live>>);
+
 /// A connection that is in use, and the boot at its other end.
-pub(super) struct Live {
+struct Live {
     connection: Arc<Connection>,
     boot: DocumentHash,
     line: Line,
@@ -30,11 +34,11 @@ pub(super) enum Line {
     Restricting,
 }
 
-impl Enclave {
-    /// The live connection of this line with the least under way, else one of the other line; to this
-    /// boot, where one is named.
+impl LiveConnections {
+    /// The connection of this line with the least under way, else one of the other line; to this boot,
+    /// where one is named.
     pub(super) fn pick(&self, line: Line, boot: Option<DocumentHash>) -> Option<Arc<Connection>> {
-        let live = self.inner.live.read().unwrap_or_else(PoisonError::into_inner);
+        let live = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let usable = live.iter().filter(|live| boot.is_none_or(|boot| boot == live.boot));
         let open = usable.filter(|live| live.connection.is_open());
         // What clients ask never takes the other line: while theirs are lost, they are told so.
@@ -57,25 +61,13 @@ impl Enclave {
         };
         timeout(RETRY_WAIT, picked).await.ok()
     }
-}
 
-impl Inner {
-    pub(super) fn join(&self, connection: Arc<Connection>, boot: DocumentHash, line: Line) {
-        self.live.write().unwrap_or_else(PoisonError::into_inner).push(Live { connection, boot, line });
-        // Whether it serves is a question of what clients can reach.
-        if line == Line::Common {
-            self.state.send_modify(EnclaveState::connected);
-        }
-        self.publish();
+    pub(super) fn add(&self, connection: Arc<Connection>, boot: DocumentHash, line: Line) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(Live { connection, boot, line });
     }
 
-    pub(super) fn leave(&self, connection: &Arc<Connection>, line: Line) {
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn remove(&self, connection: &Arc<Connection>) {
+        let mut live = self.0.write().unwrap_or_else(PoisonError::into_inner);
         live.retain(|live| !Arc::ptr_eq(&live.connection, connection));
-        drop(live);
-        if line == Line::Common {
-            self.state.send_modify(EnclaveState::disconnected);
-        }
-        self.publish();
     }
 }

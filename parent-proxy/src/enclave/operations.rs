@@ -112,7 +112,7 @@ impl Enclave {
         }
     }
 
-    /// Has the keys of a request re-sealed, of which there are `count`. `records` are their stored
+    /// Has the keys of a request rewrapped, of which there are `count`. `records` are their stored
     /// records, as far as there are any.
     ///
     /// # Errors

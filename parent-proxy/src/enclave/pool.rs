@@ -1,11 +1,9 @@
 //! The pool of connections: admits what the bound allows, picks the least busy connection, and
 //! asks once more when one is lost. Every operation is harmless when repeated.
 
-use std::{
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use attestation::DocumentHash;
 use protocol::{Deployment, Endpoint};
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, watch},
@@ -15,9 +13,9 @@ use wire::{Answer, Description, LogLine, Operation, Refusal};
 
 use super::{
     EnclaveState,
-    boot::Boot,
-    connection::{Broken, Reply},
-    live::{Line, Live},
+    connection::{Broken, Connection, Reply},
+    live::{Line, LiveConnections},
+    told::Told,
 };
 use crate::{
     clients::Clients,
@@ -35,22 +33,22 @@ const REPLAYED: &str = "auth.replayed";
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EnclaveError {
     /// As much is under way as the bound allows.
-    #[error("at most {0} requests under way in the enclave were expected")]
+    #[error("{0} requests are under way in the enclave, as many as are allowed: retry later")]
     Overloaded(usize),
     /// There is no connection, or it was lost twice.
-    #[error("a connection to the enclave was expected")]
+    #[error("there is no connection to the enclave: retry later")]
     Unavailable,
     /// It took too long.
-    #[error("an answer of the enclave was expected within {0:?}")]
+    #[error("the enclave did not answer within {0:?}")]
     Deadline(Duration),
     /// It refused.
     #[error("the enclave refused: {0}")]
     Refused(#[from] Refusal),
     /// It answered something else than was asked.
-    #[error("{0} was expected of the enclave")]
+    #[error("the enclave was asked for {0}, and answered something else")]
     Answer(&'static str),
     /// What it is asked does not fit a frame.
-    #[error("a request that fits a frame of 1 MiB was expected")]
+    #[error("the request does not fit a frame of 1 MiB")]
     TooLarge,
     /// What it put on the log is not stored, so nobody hears its answer.
     #[error("the log: {0}")]
@@ -106,10 +104,10 @@ pub struct EnclaveParts {
 /// The enclave, as the parent reaches it.
 #[derive(Clone)]
 pub struct Enclave {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<Pool>,
 }
 
-pub(super) struct Inner {
+pub(super) struct Pool {
     pub(super) endpoint: Endpoint,
     pub(super) expected: Option<Deployment>,
     pub(super) limits: EnclaveLimits,
@@ -121,10 +119,9 @@ pub(super) struct Inner {
     pub(super) clients: Arc<Clients>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) state: watch::Sender<EnclaveState>,
-    /// What was done for the boot that is there, by whichever connection came first.
-    pub(super) boot: AsyncMutex<Boot>,
+    pub(super) told: AsyncMutex<Told>,
     permits: Arc<Semaphore>,
-    pub(super) live: RwLock<Vec<Live>>,
+    live: LiveConnections,
 }
 
 /// What a request holds until it is answered.
@@ -150,7 +147,7 @@ impl Enclave {
         } = parts;
         let state = EnclaveState { deployment: expected.clone(), ..EnclaveState::default() };
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(Pool {
                 endpoint,
                 expected,
                 permits: Arc::new(Semaphore::new(limits.in_flight)),
@@ -163,8 +160,8 @@ impl Enclave {
                 clients,
                 metrics,
                 state: watch::Sender::new(state),
-                boot: AsyncMutex::default(),
-                live: RwLock::default(),
+                told: AsyncMutex::default(),
+                live: LiveConnections::default(),
             }),
         }
     }
@@ -216,7 +213,8 @@ impl Enclave {
         let boot = self.inner.book.progress().borrow().boot;
         let limit = self.inner.limits.timeout;
         let asked = async {
-            let connection = self.pick(Line::Restricting, boot).ok_or(EnclaveError::Unavailable)?;
+            let connection =
+                self.inner.live.pick(Line::Restricting, boot).ok_or(EnclaveError::Unavailable)?;
             match connection.call(operation, None, started + limit).await {
                 Ok(Reply { result, .. }) => Ok(result?),
                 Err((Broken::Lost, _)) => Err(EnclaveError::Unavailable),
@@ -257,7 +255,8 @@ impl Enclave {
             Arc::new(Admitted { _permit: permit, _count: self.inner.metrics.enclave_call_in_flight() });
         let deadline = started + limits.timeout;
         for second in [false, true] {
-            let connection = if second { self.pick_soon(line).await } else { self.pick(line, None) };
+            let live = &self.inner.live;
+            let connection = if second { live.pick_soon(line).await } else { live.pick(line, None) };
             let connection = connection.ok_or(EnclaveError::Unavailable)?;
             let held = Arc::clone(&admitted);
             match connection.call(operation, Some(held), deadline).await {
@@ -266,7 +265,7 @@ impl Enclave {
                     if let Err(error) = log.stored().await {
                         if matches!(error, LogError::OtherBoot) {
                             // The enclave is another one now: get to know it.
-                            connection.end("lines of the boot that was introduced were expected");
+                            connection.end("its lines are of another boot than the one that was introduced");
                         }
                         return Err(EnclaveError::Log(error));
                     }
@@ -285,7 +284,7 @@ impl Enclave {
     }
 }
 
-impl Inner {
+impl Pool {
     pub(super) fn described(&self, description: &Description) {
         let mut before = EnclaveState::default();
         self.state.send_if_modified(|state| {
@@ -304,7 +303,24 @@ impl Inner {
         self.publish();
     }
 
-    pub(super) fn publish(&self) {
+    pub(super) fn join(&self, connection: Arc<Connection>, boot: DocumentHash, line: Line) {
+        self.live.add(connection, boot, line);
+        // Whether it serves is a question of what clients can reach.
+        if line == Line::Common {
+            self.state.send_modify(EnclaveState::connected);
+        }
+        self.publish();
+    }
+
+    pub(super) fn leave(&self, connection: &Arc<Connection>, line: Line) {
+        self.live.remove(connection);
+        if line == Line::Common {
+            self.state.send_modify(EnclaveState::disconnected);
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
         self.metrics.enclave_serving(self.state.borrow().is_serving());
     }
 }

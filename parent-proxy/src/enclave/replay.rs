@@ -9,10 +9,10 @@ use serde_bytes::ByteBuf;
 use wire::{Answer, Description, Operation, Refusal, RefusalCode, message::MAX_REPLAYED};
 
 use super::{
-    boot::Boot,
+    ask::{Unusable, ask, refused},
     connection::Connection,
-    keeping::{Unusable, ask, refused},
-    pool::Inner,
+    pool::Pool,
+    told::Told,
 };
 use crate::store::StoreError;
 
@@ -22,46 +22,46 @@ const MOST_BYTES: usize = 700 * 1024;
 const READ_AT_ONCE: usize = 16;
 
 /// Tells all stored orders that were not told yet.
-pub(super) async fn orders(inner: &Inner, connection: &Connection, boot: &mut Boot) -> Result<(), Unusable> {
-    let names = inner.orders.names().await?;
-    let untold: Vec<OrderId> = names.into_iter().filter(|order| !boot.orders.contains(order)).collect();
+pub(super) async fn orders(pool: &Pool, connection: &Connection, told: &mut Told) -> Result<(), Unusable> {
+    let names = pool.orders.names().await?;
+    let untold: Vec<OrderId> = names.into_iter().filter(|order| !told.orders.contains(order)).collect();
     // As they come: only one chunk is ever held.
     let mut found = stream::iter(untold)
-        .map(|order| async move { Ok::<_, StoreError>((order, read(inner, &order).await?)) })
+        .map(|order| async move { Ok::<_, StoreError>((order, read(pool, &order).await?)) })
         .buffered(READ_AT_ONCE);
     let mut chunk: Vec<(OrderId, Bytes)> = Vec::new();
     while let Some((order, envelope)) = found.try_next().await? {
         let Some(envelope) = envelope else {
             tracing::error!(%order, "a stored order is not usable, and is not replayed");
-            boot.orders.insert(order);
+            told.orders.insert(order);
             continue;
         };
         let bytes: usize = chunk.iter().map(|(_, envelope)| envelope.len()).sum();
         if chunk.len() == MAX_REPLAYED || bytes.saturating_add(envelope.len()) > MOST_BYTES {
-            tell(inner, connection, boot, std::mem::take(&mut chunk)).await?;
+            tell(pool, connection, told, std::mem::take(&mut chunk)).await?;
         }
         chunk.push((order, envelope));
     }
-    if chunk.is_empty() { Ok(()) } else { tell(inner, connection, boot, chunk).await }
+    if chunk.is_empty() { Ok(()) } else { tell(pool, connection, told, chunk).await }
 }
 
 /// The envelope; none where there is nothing usable under the name.
-async fn read(inner: &Inner, order: &OrderId) -> Result<Option<Bytes>, StoreError> {
-    match inner.orders.read(order).await {
+async fn read(pool: &Pool, order: &OrderId) -> Result<Option<Bytes>, StoreError> {
+    match pool.orders.read(order).await {
         Err(StoreError::TooLarge { .. }) => Ok(None),
         found => found,
     }
 }
 
 async fn tell(
-    inner: &Inner,
+    pool: &Pool,
     connection: &Connection,
-    boot: &mut Boot,
+    told: &mut Told,
     chunk: Vec<(OrderId, Bytes)>,
 ) -> Result<(), Unusable> {
     let envelopes = chunk.iter().map(|(_, envelope)| ByteBuf::from(envelope.to_vec())).collect();
     let operation = Operation::ReplayOrders { envelopes };
-    let taken = match ask(inner, connection, operation).await? {
+    let taken = match ask(pool, connection, operation).await? {
         Ok(Answer::OrdersReplayed(taken)) => taken,
         Ok(_) => return Err(Unusable::Answer("the orders that it has")),
         Err(refusal) => return Err(refused("take stored orders", &refusal)),
@@ -70,7 +70,7 @@ async fn tell(
         if !taken.contains(order) {
             tracing::error!(%order, "the enclave does not take a stored order");
         }
-        boot.orders.insert(*order);
+        told.orders.insert(*order);
     }
     tracing::info!(orders = taken.len(), "stored orders are in effect");
     Ok(())
@@ -80,33 +80,33 @@ async fn tell(
 /// operator's is passed over; one that was, and is refused all the same, ends the search: an older
 /// one must not come in its place.
 pub(super) async fn policy(
-    inner: &Inner,
+    pool: &Pool,
     connection: &Connection,
-    boot: &mut Boot,
+    told: &mut Told,
     description: &Description,
 ) -> Result<bool, Unusable> {
-    let mut names = inner.policies.names().await?;
+    let mut names = pool.policies.names().await?;
     let version = description.policy.as_ref().map(|policy| policy.version);
     names.retain(|name| version.is_none_or(|version| name.version > version));
     names.sort_by_key(|name| std::cmp::Reverse(name.version));
     for name in names {
-        if boot.was_told(&name) {
+        if told.has_policy(&name) {
             continue;
         }
-        let envelope = match inner.policies.read(&name).await {
+        let envelope = match pool.policies.read(&name).await {
             Ok(Some(envelope)) => envelope,
             Ok(None) | Err(StoreError::TooLarge { .. }) => {
                 tracing::error!(version = name.version, "a stored policy is not usable");
-                boot.policies.insert((name.version, *name.sha256));
+                told.policies.insert((name.version, *name.sha256));
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
         let operation = Operation::PutPolicy { envelope: ByteBuf::from(envelope.to_vec()) };
-        match ask(inner, connection, operation).await? {
+        match ask(pool, connection, operation).await? {
             Ok(Answer::PolicyAccepted(PolicyRef { version, .. })) => {
-                boot.policies.insert((name.version, *name.sha256));
-                inner.clients.learn_signed(&envelope);
+                told.policies.insert((name.version, *name.sha256));
+                pool.clients.learn_signed(&envelope);
                 tracing::info!(version, "the stored policy is in the enclave");
                 return Ok(true);
             }
@@ -116,7 +116,7 @@ pub(super) async fn policy(
                 return Err(refused("take the stored policy", &refusal));
             }
             Err(refusal) => {
-                boot.policies.insert((name.version, *name.sha256));
+                told.policies.insert((name.version, *name.sha256));
                 let tag = refusal.tag();
                 tracing::error!(version = name.version, tag, "the enclave does not take a stored policy");
                 if is_an_operators(&refusal) {
@@ -129,13 +129,13 @@ pub(super) async fn policy(
     // a second time without a change, and says so that its signers are operators: whose next policy
     // does not wait behind what strangers send.
     if let Some(reference) = &description.policy
-        && inner.clients.policy().as_ref() != Some(reference)
-        && let Ok(Some(envelope)) = inner.policies.read(reference).await
+        && pool.clients.policy().as_ref() != Some(reference)
+        && let Ok(Some(envelope)) = pool.policies.read(reference).await
     {
         let operation = Operation::PutPolicy { envelope: ByteBuf::from(envelope.to_vec()) };
-        match ask(inner, connection, operation).await? {
-            Ok(Answer::PolicyAccepted(_)) => inner.clients.learn_signed(&envelope),
-            _ => inner.clients.learn(&envelope),
+        match ask(pool, connection, operation).await? {
+            Ok(Answer::PolicyAccepted(_)) => pool.clients.learn_signed(&envelope),
+            _ => pool.clients.learn(&envelope),
         }
     }
     Ok(false)

@@ -5,7 +5,7 @@ use std::{fs, io, ops::Bound, path::Path};
 use protocol::KeyId;
 use redb::{Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
-use super::{Entry, canonical};
+use super::{IndexEntry, canonical};
 
 /// Key ids, and whether their addresses are in the other table.
 const KEYS: TableDefinition<'_, &str, bool> = TableDefinition::new("keys");
@@ -87,7 +87,7 @@ impl Database {
     }
 
     /// Adds keys, on disk for good or with what comes later. How many are in it then.
-    pub(super) fn add(&self, entries: &[Entry], durable: bool) -> Result<u64, DatabaseError> {
+    pub(super) fn add(&self, entries: &[IndexEntry], durable: bool) -> Result<u64, DatabaseError> {
         let mut write = self.0.begin_write().map_err(boxed)?;
         if !durable {
             write.set_durability(Durability::None).map_err(boxed)?;
@@ -95,7 +95,7 @@ impl Database {
         let keys = {
             let mut keys = write.open_table(KEYS).map_err(boxed)?;
             let mut addresses = write.open_table(ADDRESSES).map_err(boxed)?;
-            for Entry { key, addresses: of } in entries {
+            for IndexEntry { key, addresses: of } in entries {
                 let key = key.to_string();
                 for address in of.iter().flatten() {
                     addresses.insert(place(address, &key).as_str(), ()).map_err(boxed)?;

@@ -8,7 +8,7 @@
 //! Nothing here keeps the parent from serving.
 
 mod database;
-mod keeping;
+mod refresh;
 mod writing;
 
 use std::{
@@ -56,7 +56,7 @@ pub enum IndexError {
 
 /// Some keys of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundKeys {
     /// In the order of their ids.
     pub keys: Vec<KeyId>,
     /// Whether there are more behind them.
@@ -67,16 +67,16 @@ pub struct Found {
 
 /// A key, and what it is found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct IndexEntry {
     /// The key.
     pub key: KeyId,
     /// Its addresses; none where its record cannot be read.
     pub addresses: Option<Vec<String>>,
 }
 
-impl Entry {
+impl IndexEntry {
     /// Of a stored key.
-    pub fn of(key: &StoredKey) -> Self {
+    pub fn from_stored(key: &StoredKey) -> Self {
         let addresses = key.addresses().map(str::to_owned).collect();
         Self { key: key.key_id(), addresses: Some(addresses) }
     }
@@ -85,14 +85,14 @@ impl Entry {
 /// The index. Cheap to clone.
 #[derive(Clone)]
 pub struct Index {
-    inner: Arc<Inner>,
+    inner: Arc<IndexInner>,
 }
 
-struct Inner {
+struct IndexInner {
     config: IndexConfig,
     keys: Keys,
     metrics: Arc<Metrics>,
-    state: RwLock<State>,
+    state: RwLock<OpenIndex>,
     add: mpsc::Sender<Adding>,
     /// What is to be added, for whoever writes.
     adding: AsyncMutex<mpsc::Receiver<Adding>>,
@@ -101,7 +101,7 @@ struct Inner {
 }
 
 #[derive(Default)]
-struct State {
+struct OpenIndex {
     database: Option<Arc<Database>>,
     /// When the last look through the store that came to its end began.
     as_of: Option<SystemTime>,
@@ -120,27 +120,27 @@ impl Index {
     pub fn new(config: IndexConfig, keys: Keys, metrics: Arc<Metrics>) -> Self {
         let (add, adding) = mpsc::channel(WAITING);
         let (state, adding, broken) = (RwLock::default(), AsyncMutex::new(adding), Notify::new());
-        Self { inner: Arc::new(Inner { config, keys, metrics, state, add, adding, broken }) }
+        Self { inner: Arc::new(IndexInner { config, keys, metrics, state, add, adding, broken }) }
     }
 
     /// Keys after this one, at most `limit`.
     ///
     /// # Errors
     /// [`IndexError`]
-    pub async fn page(&self, after: Option<KeyId>, limit: usize) -> Result<Found, IndexError> {
+    pub async fn page(&self, after: Option<KeyId>, limit: usize) -> Result<FoundKeys, IndexError> {
         let (database, as_of) = self.inner.complete()?;
         let mut keys =
             self.ask(database, move |database| database.page(after, limit.saturating_add(1))).await?;
         let more = keys.len() > limit;
         keys.truncate(limit);
-        Ok(Found { keys, more, as_of: Some(as_of) })
+        Ok(FoundKeys { keys, more, as_of: Some(as_of) })
     }
 
     /// The keys that have an address. Whether they do is for their records to say.
     ///
     /// # Errors
     /// [`IndexError`]; [`IndexError::Building`] only where none is found yet.
-    pub async fn find(&self, address: &str) -> Result<Found, IndexError> {
+    pub async fn find(&self, address: &str) -> Result<FoundKeys, IndexError> {
         let (database, as_of) = {
             let state = self.inner.state();
             (state.database.clone().ok_or(IndexError::Building)?, state.as_of)
@@ -150,7 +150,7 @@ impl Index {
         if keys.is_empty() && as_of.is_none() {
             return Err(IndexError::Building);
         }
-        Ok(Found { keys, more: false, as_of })
+        Ok(FoundKeys { keys, more: false, as_of })
     }
 
     /// Asks the file. One that fails is opened again, and one that is damaged made anew.
@@ -169,12 +169,12 @@ impl Index {
     }
 }
 
-impl Inner {
-    fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+impl IndexInner {
+    fn state(&self) -> std::sync::RwLockReadGuard<'_, OpenIndex> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+    fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, OpenIndex> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -188,7 +188,7 @@ impl Inner {
         tracing::error!(error, damaged, "the index of keys failed; it is opened again, or made anew");
         let mut state = self.state_mut();
         let damaged = damaged || state.damaged;
-        *state = State { damaged, ..State::default() };
+        *state = OpenIndex { damaged, ..OpenIndex::default() };
         drop(state);
         self.metrics.index().complete(false);
         self.broken.notify_one();

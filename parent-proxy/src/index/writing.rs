@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Entry, Index};
+use super::{Index, IndexEntry};
 
 /// How long an answer waits for it. What does not come in by then is found by the next look through
 /// the store.
@@ -17,14 +17,14 @@ const FLUSH: Duration = Duration::from_secs(1);
 
 /// Something to add, and who waits for it.
 pub(super) struct Adding {
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
     done: oneshot::Sender<()>,
 }
 
 impl Index {
     /// Adds keys whose records are stored, and comes back when they are found by it. Never fails: a
     /// key is there whether the index knows of it or not.
-    pub async fn add(&self, entries: Vec<Entry>) {
+    pub async fn add(&self, entries: Vec<IndexEntry>) {
         let (done, added) = oneshot::channel();
         if entries.is_empty() || self.inner.add.try_send(Adding { entries, done }).is_err() {
             return;
@@ -56,7 +56,7 @@ impl Index {
     }
 
     /// Adds, where there is a file to add to.
-    async fn commit(&self, entries: Vec<Entry>, durable: bool) {
+    async fn commit(&self, entries: Vec<IndexEntry>, durable: bool) {
         let Some(database) = self.inner.state().database.clone() else { return };
         match self.ask(database, move |database| database.add(&entries, durable)).await {
             Ok(keys) => self.inner.metrics.index().keys(keys),

@@ -108,6 +108,17 @@ impl Checkpoint {
     }
 }
 
+/// Where a boot's log ends.
+#[derive(Debug, Clone, Default)]
+pub(super) struct End {
+    pub(super) seq: u64,
+    pub(super) hash: LineHash,
+    /// The last entry before that checkpoint's line.
+    pub(super) signed_at: u64,
+    /// The last checkpoint of the last segments.
+    pub(super) checkpoint: Option<Checkpoint>,
+}
+
 /// The number of an entry's line, for finding a place in a segment.
 pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use wire::LogHead;
 
 use super::{
     LogError,
-    line::{Checkpoint, Entry, LineHash, MAX_LINE},
+    line::{Checkpoint, End, Entry, MAX_LINE},
     shelf::{Boot, Segment, Shelf, first_of, name},
     writer::SEGMENT_BYTES,
 };
@@ -28,17 +28,6 @@ const SHIPPED: &str = ".shipped.json";
 
 /// In how many segments before the last one the last checkpoint is looked for.
 const LOOK_BACK: usize = 3;
-
-/// Where a boot's log ends.
-#[derive(Debug, Clone, Default)]
-pub(super) struct End {
-    pub(super) seq: u64,
-    pub(super) hash: LineHash,
-    /// The last entry before that checkpoint's line.
-    pub(super) signed_at: u64,
-    /// The last checkpoint of the last segments.
-    pub(super) checkpoint: Option<Checkpoint>,
-}
 
 /// Reads a log's folder and makes it whole.
 pub(super) fn shelf(folder: &Path) -> Result<Shelf, LogError> {

@@ -12,9 +12,8 @@ use attestation::DocumentHash;
 
 use super::{
     disk::{Disk, Sheet},
-    line::{Checkpoint, Entry, LineHash},
+    line::{Checkpoint, End, Entry, LineHash},
     read,
-    recover::End,
     shelf::{Index, name},
 };
 

@@ -23,7 +23,7 @@ impl Format {
 
     /// What an `Accept` header asks for (RFC 9110, section 12.5.1): OpenMetrics where it is preferred,
     /// or named and not less wanted, and else text. Whoever can read neither gets text as well.
-    pub fn of_accept(accept: &str) -> Self {
+    pub fn from_accept(accept: &str) -> Self {
         let (mut text, mut open) = (Wish::default(), Wish::default());
         for range in accept.split(',').filter_map(Range::read) {
             text.hear(&range, ["text", "plain"], "0.0.4");
@@ -162,7 +162,7 @@ mod tests {
             "text/plain;q=0.5, application/*",
             "application/openmetrics-text;q=0.001, text/plain;q=0, */*",
         ] {
-            assert_eq!(Format::of_accept(open), Format::OpenMetrics, "{open}");
+            assert_eq!(Format::from_accept(open), Format::OpenMetrics, "{open}");
         }
         for text in [
             "",
@@ -179,7 +179,7 @@ mod tests {
             "application/json",
             ",;/=,\u{e9}",
         ] {
-            assert_eq!(Format::of_accept(text), Format::Text, "{text}");
+            assert_eq!(Format::from_accept(text), Format::Text, "{text}");
         }
     }
 

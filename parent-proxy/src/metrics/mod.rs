@@ -60,7 +60,7 @@ pub struct Metrics {
 pub struct Held(Gauge);
 
 impl Held {
-    fn of(gauge: &Gauge) -> Self {
+    fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
@@ -239,12 +239,12 @@ impl Metrics {
 
     /// An HTTP request is under way.
     pub fn request_in_flight(&self) -> Held {
-        Held::of(&self.requests_in_flight)
+        Held::new(&self.requests_in_flight)
     }
 
     /// A connection of an HTTP client lives.
     pub fn http_connection(&self) -> Held {
-        Held::of(&self.http_connections)
+        Held::new(&self.http_connections)
     }
 
     /// A connection of an HTTP client came when as many as the bound allows were there.
@@ -266,12 +266,12 @@ impl Metrics {
 
     /// A request to the enclave is under way.
     pub fn enclave_call_in_flight(&self) -> Held {
-        Held::of(&self.enclave_in_flight)
+        Held::new(&self.enclave_in_flight)
     }
 
     /// A connection to the enclave lives.
     pub fn enclave_connection(&self, restricting: bool) -> Held {
-        Held::of(if restricting { &self.enclave_restricting_connections } else { &self.enclave_connections })
+        Held::new(if restricting { &self.enclave_restricting_connections } else { &self.enclave_connections })
     }
 
     /// Whether the enclave serves.
@@ -292,7 +292,7 @@ impl Metrics {
 
     /// A connection to KMS lives.
     pub fn egress_connection(&self) -> Held {
-        Held::of(&self.egress_connections)
+        Held::new(&self.egress_connections)
     }
 
     /// A connection to KMS was attempted.

@@ -2,7 +2,8 @@
 //! a graceful end.
 
 mod cut;
-mod places;
+mod seated;
+mod slots;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,8 +21,8 @@ use tokio::{
     time::sleep,
 };
 
-pub(crate) use self::places::Place;
-use self::{cut::Seated, places::Places};
+pub(crate) use self::slots::ReplySlot;
+use self::{seated::Seated, slots::ReplySlots};
 use crate::{metrics::Metrics, stop::Stop};
 
 /// For a TLS handshake.
@@ -60,17 +61,17 @@ pub(crate) async fn serve(
     let mut server = axum_server::from_tcp(listener)?.handle(handle);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
     server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEAD));
-    let places = Places::new(connections, metrics);
+    let slots = ReplySlots::new(connections, metrics);
     let service = router.into_make_service();
     let serving = async {
         match tls {
             Some(config) => {
                 let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)));
                 let inner = tls.handshake_timeout(HANDSHAKE);
-                let server: Server<SocketAddr, _> = server.acceptor(Seating { inner, places });
+                let server: Server<SocketAddr, _> = server.acceptor(Seating { inner, slots });
                 server.serve(service).await
             }
-            None => server.acceptor(Seating { inner: DefaultAcceptor, places }).serve(service).await,
+            None => server.acceptor(Seating { inner: DefaultAcceptor, slots }).serve(service).await,
         }
     };
     tokio::select! {
@@ -79,18 +80,18 @@ pub(crate) async fn serve(
     }
 }
 
-/// Gives each connection a place, and each request on it the connection's.
+/// Gives each connection a slot, and each request on it the connection's.
 #[derive(Clone)]
 struct Seating<A> {
     inner: A,
-    places: Arc<Places>,
+    slots: Arc<ReplySlots>,
 }
 
-/// A service whose requests carry the place of their connection.
+/// A service whose requests carry the slot of their connection.
 #[derive(Clone)]
-struct Placed<S> {
+struct Slotted<S> {
     inner: S,
-    place: Place,
+    slot: ReplySlot,
 }
 
 type Accepting<T, S> = std::pin::Pin<Box<dyn Future<Output = io::Result<(T, S)>> + Send>>;
@@ -103,25 +104,25 @@ where
     S: Send + 'static,
 {
     type Stream = A::Stream;
-    type Service = Placed<S>;
-    type Future = Accepting<A::Stream, Placed<S>>;
+    type Service = Slotted<S>;
+    type Future = Accepting<A::Stream, Slotted<S>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Some(place) = self.places.take() else {
+        let Some(slot) = self.slots.take() else {
             return Box::pin(async { Err(io::Error::other("too many connections are busy")) });
         };
         if let Err(error) = stream.set_nodelay(true) {
             return Box::pin(async { Err(error) });
         }
-        let accepting = self.inner.accept(Seated::new(stream, place.clone()), service);
+        let accepting = self.inner.accept(Seated::new(stream, slot.clone()), service);
         Box::pin(async move {
             let (stream, inner) = accepting.await?;
-            Ok((stream, Placed { inner, place }))
+            Ok((stream, Slotted { inner, slot }))
         })
     }
 }
 
-impl<S: tower_service::Service<Request<B>>, B> tower_service::Service<Request<B>> for Placed<S> {
+impl<S: tower_service::Service<Request<B>>, B> tower_service::Service<Request<B>> for Slotted<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -134,7 +135,7 @@ impl<S: tower_service::Service<Request<B>>, B> tower_service::Service<Request<B>
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(self.place.clone());
+        request.extensions_mut().insert(self.slot.clone());
         self.inner.call(request)
     }
 }

@@ -13,12 +13,12 @@ pub enum StoreError {
     Failed {
         /// What was asked.
         operation: &'static str,
-        /// Why.
+        /// What the store's client said.
         #[source]
         source: object_store::Error,
     },
     /// It took too long.
-    #[error("the store was expected to {operation} within {within:?}")]
+    #[error("the store did not {operation} within {within:?}")]
     Deadline {
         /// What was asked.
         operation: &'static str,
@@ -26,7 +26,7 @@ pub enum StoreError {
         within: Duration,
     },
     /// An object is longer than anything that is stored.
-    #[error("an object of at most {limit} bytes was expected")]
+    #[error("the stored object is longer than {limit} bytes")]
     TooLarge {
         /// The bound.
         limit: usize,
@@ -35,6 +35,6 @@ pub enum StoreError {
     #[error("the store refuses a creation because of an object that it does not have")]
     Conflict,
     /// Something else is stored under the name of what was to be stored.
-    #[error("nothing else was expected to be stored under this name")]
+    #[error("something else is stored under this name")]
     Occupied,
 }

@@ -1,4 +1,4 @@
-//! Sealed records, each under its key id; those that were sealed anew under the KMS key as well. The
+//! Sealed records, each under its key id; those that were rewrapped under the KMS key as well. The
 //! first creation of an object decides; what was decided is never changed and never deleted.
 
 use bytes::Bytes;
@@ -49,7 +49,7 @@ impl Keys {
         self.place(path(key), record).await
     }
 
-    /// The stored bytes of a key's record that was sealed anew under this KMS key.
+    /// The stored bytes of a key's record that was rewrapped under this KMS key.
     ///
     /// # Errors
     /// As of [`Self::read`].

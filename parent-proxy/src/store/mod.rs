@@ -37,7 +37,7 @@ pub use orders::Orders;
 pub use policies::Policies;
 pub use probe::{ProbeError, probe};
 pub use url::{StoreUrl, StoreUrlError};
-pub use users::{Cursor, CursorError, Page, Users};
+pub use users::{Cursor, CursorError, MarkerPage, Users};
 
 use crate::{backoff::backoff, metrics::Metrics};
 use backend::Folder;
@@ -74,7 +74,7 @@ impl Default for StoreLimits {
 /// A store of immutable objects.
 #[derive(Debug, Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    inner: Arc<StoreInner>,
     /// Whether it is for what restricts, whose operations do not wait behind everybody's.
     apart: bool,
 }
@@ -83,7 +83,7 @@ pub struct Store {
 const APART: usize = 16;
 
 #[derive(Debug)]
-struct Inner {
+struct StoreInner {
     objects: PrefixStore<Arc<dyn ObjectStore>>,
     /// When it is a folder: listing is unordered there, and durability is ours to finish.
     folder: Option<Folder>,
@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// A store of objects that list in order and are durable once acknowledged, as S3's.
-    pub fn of_objects(
+    pub fn from_objects(
         objects: Arc<dyn ObjectStore>,
         prefix: Path,
         limits: StoreLimits,
@@ -137,7 +137,10 @@ impl Store {
         let objects = PrefixStore::new(objects, prefix);
         let permits = Semaphore::new(limits.in_flight);
         let apart = Semaphore::new(APART);
-        Self { inner: Arc::new(Inner { objects, folder, permits, apart, limits, metrics }), apart: false }
+        Self {
+            inner: Arc::new(StoreInner { objects, folder, permits, apart, limits, metrics }),
+            apart: false,
+        }
     }
 
     /// Sealed records.

@@ -41,7 +41,7 @@ pub enum ProbeError {
     Changed,
     /// Concurrent creations of one object were acknowledged more than once.
     #[error(
-        "the store lets {winners} of {BURST} concurrent creations (If-None-Match: *) of one object win; 1 was expected. Keys would be lost"
+        "the store lets {winners} of {BURST} concurrent creations (If-None-Match: *) of one object win, not 1. Keys would be lost"
     )]
     Winners {
         /// How many were acknowledged.

@@ -20,7 +20,7 @@ pub enum StoreUrl {
 
 /// Text that is no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("file:///ABSOLUTE/FOLDER or s3://BUCKET/PREFIX was expected")]
+#[error("a store is file:///ABSOLUTE/FOLDER or s3://BUCKET/PREFIX")]
 pub struct StoreUrlError;
 
 impl FromStr for StoreUrl {

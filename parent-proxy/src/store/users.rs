@@ -22,7 +22,7 @@ pub struct Users {
 
 /// A part of a user's keys, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct MarkerPage {
     /// The keys.
     pub keys: Vec<KeyId>,
     /// Where the next part begins, when there is one.
@@ -38,7 +38,7 @@ pub struct Cursor {
 
 /// Text that is no cursor of this user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cursor: the next_cursor of an earlier answer for the same user was expected")]
+#[error("the cursor is not the next_cursor of an earlier answer for the same user")]
 pub struct CursorError;
 
 impl Cursor {
@@ -100,7 +100,7 @@ impl Users {
         user: &UserRef,
         cursor: Option<&Cursor>,
         limit: usize,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<MarkerPage, StoreError> {
         let after = cursor.map(|cursor| cursor.after.to_string());
         let one_more = limit.saturating_add(1);
         let names = self.store.names(&folder(user), after.as_deref(), one_more).await?;
@@ -108,7 +108,7 @@ impl Users {
         let mut keys: Vec<KeyId> = names.iter().take(limit).filter_map(|name| name.parse().ok()).collect();
         keys.dedup();
         let next = keys.last().filter(|_| more).map(|after| Cursor { user: hash(user), after: *after });
-        Ok(Page { keys, next })
+        Ok(MarkerPage { keys, next })
     }
 }
 

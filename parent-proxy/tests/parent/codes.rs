@@ -95,7 +95,7 @@ fn written() -> BTreeSet<String> {
         "transaction",
     ];
     let mut files = Vec::new();
-    for folder in ["protocol/src", "chains/src", "enclave-app/src", "parent-proxy/src/api"] {
+    for folder in ["protocol/src", "wire/src", "chains/src", "enclave-app/src", "parent-proxy/src/api"] {
         sources(&root().join(folder), &mut files);
     }
     files.push(root().join("parent-proxy/src/address.rs"));

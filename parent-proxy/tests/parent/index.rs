@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 
 use parent_proxy::{
-    index::{Entry, Index, IndexConfig, IndexError},
+    index::{Index, IndexConfig, IndexEntry, IndexError},
     metrics::Metrics,
     store::{Store, StoreLimits},
 };
@@ -290,7 +290,7 @@ async fn while_the_store_cannot_be_listed_what_is_known_is_found_and_nothing_is_
     let service = Service::start(|stopped| kept.run(async move { drop(stopped.await) }));
     let (key, _) = record(6);
     eventually("what was made here is found", async || {
-        index.add(vec![Entry { key, addresses: Some(vec!["0xAbC".to_owned()]) }]).await;
+        index.add(vec![IndexEntry { key, addresses: Some(vec!["0xAbC".to_owned()]) }]).await;
         index.find("0xabc").await.is_ok_and(|found| found.keys == [key] && found.as_of.is_none())
     })
     .await;
@@ -326,7 +326,7 @@ async fn nothing_is_said_to_be_missing_before_all_of_the_store_was_seen() {
     assert_eq!(index.page(None, 10).await, Err(IndexError::Building));
     assert_eq!(index.find("0x1").await, Err(IndexError::Building));
     // Added while nobody keeps it: nobody waits for it, and it is found all the same.
-    index.add(vec![Entry { key: made[0], addresses: None }]).await;
+    index.add(vec![IndexEntry { key: made[0], addresses: None }]).await;
     let kept = index.clone();
     let service = Service::start(|stopped| kept.run(async move { drop(stopped.await) }));
     eventually("all are found", async || match index.page(None, 1000).await {

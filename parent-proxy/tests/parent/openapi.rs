@@ -51,6 +51,12 @@ fn a_name_has_one_rule_wherever_it_is_written() {
     let user = document["paths"]["/v1/keys"]["get"]["parameters"].as_array().unwrap();
     let user = user.iter().find(|parameter| parameter["name"] == "user").unwrap();
     assert_eq!(user["schema"]["pattern"], pattern);
+    // In words.
+    let rule = protocol::NameError::User.expected();
+    let body = &document["components"]["schemas"]["AddressRequest"]["properties"]["user"];
+    for described in [&user["description"], &body["description"]] {
+        assert!(described.as_str().unwrap().replace('\n', " ").contains(rule), "{described}");
+    }
     // The page's table, as ranges.
     let page = std::fs::read_to_string(root().join("docs/formats.md")).unwrap();
     let rows = page.lines().skip_while(|line| *line != "| code points | what |").skip(2);

@@ -180,7 +180,7 @@ async fn in_a_batch_an_unknown_or_unreadable_key_fails_its_own_item_and_no_other
     );
     assert!(answer["signatures"][1]["transaction"].is_string() && answer["signatures"][4]["id"].is_string());
     assert_eq!(double.count("sign"), 1, "the enclave hears of every item");
-    // The same of keys to be sealed anew, of which every one is an item.
+    // The same of keys to be rewrapped, of which every one is an item.
     let all: Vec<&str> = keys.iter().map(String::as_str).chain([UNKNOWN]).collect();
     let answer = parent.post("/v1/keys/rewrap", &json!({ "keys": all })).await;
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -13,7 +13,7 @@ const MAX_ADDRESS: usize = 128;
 
 /// An address, or a public key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Object<Wire>", into = "Wire")]
+#[serde(try_from = "Object<CheckRequest>", into = "CheckRequest")]
 pub enum Expected {
     /// As the address's certificate spells it; on Bitcoin either of the two.
     Address(String),
@@ -23,7 +23,7 @@ pub enum Expected {
 
 /// What one of a request's keys is expected to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Object<NamedWire>", into = "NamedWire")]
+#[serde(try_from = "Object<ExpectedKeyFields>", into = "ExpectedKeyFields")]
 pub struct ExpectedKey {
     /// Which of them.
     pub key_id: KeyId,
@@ -43,23 +43,36 @@ pub struct Unexpected {
     pub found: String,
 }
 
-/// One of the two, and never null.
-#[derive(Serialize, Deserialize)]
+/// What the key is expected to be: at most one of the two.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-struct Wire {
+pub struct CheckRequest {
+    /// As the address's certificate spells it; on Bitcoin either of the two.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false, max_length = 128))]
     address: Option<String>,
+    /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     public_key: Option<String>,
 }
 
+/// What a key is expected to be: exactly one of `address` and `public_key`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ExpectedKey))]
 #[serde(deny_unknown_fields)]
-struct NamedWire {
+pub(super) struct ExpectedKeyFields {
+    /// One of the request's keys, each once.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     key_id: KeyId,
+    /// As the address's certificate spells it; on Bitcoin either of the two.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false, max_length = 128))]
     address: Option<String>,
+    /// 32 or 33 bytes in lower-case hexadecimal.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     public_key: Option<String>,
 }
 
@@ -76,7 +89,7 @@ impl Expected {
         let digits = matches!(text.len(), 64 | 66) && HEXLOWER.decode(text.as_bytes()).is_ok();
         let (address, public_key) =
             if digits { (None, Some(text.to_owned())) } else { (Some(text.to_owned()), None) };
-        Self::try_from(Wire { address, public_key })
+        Self::try_from(CheckRequest { address, public_key })
     }
 
     /// Whether a key is the one that is expected.
@@ -104,26 +117,26 @@ impl Expected {
     }
 }
 
-impl TryFrom<Object<Wire>> for Expected {
+/// Whether a text may be an address of some chain: 1 to 128 letters and digits.
+pub fn may_be_address(text: &str) -> bool {
+    (1..=MAX_ADDRESS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+impl TryFrom<Object<CheckRequest>> for Expected {
     type Error = BodyError;
 
-    fn try_from(Object(wire): Object<Wire>) -> Result<Self, BodyError> {
+    fn try_from(Object(wire): Object<CheckRequest>) -> Result<Self, BodyError> {
         wire.try_into()
     }
 }
 
-impl TryFrom<Wire> for Expected {
+impl TryFrom<CheckRequest> for Expected {
     type Error = BodyError;
 
-    fn try_from(wire: Wire) -> Result<Self, BodyError> {
+    fn try_from(wire: CheckRequest) -> Result<Self, BodyError> {
         let expected = |what: &str| BodyError(format!("expected: {what} was expected"));
         match (wire.address, wire.public_key) {
-            (Some(address), None)
-                if (1..=MAX_ADDRESS).contains(&address.len())
-                    && address.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
-            {
-                Ok(Self::Address(address))
-            }
+            (Some(address), None) if may_be_address(&address) => Ok(Self::Address(address)),
             (None, Some(key)) if matches!(key.len(), 64 | 66) => HEXLOWER
                 .decode(key.as_bytes())
                 .map(Self::PublicKey)
@@ -133,7 +146,7 @@ impl TryFrom<Wire> for Expected {
     }
 }
 
-impl From<Expected> for Wire {
+impl From<Expected> for CheckRequest {
     fn from(expected: Expected) -> Self {
         match expected {
             Expected::Address(address) => Self { address: Some(address), public_key: None },
@@ -142,18 +155,18 @@ impl From<Expected> for Wire {
     }
 }
 
-impl TryFrom<Object<NamedWire>> for ExpectedKey {
+impl TryFrom<Object<ExpectedKeyFields>> for ExpectedKey {
     type Error = BodyError;
 
-    fn try_from(Object(wire): Object<NamedWire>) -> Result<Self, BodyError> {
-        let NamedWire { key_id, address, public_key } = wire;
-        Ok(Self { key_id, expected: Wire { address, public_key }.try_into()? })
+    fn try_from(Object(wire): Object<ExpectedKeyFields>) -> Result<Self, BodyError> {
+        let ExpectedKeyFields { key_id, address, public_key } = wire;
+        Ok(Self { key_id, expected: CheckRequest { address, public_key }.try_into()? })
     }
 }
 
-impl From<ExpectedKey> for NamedWire {
+impl From<ExpectedKey> for ExpectedKeyFields {
     fn from(key: ExpectedKey) -> Self {
-        let Wire { address, public_key } = key.expected.into();
+        let CheckRequest { address, public_key } = key.expected.into();
         Self { key_id: key.key_id, address, public_key }
     }
 }
@@ -185,7 +198,7 @@ pub fn expected_of_check(body: &[u8]) -> Result<Option<Expected>, BodyError> {
     if body.is_empty() {
         return Ok(None);
     }
-    let wire: Wire = super::parse(body)?;
+    let wire: CheckRequest = super::parse(body)?;
     let nothing = wire.address.is_none() && wire.public_key.is_none();
     if nothing { Ok(None) } else { wire.try_into().map(Some) }
 }

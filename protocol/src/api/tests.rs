@@ -62,6 +62,14 @@ fn bodies_are_read_strictly_and_their_errors_repeat_nothing() {
         assert!(!error.contains("secret"), "{error}");
     }
     assert!(new_keys(Route::CreateAddresses, br#"{"addresses":[]}"#).is_err());
+    // Items are objects as well: no list of their members.
+    let batch =
+        |item: &str| new_keys(Route::CreateAddresses, format!("{{\"addresses\":[{item}]}}").as_bytes());
+    assert!(batch(r#"{"user":"alice","chain":"evm"}"#).is_ok());
+    assert!(batch(r#"["alice","evm"]"#).is_err());
+    let batch = |item: &str| signatures(Route::SignBatch, format!("{{\"signatures\":[{item}]}}").as_bytes());
+    assert!(batch(&format!(r#"{{"chain":"evm","keys":["{KEY}"],"transaction":""}}"#)).is_ok());
+    assert!(batch(&format!(r#"["evm",["{KEY}"],""]"#)).is_err());
 }
 
 #[test]

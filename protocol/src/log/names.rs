@@ -118,7 +118,7 @@ operations! {
     KEY_CHECK = "key.check",
     /// A key was replaced by the next one.
     KEY_REPLACE = "key.replace",
-    /// A key was re-sealed under the first KMS key, or found to be under it.
+    /// A key was rewrapped under the first KMS key, or found to be under it.
     KEY_REWRAP = "key.rewrap",
     /// Keys were listed or read.
     KEYS_READ = "keys.read",

@@ -23,7 +23,7 @@ pub enum Role {
     /// Read keys and check their records.
     #[serde(rename = "keys.read")]
     KeysRead,
-    /// Have keys re-sealed under the deployment's first KMS key.
+    /// Have keys rewrapped under the deployment's first KMS key.
     #[serde(rename = "keys.rewrap")]
     KeysRewrap,
     /// Read the policy, orders and the log.

@@ -42,7 +42,7 @@ fn refusals_signatures_orders_policies_and_boots_are_counted() {
         json!({"operation": "order.submit", "detail": {"type": "freeze_all"}}),
         json!({"operation": "order.replay", "detail": {"type": "freeze_all"}}),
         json!({"operation": "key.replace", "detail": {"type": "retire_key"}}),
-        json!({"detail": {"kind": "evm.native", "near_limit": ["evm:1/0xa0b8 of one key", "tron/fee"]}}),
+        json!({"detail": {"kind": "evm.native", "near_limit": ["evm:1/0xa0b8/key", "tron/fee"]}}),
         denied("auth.signature"),
         denied("auth.signature"),
         denied("policy.evm.destination"),

@@ -13,9 +13,9 @@ fn key(number: u64) -> KeyId {
     KeyId::derive(&"laptop".parse().unwrap(), &path)
 }
 
-fn entry(number: u64, addresses: &[&str]) -> Entry {
+fn entry(number: u64, addresses: &[&str]) -> IndexEntry {
     let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
-    Entry { key: key(number), addresses: Some(addresses) }
+    IndexEntry { key: key(number), addresses: Some(addresses) }
 }
 
 fn sorted(numbers: std::ops::Range<u64>) -> Vec<KeyId> {
@@ -28,7 +28,8 @@ fn sorted(numbers: std::ops::Range<u64>) -> Vec<KeyId> {
 fn full(folder: &Path) -> PathBuf {
     let path = folder.join("index");
     let database = Database::open(&path, "file:///store").unwrap();
-    let entries: Vec<Entry> = (0..500).map(|number| entry(number, &[&format!("0x{number:040x}")])).collect();
+    let entries: Vec<IndexEntry> =
+        (0..500).map(|number| entry(number, &[&format!("0x{number:040x}")])).collect();
     assert_eq!(database.add(&entries, true).unwrap(), 500);
     path
 }
@@ -38,7 +39,7 @@ fn keys_are_found_in_the_order_of_their_ids_and_by_each_address() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("index"), "s3://a/b").unwrap();
     assert_eq!(database.missing(&[key(0), key(1)]).unwrap(), [key(0), key(1)]);
-    let unreadable = Entry { key: key(3), addresses: None };
+    let unreadable = IndexEntry { key: key(3), addresses: None };
     let entries = [
         entry(0, &["0xAbC", "TXyz"]),
         entry(1, &["bc1qab", "BC1PAB"]),

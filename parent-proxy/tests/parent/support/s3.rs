@@ -71,7 +71,7 @@ impl S3 {
             .build()
             .unwrap();
         let limits = StoreLimits { timeout: Duration::from_secs(3), ..StoreLimits::default() };
-        Store::of_objects(Arc::new(objects), prefix.into(), limits, Arc::default())
+        Store::from_objects(Arc::new(objects), prefix.into(), limits, Arc::default())
     }
 
     pub async fn start(habit: Habit) -> Self {

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use protocol::KeyId;
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{Entry, Index, IndexError, State, database::Database};
+use super::{Index, IndexEntry, IndexError, OpenIndex, database::Database};
 use crate::{address::StoredKey, backoff::backoff, store::StoreError};
 
 /// Keys that are compared with the index at once.
@@ -38,7 +38,7 @@ impl Index {
             () = self.keep() => {}
         }
         // Closed in order, so that the next start need not look for what a crash left of it.
-        *self.inner.state_mut() = State::default();
+        *self.inner.state_mut() = OpenIndex::default();
     }
 
     async fn keep(&self) {
@@ -87,7 +87,7 @@ impl Index {
         let opened = opened.await.map_err(|fault| fault.to_string()).and_then(|opened| opened);
         let database = Arc::new(opened.map_err(IndexError::Failed)?);
         *self.inner.state_mut() =
-            State { database: Some(Arc::clone(&database)), as_of: None, damaged: false };
+            OpenIndex { database: Some(Arc::clone(&database)), as_of: None, damaged: false };
         Ok(database)
     }
 
@@ -118,17 +118,18 @@ impl Index {
             match self.inner.keys.read(&key).await {
                 Ok(record) => Ok(record.map(|record| entry(key, &record))),
                 // Longer than a record: it is there, and no use.
-                Err(StoreError::TooLarge { .. }) => Ok(Some(Entry { key, addresses: None })),
+                Err(StoreError::TooLarge { .. }) => Ok(Some(IndexEntry { key, addresses: None })),
                 Err(error) => Err(RefreshError::Store(error)),
             }
         });
-        let entries: Vec<Option<Entry>> = records.buffer_unordered(READ_AT_ONCE).try_collect().await?;
-        let entries: Vec<Entry> = entries.into_iter().flatten().collect();
+        let entries: Vec<Option<IndexEntry>> = records.buffer_unordered(READ_AT_ONCE).try_collect().await?;
+        let entries: Vec<IndexEntry> = entries.into_iter().flatten().collect();
         self.ask(Arc::clone(database), move |database| database.add(&entries, true)).await?;
         Ok(())
     }
 }
 
-fn entry(key: KeyId, record: &Bytes) -> Entry {
-    StoredKey::parse(record, &key).map_or(Entry { key, addresses: None }, |stored| Entry::of(&stored))
+fn entry(key: KeyId, record: &Bytes) -> IndexEntry {
+    StoredKey::parse(record, &key)
+        .map_or(IndexEntry { key, addresses: None }, |stored| IndexEntry::from_stored(&stored))
 }

@@ -1,4 +1,4 @@
-//! Places for connections. A bound that closes whoever comes last is a lock that any stranger turns: open
+//! Slots for connections. A bound that closes whoever comes last is a lock that any stranger turns: open
 //! so many, and nobody else gets in. Here the last is let in, and whoever has waited longest without a
 //! whole request makes room: the slow, the idle, and those that take no answer.
 
@@ -13,19 +13,19 @@ use super::cut::Cut;
 use crate::metrics::{Held, Metrics};
 
 /// The connections that are there.
-pub(super) struct Places {
+pub(super) struct ReplySlots {
     most: usize,
     metrics: Arc<Metrics>,
-    state: Mutex<State>,
+    state: Mutex<OpenSlots>,
 }
 
 #[derive(Default)]
-struct State {
+struct OpenSlots {
     last: u64,
-    open: HashMap<u64, Open>,
+    open: HashMap<u64, OpenSlot>,
 }
 
-struct Open {
+struct OpenSlot {
     /// When it came, or last had a request under way.
     since: Instant,
     /// Whole requests under way.
@@ -33,27 +33,28 @@ struct Open {
     cut: Arc<Cut>,
 }
 
-/// The place of a connection, for as long as it lives. Every request on it carries it along.
+/// A connection's slot, for as long as it lives: what is asked on it is replied to. Every request carries it
+/// along.
 #[derive(Clone)]
-pub(crate) struct Place(Arc<Inner>);
+pub(crate) struct ReplySlot(Arc<HeldSlot>);
 
-struct Inner {
+struct HeldSlot {
     number: u64,
     cut: Arc<Cut>,
-    places: Arc<Places>,
+    slots: Arc<ReplySlots>,
     _count: Held,
 }
 
 /// While this is held the connection does not make room for others.
-pub(crate) struct UnderWay(Place);
+pub(crate) struct UnderWay(ReplySlot);
 
-impl Places {
+impl ReplySlots {
     pub(super) fn new(most: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self { most, metrics, state: Mutex::default() })
     }
 
-    /// A place for one more; none when as many as there are have a whole request under way.
-    pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
+    /// A slot for one more; none when as many as there are have a whole request under way.
+    pub(super) fn take(self: &Arc<Self>) -> Option<ReplySlot> {
         let mut state = self.lock();
         if state.open.len() >= self.most {
             let waiting = state.open.iter().filter(|(_, open)| open.under_way == 0);
@@ -69,20 +70,20 @@ impl Places {
         }
         state.last += 1;
         let (number, cut) = (state.last, Arc::new(Cut::default()));
-        state.open.insert(number, Open { since: Instant::now(), under_way: 0, cut: Arc::clone(&cut) });
+        state.open.insert(number, OpenSlot { since: Instant::now(), under_way: 0, cut: Arc::clone(&cut) });
         let count = self.metrics.http_connection();
-        Some(Place(Arc::new(Inner { number, cut, places: Arc::clone(self), _count: count })))
+        Some(ReplySlot(Arc::new(HeldSlot { number, cut, slots: Arc::clone(self), _count: count })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OpenSlots> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl ReplySlot {
     /// A request is whole, and something is being done for it.
     pub(crate) fn under_way(&self) -> UnderWay {
-        if let Some(open) = self.0.places.lock().open.get_mut(&self.0.number) {
+        if let Some(open) = self.0.slots.lock().open.get_mut(&self.0.number) {
             open.under_way += 1;
         }
         UnderWay(self.clone())
@@ -95,17 +96,17 @@ impl Place {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let Inner { number, places, .. } = &*self.0.0;
-        if let Some(open) = places.lock().open.get_mut(number) {
+        let HeldSlot { number, slots, .. } = &*self.0.0;
+        if let Some(open) = slots.lock().open.get_mut(number) {
             open.under_way -= 1;
             open.since = Instant::now();
         }
     }
 }
 
-impl Drop for Inner {
+impl Drop for HeldSlot {
     fn drop(&mut self) {
-        self.places.lock().open.remove(&self.number);
+        self.slots.lock().open.remove(&self.number);
     }
 }
 
@@ -113,48 +114,48 @@ impl Drop for Inner {
 mod tests {
     use super::*;
 
-    fn places(most: usize) -> Arc<Places> {
-        Places::new(most, Arc::new(Metrics::new()))
+    fn slots(most: usize) -> Arc<ReplySlots> {
+        ReplySlots::new(most, Arc::new(Metrics::new()))
     }
 
-    fn is_cut(place: &Place) -> bool {
-        place.cut().is_done()
+    fn is_cut(slot: &ReplySlot) -> bool {
+        slot.cut().is_done()
     }
 
     #[test]
     fn the_longest_without_a_whole_request_makes_room() {
-        let places = places(3);
-        let (idle, busy, later) = (places.take().unwrap(), places.take().unwrap(), places.take().unwrap());
+        let slots = slots(3);
+        let (idle, busy, later) = (slots.take().unwrap(), slots.take().unwrap(), slots.take().unwrap());
         let under_way = busy.under_way();
         // It had a request since, so that it has waited less than those that never had one.
         drop(idle.under_way());
-        let fourth = places.take().unwrap();
+        let fourth = slots.take().unwrap();
         assert_eq!([&idle, &busy, &later, &fourth].map(is_cut), [false, false, true, false]);
-        let fifth = places.take().unwrap();
+        let fifth = slots.take().unwrap();
         assert_eq!([&idle, &busy, &fourth, &fifth].map(is_cut), [true, false, false, false]);
-        assert_eq!(places.lock().open.len(), 3, "a bound stays a bound");
+        assert_eq!(slots.lock().open.len(), 3, "a bound stays a bound");
         drop(under_way);
-        let _later = [places.take().unwrap(), places.take().unwrap(), places.take().unwrap()];
+        let _later = [slots.take().unwrap(), slots.take().unwrap(), slots.take().unwrap()];
         assert!(is_cut(&busy), "once its request is answered it is like any other");
     }
 
     #[test]
     fn where_all_have_a_whole_request_under_way_nobody_is_cut() {
-        let places = places(2);
-        let (first, second) = (places.take().unwrap(), places.take().unwrap());
+        let slots = slots(2);
+        let (first, second) = (slots.take().unwrap(), slots.take().unwrap());
         let under_way = (first.under_way(), first.under_way(), second.under_way());
-        assert!(places.take().is_none());
+        assert!(slots.take().is_none());
         drop(under_way.0);
-        assert!(places.take().is_none(), "another request of the same connection is under way");
+        assert!(slots.take().is_none(), "another request of the same connection is under way");
         drop(under_way.1);
-        assert!(places.take().is_some() && is_cut(&first) && !is_cut(&second));
+        assert!(slots.take().is_some() && is_cut(&first) && !is_cut(&second));
     }
 
     #[test]
-    fn a_connection_that_ends_leaves_its_place() {
-        let places = places(1);
-        drop(places.take().unwrap());
-        let next = places.take().unwrap();
-        assert!(!is_cut(&next) && places.lock().open.len() == 1);
+    fn a_connection_that_ends_leaves_its_slot() {
+        let slots = slots(1);
+        drop(slots.take().unwrap());
+        let next = slots.take().unwrap();
+        assert!(!is_cut(&next) && slots.lock().open.len() == 1);
     }
 }
