@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::as_text;
+
 /// A whole number of an asset's smallest unit (wei, satoshi, lamport, sun, a token's base unit).
 /// In JSON a decimal string without leading zeroes: JSON numbers lose digits in many readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -12,7 +14,7 @@ pub struct Amount(u128);
 
 /// Text that is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a whole number below 2^128 was expected, as decimal digits without leading zeroes")]
+#[error("expected a whole number below 2^128 in decimal digits without leading zeroes, found another text")]
 pub struct NotAnAmount;
 
 impl Amount {
@@ -27,14 +29,6 @@ impl Amount {
     /// The number.
     pub const fn get(self) -> u128 {
         self.0
-    }
-
-    /// The sum, unless it overflows.
-    pub const fn checked_add(self, other: Self) -> Option<Self> {
-        match self.0.checked_add(other.0) {
-            Some(sum) => Some(Self(sum)),
-            None => None,
-        }
     }
 
     /// From the big-endian number of a word of 32 bytes; `None` from 2^128.
@@ -58,23 +52,11 @@ impl FromStr for Amount {
 
     fn from_str(text: &str) -> Result<Self, NotAnAmount> {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-        if plain { text.parse().map(Self).map_err(|_| NotAnAmount) } else { Err(NotAnAmount) }
+        plain.then(|| text.parse().ok()).flatten().map(Self).ok_or(NotAnAmount)
     }
 }
 
-impl TryFrom<String> for Amount {
-    type Error = NotAnAmount;
-
-    fn try_from(text: String) -> Result<Self, NotAnAmount> {
-        text.parse()
-    }
-}
-
-impl From<Amount> for String {
-    fn from(amount: Amount) -> Self {
-        amount.to_string()
-    }
-}
+as_text!(Amount);
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BitcoinNetwork, PublicKey, PublicKeyError, bitcoin, evm, solana, tron};
+use crate::{BitcoinNetwork, Curve, PublicKey, PublicKeyError, bitcoin, evm, solana, tron};
 
 /// A family of chains of one key and address form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,18 +21,9 @@ pub enum Chain {
     Tron,
 }
 
-/// The curve of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Curve {
-    /// SEC 2, ECDSA and BIP-340.
-    Secp256k1,
-    /// RFC 8032.
-    Ed25519,
-}
-
 /// A name that is no family's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("evm, bitcoin, solana or tron was expected")]
+#[error("expected evm, bitcoin, solana or tron, found another name")]
 pub struct UnknownChain;
 
 impl Chain {

@@ -23,6 +23,7 @@
 )]
 
 mod amount;
+mod assets;
 mod base58check;
 pub mod bitcoin;
 mod chain;
@@ -30,19 +31,25 @@ pub mod evm;
 mod limits;
 mod meter;
 mod public_key;
+mod reader;
 mod recoverable;
+mod rules;
 pub mod solana;
 mod spends;
 mod sweep;
+mod text;
 mod transaction;
 pub mod tron;
 
 pub use amount::{Amount, NotAnAmount};
+pub use assets::{Asset, Token};
 pub use bitcoin::BitcoinNetwork;
-pub use chain::{Addresses, Chain, Curve, UnknownChain, addresses};
-pub use limits::{DEFAULT_MIN_AMOUNT, FeeCap, Native, NotPermille, Permille, Velocity};
+pub use chain::{Addresses, Chain, UnknownChain, addresses};
+pub use limits::{DEFAULT_MIN_AMOUNT, FeeCap, Native, Permille, Velocity};
 pub use meter::{Anchor, Count, Meter};
-pub use public_key::{PublicKey, PublicKeyError};
+pub use public_key::{Curve, PublicKey, PublicKeyError};
+pub use rules::{Confirmations, Distinct, Entry, RulesError, Symbol, distinct};
 pub use spends::{NotSpends, Outpoint, Spends};
 pub use sweep::{Check, Refused, Signed, SigningInput, Source, Summary, ToSign, Transfer};
+pub use text::NotAnAddress;
 pub use transaction::{Rules, Sweep, Transaction};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, Check};
+use crate::{Amount, Check, RulesError};
 
 /// How much of an asset may leave within any 24 hours. Nothing is unlimited by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Native {
     pub per_day: Amount,
 }
 
+/// The tags of the least amount and of the fee's share of it.
+pub(crate) type Tags = (&'static str, &'static str);
+
 /// How much the network may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,11 +49,6 @@ pub struct FeeCap {
 #[serde(try_from = "u64", into = "u64")]
 pub struct Permille(u16);
 
-/// A number that is no such share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("1 to 1000 thousandths were expected, found {0}")]
-pub struct NotPermille(u64);
-
 impl Native {
     /// Its bounds of 24 hours.
     pub const fn velocity(&self) -> Velocity {
@@ -58,13 +56,7 @@ impl Native {
     }
 
     /// That a transaction moves enough, and that the network takes no more than its share of it.
-    pub(crate) fn check(
-        &self,
-        tags: (&'static str, &'static str),
-        amount: Amount,
-        fee: Amount,
-        unit: &str,
-    ) -> [Check; 2] {
+    pub(crate) fn check(&self, tags: Tags, amount: Amount, fee: Amount, unit: &str) -> [Check; 2] {
         [
             at_least(tags.0, self.min_amount, amount, unit),
             self.max_fee_permille.unwrap_or_default().check(tags.1, amount, fee, unit),
@@ -84,7 +76,7 @@ impl Permille {
     }
 
     /// The share of an amount, rounded down.
-    pub const fn of(self, amount: Amount) -> Amount {
+    pub const fn share_of(self, amount: Amount) -> Amount {
         let (whole, rest) = (amount.get() / 1000, amount.get() % 1000);
         // A share is at most the amount itself; a rest below 1,000 keeps far from any overflow.
         let whole = whole.saturating_mul(self.0 as u128);
@@ -93,7 +85,7 @@ impl Permille {
 
     /// That the fee is at most this share of the amount.
     pub(crate) fn check(self, tag: &'static str, amount: Amount, fee: Amount, unit: &str) -> Check {
-        let most = self.of(amount);
+        let most = self.share_of(amount);
         let allowed = format!("a fee of at most {} ‰ of {amount} {unit}, {most}", self.0);
         Check::new(tag, fee <= most, allowed, format!("up to {fee} {unit}"))
     }
@@ -114,13 +106,18 @@ pub(crate) fn at_least(tag: &'static str, least: Option<Amount>, amount: Amount,
     Check::new(tag, amount >= least, format!("at least {least} {unit}"), format!("{amount} {unit}"))
 }
 
-impl TryFrom<u64> for Permille {
-    type Error = NotPermille;
+/// That the network takes no more.
+pub(crate) fn at_most(tag: &'static str, most: Amount, found: Amount, unit: &str) -> Check {
+    Check::new(tag, found <= most, format!("at most {most} {unit}"), format!("up to {found} {unit}"))
+}
 
-    fn try_from(thousandths: u64) -> Result<Self, NotPermille> {
+impl TryFrom<u64> for Permille {
+    type Error = RulesError;
+
+    fn try_from(thousandths: u64) -> Result<Self, RulesError> {
         match u16::try_from(thousandths) {
             Ok(share @ 1..=1000) => Ok(Self(share)),
-            _ => Err(NotPermille(thousandths)),
+            _ => Err(RulesError::new("max_fee_permille", "1 to 1000 thousandths", thousandths)),
         }
     }
 }
@@ -147,12 +144,12 @@ mod tests {
             assert!(serde_json::from_str::<Permille>(text).is_err(), "{text}");
         }
         let error = serde_json::from_str::<Permille>("0").unwrap_err().to_string();
-        assert!(error.contains("1 to 1000 thousandths were expected, found 0"), "{error}");
+        assert!(error.contains("expected 1 to 1000 thousandths, found 0"), "{error}");
     }
 
     #[test]
     fn a_share_is_rounded_down_and_never_more_than_the_amount() {
-        let of = |share: u64, amount| Permille::try_from(share).unwrap().of(Amount::new(amount)).get();
+        let of = |share: u64, amount| Permille::try_from(share).unwrap().share_of(Amount::new(amount)).get();
         assert_eq!(of(1, 999), 0);
         assert_eq!(of(1, 1000), 1);
         assert_eq!(of(50, 1_999), 99);

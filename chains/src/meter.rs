@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::Amount;
+use crate::{Amount, FeeCap, Velocity};
 
 /// A name of something that a transaction uses up and no other can use again: a nonce of an account,
 /// an output, or where there is nothing of the kind the transaction itself.
@@ -12,7 +12,7 @@ pub struct Anchor([u8; 32]);
 
 impl Anchor {
     /// From what it names, written so that no two things are written alike.
-    pub fn of(name: &str) -> Self {
+    pub fn from_name(name: &str) -> Self {
         Self(Sha256::digest(name).into())
     }
 }
@@ -30,6 +30,19 @@ pub struct Meter {
     pub per_key_per_day: Option<Amount>,
     /// The bound for all keys.
     pub per_day: Amount,
+}
+
+impl Meter {
+    /// Of an asset that leaves.
+    pub(crate) fn of_asset(name: String, tag: &'static str, counts: Vec<Count>, velocity: Velocity) -> Self {
+        let Velocity { per_key_per_day, per_day } = velocity;
+        Self { name, tag, counts, per_key_per_day: Some(per_key_per_day), per_day }
+    }
+
+    /// Of fees.
+    pub(crate) const fn of_fee(name: String, tag: &'static str, counts: Vec<Count>, cap: FeeCap) -> Self {
+        Self { name, tag, counts, per_key_per_day: None, per_day: cap.per_day }
+    }
 }
 
 /// An amount that stands under an anchor.

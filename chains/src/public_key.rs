@@ -1,17 +1,27 @@
-//! Public keys as records and certificates carry them.
+//! Public keys as records and certificates carry them, and the account of one that EVM and Tron share.
 
 use k256::elliptic_curve::sec1::ToSec1Point;
+use sha3::{Digest, Keccak256};
 
-use crate::Curve;
+/// The curve of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Curve {
+    /// SEC 2, ECDSA and BIP-340.
+    Secp256k1,
+    /// RFC 8032.
+    Ed25519,
+}
 
 /// Why bytes are not a public key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublicKeyError {
     /// Not a point of the curve, or not in its one form.
-    #[error("a compressed secp256k1 point of 33 bytes, or an Ed25519 point of 32 bytes, was expected")]
+    #[error(
+        "expected a compressed secp256k1 point of 33 bytes, or an Ed25519 point of 32 bytes, found other bytes"
+    )]
     Point,
     /// A key of the other curve.
-    #[error("a key of the chain's curve was expected")]
+    #[error("expected a key of the chain's curve, found one of another")]
     Curve,
 }
 
@@ -61,6 +71,17 @@ impl PublicKey {
             Self::Ed25519(bytes) => bytes.to_vec(),
         }
     }
+}
+
+/// The 20 bytes of the key's account (Ethereum Yellow Paper, appendix F).
+pub fn account(key: &k256::PublicKey) -> [u8; 20] {
+    let point = key.to_sec1_point(false);
+    // Without the 0x04 that marks an uncompressed point.
+    let coordinates = point.as_bytes().get(1..).unwrap_or_default();
+    let hash: [u8; 32] = Keccak256::digest(coordinates).into();
+    let mut account = [0; 20];
+    account.iter_mut().zip(hash.iter().skip(12)).for_each(|(to, from)| *to = *from);
+    account
 }
 
 #[cfg(test)]

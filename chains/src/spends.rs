@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::solana;
+use crate::{solana, text::as_text};
 
 /// The most outpoints; a transaction of ours has as many inputs at most.
 const MOST_OUTPOINTS: usize = 100;
@@ -34,12 +34,12 @@ pub enum Spends {
     /// The value of a durable nonce.
     NonceAccount {
         /// The nonce account.
-        account: solana::Address,
+        account: solana::SolanaAddress,
         /// Its value.
-        value: solana::Address,
+        value: solana::SolanaAddress,
     },
     /// Nothing: it is good while this blockhash is recent, a minute or two.
-    Blockhash(solana::Address),
+    Blockhash(solana::SolanaAddress),
     /// Nothing: it is good until then, milliseconds since 1970.
     Expiration(u64),
 }
@@ -49,51 +49,45 @@ pub enum Spends {
 #[serde(try_from = "String", into = "String")]
 pub struct Outpoint(String);
 
-/// Text that is no outpoint, or members that are no form.
+/// Text that is no outpoint, or outpoints that are no set of one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotSpends {
     /// Not an outpoint.
     #[error(
-        "an outpoint was expected: 64 lower-case hexadecimal digits, a colon, an index without leading zeroes; \
+        "expected an outpoint (64 lower-case hexadecimal digits, a colon, an index without leading zeroes), \
          found {0:?}"
     )]
     Outpoint(String),
-    /// Not one form.
-    #[error(
-        "chain_id and nonce, or 1 to {MOST_OUTPOINTS} outpoints in ascending order, or nonce_account and nonce_value, or blockhash, or expiration were expected; found {0}"
-    )]
-    Form(String),
+    /// Too many outpoints, or none, or in another order.
+    #[error("expected 1 to {MOST_OUTPOINTS} outpoints in ascending order, found {0}")]
+    Outpoints(String),
 }
 
 /// The members as they are in JSON.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Form {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chain_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outpoints: Option<Vec<Outpoint>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce_account: Option<solana::Address>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce_value: Option<solana::Address>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blockhash: Option<solana::Address>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expiration: Option<u64>,
+#[derive(Serialize, Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected chain_id and nonce, or outpoints, or nonce_account and nonce_value, or blockhash, or \
+                 expiration, found other members"
+)]
+enum Form {
+    Nonce { chain_id: u64, nonce: u64 },
+    Outpoints { outpoints: Vec<Outpoint> },
+    NonceAccount { nonce_account: solana::SolanaAddress, nonce_value: solana::SolanaAddress },
+    Blockhash { blockhash: solana::SolanaAddress },
+    Expiration { expiration: u64 },
 }
 
 impl Spends {
     /// Outpoints in any order, each once.
     ///
     /// # Errors
-    /// [`NotSpends::Form`] unless they are 1 to 100.
+    /// [`NotSpends::Outpoints`] unless they are 1 to 100.
     pub fn outpoints(outpoints: impl IntoIterator<Item = Outpoint>) -> Result<Self, NotSpends> {
         let outpoints: BTreeSet<_> = outpoints.into_iter().collect();
         let fits = (1..=MOST_OUTPOINTS).contains(&outpoints.len());
-        let found = || NotSpends::Form(format!("{} outpoints", outpoints.len()));
+        let found = || NotSpends::Outpoints(outpoints.len().to_string());
         if fits { Ok(Self::Outpoints(outpoints)) } else { Err(found()) }
     }
 
@@ -118,7 +112,7 @@ impl Spends {
 
 impl Outpoint {
     /// The output of a transaction, by its txid as people write it.
-    pub(crate) fn of(txid: &str, index: u32) -> Self {
+    pub(crate) fn new(txid: &str, index: u32) -> Self {
         Self(format!("{txid}:{index}"))
     }
 }
@@ -127,40 +121,35 @@ impl TryFrom<Form> for Spends {
     type Error = NotSpends;
 
     fn try_from(form: Form) -> Result<Self, NotSpends> {
-        let Form { chain_id, nonce, outpoints, nonce_account, nonce_value, blockhash, expiration } = form;
-        match (chain_id, nonce, outpoints, nonce_account, nonce_value, blockhash, expiration) {
-            (Some(chain_id), Some(nonce), None, None, None, None, None) => {
-                Ok(Self::Nonce { chain_id, nonce })
-            }
-            (None, None, Some(outpoints), None, None, None, None) => {
+        Ok(match form {
+            Form::Nonce { chain_id, nonce } => Self::Nonce { chain_id, nonce },
+            Form::Outpoints { outpoints } => {
                 // One spelling of a set: each once, in ascending order.
                 let ascending = outpoints.iter().zip(outpoints.iter().skip(1)).all(|(one, next)| one < next);
-                let other = || NotSpends::Form("outpoints in another order, or one of them twice".to_owned());
-                if ascending { Self::outpoints(outpoints) } else { Err(other()) }
+                if !ascending {
+                    return Err(NotSpends::Outpoints("another order, or one of them twice".to_owned()));
+                }
+                Self::outpoints(outpoints)?
             }
-            (None, None, None, Some(account), Some(value), None, None) => {
-                Ok(Self::NonceAccount { account, value })
+            Form::NonceAccount { nonce_account: account, nonce_value: value } => {
+                Self::NonceAccount { account, value }
             }
-            (None, None, None, None, None, Some(blockhash), None) => Ok(Self::Blockhash(blockhash)),
-            (None, None, None, None, None, None, Some(expiration)) => Ok(Self::Expiration(expiration)),
-            _ => Err(NotSpends::Form("other members".to_owned())),
-        }
+            Form::Blockhash { blockhash } => Self::Blockhash(blockhash),
+            Form::Expiration { expiration } => Self::Expiration(expiration),
+        })
     }
 }
 
 impl From<Spends> for Form {
     fn from(spends: Spends) -> Self {
-        let none = Self::default();
         match spends {
-            Spends::Nonce { chain_id, nonce } => {
-                Self { chain_id: Some(chain_id), nonce: Some(nonce), ..none }
+            Spends::Nonce { chain_id, nonce } => Self::Nonce { chain_id, nonce },
+            Spends::Outpoints(outpoints) => Self::Outpoints { outpoints: outpoints.into_iter().collect() },
+            Spends::NonceAccount { account: nonce_account, value: nonce_value } => {
+                Self::NonceAccount { nonce_account, nonce_value }
             }
-            Spends::Outpoints(outpoints) => Self { outpoints: Some(outpoints.into_iter().collect()), ..none },
-            Spends::NonceAccount { account, value } => {
-                Self { nonce_account: Some(account), nonce_value: Some(value), ..none }
-            }
-            Spends::Blockhash(blockhash) => Self { blockhash: Some(blockhash), ..none },
-            Spends::Expiration(expiration) => Self { expiration: Some(expiration), ..none },
+            Spends::Blockhash(blockhash) => Self::Blockhash { blockhash },
+            Spends::Expiration(expiration) => Self::Expiration { expiration },
         }
     }
 }
@@ -178,19 +167,7 @@ impl std::str::FromStr for Outpoint {
     }
 }
 
-impl TryFrom<String> for Outpoint {
-    type Error = NotSpends;
-
-    fn try_from(text: String) -> Result<Self, NotSpends> {
-        text.parse()
-    }
-}
-
-impl From<Outpoint> for String {
-    fn from(outpoint: Outpoint) -> Self {
-        outpoint.0
-    }
-}
+as_text!(Outpoint);
 
 impl std::fmt::Display for Outpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -213,7 +190,7 @@ mod tests {
     }
 
     fn account(byte: u8) -> String {
-        solana::Address::new([byte; 32]).to_string()
+        solana::SolanaAddress::new([byte; 32]).to_string()
     }
 
     #[test]
@@ -261,13 +238,13 @@ mod tests {
         };
         let nonce = |chain_id, nonce| Spends::Nonce { chain_id, nonce };
         let account = |account, value| Spends::NonceAccount {
-            account: solana::Address::new([account; 32]),
-            value: solana::Address::new([value; 32]),
+            account: solana::SolanaAddress::new([account; 32]),
+            value: solana::SolanaAddress::new([value; 32]),
         };
         let two = outpoints(&[("00", 0), ("01", 0)]);
         assert!(nonce(1, 5).covers(&nonce(1, 5)) && two.covers(&two) && two.covers(&outpoints(&[("01", 0)])));
         assert!(account(1, 2).covers(&account(1, 2)));
-        let blockhash = Spends::Blockhash(solana::Address::new([2; 32]));
+        let blockhash = Spends::Blockhash(solana::SolanaAddress::new([2; 32]));
         for (one, other) in [
             (&nonce(1, 5), &nonce(1, 6)),
             (&nonce(1, 5), &nonce(2, 5)),

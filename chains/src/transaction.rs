@@ -35,13 +35,13 @@ pub enum Sweep {
 #[derive(Debug, Clone, Copy)]
 pub enum Rules<'p> {
     /// For EVM.
-    Evm(&'p evm::Rules),
+    Evm(&'p evm::EvmRules),
     /// For Bitcoin.
-    Bitcoin(&'p bitcoin::Rules),
+    Bitcoin(&'p bitcoin::BitcoinRules),
     /// For Solana.
-    Solana(&'p solana::Rules),
+    Solana(&'p solana::SolanaRules),
     /// For Tron.
-    Tron(&'p tron::Rules),
+    Tron(&'p tron::TronRules),
 }
 
 macro_rules! of_each {

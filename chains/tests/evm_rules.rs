@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use chains::{
-    Amount, Check, Meter, PublicKey, Spends,
-    evm::{Asset, Rules, Sweep, Transaction},
+    Amount, Asset, Check, Meter, PublicKey, Spends,
+    evm::{EvmRules, Sweep, Transaction},
 };
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
@@ -59,13 +59,13 @@ fn network() -> Value {
 }
 
 /// The rules of one network after a change.
-fn with(change: impl Fn(&mut Value)) -> Result<Rules, serde_json::Error> {
+fn with(change: impl Fn(&mut Value)) -> Result<EvmRules, serde_json::Error> {
     let mut network = network();
     change(&mut network);
     serde_json::from_value(json!({ "networks": [network] }))
 }
 
-fn rules() -> Rules {
+fn rules() -> EvmRules {
     with(|_| ()).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn verdicts(checks: &[Check]) -> Vec<(&'static str, bool)> {
 }
 
 /// The tag of the denial, if there is one.
-fn denied(rules: &Rules, sweep: &Sweep) -> Option<&'static str> {
+fn denied(rules: &EvmRules, sweep: &Sweep) -> Option<&'static str> {
     rules.check(sweep, 0).iter().find_map(Check::refusal).map(|refused| refused.tag)
 }
 
@@ -99,7 +99,7 @@ fn a_network_that_is_not_listed_is_denied_and_nothing_else_is_asked() {
     let refused = checks[0].refusal().unwrap();
     assert_eq!((refused.found.as_str(), refused.allowed.as_str()), ("evm:1", "evm:137"));
     assert!(rules.meters(&native_sweep()).is_empty());
-    let none: Rules = serde_json::from_value(json!({ "networks": [] })).unwrap();
+    let none: EvmRules = serde_json::from_value(json!({ "networks": [] })).unwrap();
     assert_eq!(denied(&none, &native_sweep()), Some("policy.evm.network"));
 }
 
@@ -296,43 +296,58 @@ fn every_network_has_its_own_rules() {
     let mut other = network();
     other["chain_id"] = json!(137);
     other["destinations"] = json!([OTHER]);
-    let rules: Rules = serde_json::from_value(json!({ "networks": [other, network()] })).unwrap();
+    let rules: EvmRules = serde_json::from_value(json!({ "networks": [other, network()] })).unwrap();
     assert_eq!(denied(&rules, &sweep("native on 1, type 2")), None);
     assert_eq!(denied(&rules, &sweep("native on 137, type 2")), Some("policy.evm.destination"));
     assert_eq!(denied(&rules, &sweep("native on 10, type 2")), Some("policy.evm.network"));
-    assert_eq!(rules.network(137).unwrap().confirmations, 12);
+    assert_eq!(rules.network(137).unwrap().confirmations.get(), 12);
     assert_eq!(rules.networks().len(), 2);
 }
 
 #[test]
 fn rules_are_written_as_they_are_read() {
     let text = json!({ "networks": [network()] });
-    let rules: Rules = serde_json::from_value(text.clone()).unwrap();
+    let rules: EvmRules = serde_json::from_value(text.clone()).unwrap();
     assert_eq!(serde_json::to_value(&rules).unwrap(), text);
 }
 
 #[test]
-fn rules_that_are_none_are_refused_with_the_reason() {
-    let refused = |why: &str, rules: Result<Rules, serde_json::Error>| {
+fn invalid_rules_are_refused_with_the_reason() {
+    let refused = |why: &str, rules: Result<EvmRules, serde_json::Error>| {
         let text = rules.expect_err(why).to_string();
         assert!(text.contains(why), "{why}: {text}");
     };
     let set = |name: &'static str, value: Value| with(move |network| network[name] = value.clone());
-    refused("a chain id", set("chain_id", json!(0)));
-    refused("a chain id", set("chain_id", json!(u64::MAX / 2 - 35)));
+    refused("chain_id: expected a number from 1 to 9223372036854775771, found", set("chain_id", json!(0)));
+    refused(
+        "chain_id: expected a number from 1 to 9223372036854775771, found",
+        set("chain_id", json!(u64::MAX / 2 - 35)),
+    );
     refused("integer", set("chain_id", json!(-1)));
     refused("u64", set("chain_id", json!("1")));
-    refused("found twice", set("destinations", json!([PAID, OTHER, PAID])));
-    refused("whose key nobody holds", set("destinations", json!([ZERO])));
-    refused("the contract of a token", set("destinations", json!([PAID, TOKEN])));
+    refused(
+        "destinations: expected each once, found number 3 again",
+        set("destinations", json!([PAID, OTHER, PAID])),
+    );
+    refused(
+        "destinations: expected accounts that somebody holds, found the account of zeroes",
+        set("destinations", json!([ZERO])),
+    );
+    refused(
+        "expected no contract of a listed token, found the contract of",
+        set("destinations", json!([PAID, TOKEN])),
+    );
     refused("EIP-55", set("destinations", json!([PAID.to_lowercase()])));
     refused("EIP-55", set("destinations", json!([PAID.replace('E', "e")])));
     refused("EIP-55", set("destinations", json!([&PAID[2..]])));
-    refused("at least one confirmation", set("confirmations", json!(0)));
+    refused("nonzero", set("confirmations", json!(0)));
     refused("unknown field", set("allow_all", json!(true)));
     refused("whole number", set("max_fee_per_gas", json!("-1")));
     refused("u64", set("max_nonce", json!("1000")));
-    refused("at most 9007199254740991", set("max_nonce", json!(1_u64 << 53)));
+    refused(
+        "max_nonce: expected at most 9007199254740991, found 9007199254740992",
+        set("max_nonce", json!(1_u64 << 53)),
+    );
     refused("1 to 1000 thousandths", with(|network| network["native"]["max_fee_permille"] = json!(0)));
     refused("1 to 1000 thousandths", with(|network| network["native"]["max_fee_permille"] = json!(1001)));
     // Without them: a unit at least, a fee as large as it, and the prices that the fee allows.
@@ -354,23 +369,32 @@ fn rules_that_are_none_are_refused_with_the_reason() {
             network.as_object_mut().unwrap().remove("fee").unwrap();
         }),
     );
-    refused("a token's contract", with(|network| network["tokens"][0]["contract"] = json!(ZERO)));
     refused(
-        "found twice",
+        "tokens: expected contracts, found the account of zeroes",
+        with(|network| network["tokens"][0]["contract"] = json!(ZERO)),
+    );
+    refused(
+        "tokens: expected each once, found number 2 again",
         with(|network| {
             let token = network["tokens"][0].clone();
             network["tokens"].as_array_mut().unwrap().push(token);
         }),
     );
     for symbol in ["", "US DT", "USD\u{20ae}0", "USDT\n", &"X".repeat(33)] {
-        refused("a symbol", with(|network| network["tokens"][0]["symbol"] = json!(symbol)));
+        refused(
+            "symbol: expected 1 to 32 visible ASCII characters, found",
+            with(|network| network["tokens"][0]["symbol"] = json!(symbol)),
+        );
     }
     refused("unknown field", with(|network| network["tokens"][0]["decimals"] = json!(6)));
     refused("unknown field", with(|network| network["native"]["per_hour"] = json!("1")));
     refused("whole number", with(|network| network["native"]["per_day"] = json!("1e18")));
     refused("string", with(|network| network["native"]["per_day"] = json!(1)));
-    let parse = serde_json::from_value::<Rules>;
-    refused("found twice: 1", parse(json!({ "networks": [network(), network()] })));
+    let parse = serde_json::from_value::<EvmRules>;
+    refused(
+        "networks: expected each once, found number 2 again",
+        parse(json!({ "networks": [network(), network()] })),
+    );
     refused("unknown field", parse(json!({ "networks": [], "default": "allow" })));
     refused("missing field", parse(json!({})));
     let twice = format!("{{\"networks\":[],\"networks\":[{}]}}", network());
@@ -382,7 +406,7 @@ fn lists_are_bounded() {
     let address = |id: u64| {
         let mut account = [1; 20];
         account[..8].copy_from_slice(&id.to_be_bytes());
-        chains::evm::Address::new(account)
+        chains::evm::EvmAddress::new(account)
     };
     let destinations = |count| {
         let all = (0..count).map(address).collect::<Vec<_>>();
@@ -391,21 +415,25 @@ fn lists_are_bounded() {
     let rules = destinations(256).unwrap();
     let printed = &rules.check(&native_sweep(), 0)[2].allowed;
     assert!(printed.ends_with("and 248 more") && printed.len() < 500, "{printed}");
-    assert!(destinations(257).unwrap_err().to_string().contains("at most 256 destinations"));
+    assert!(
+        destinations(257).unwrap_err().to_string().contains("destinations: expected at most 256, found 257")
+    );
     let networks = |count: u64| {
         let network = |id| {
             let mut network = network();
             network["chain_id"] = json!(id);
             network
         };
-        serde_json::from_value::<Rules>(json!({ "networks": (1..=count).map(network).collect::<Vec<_>>() }))
+        serde_json::from_value::<EvmRules>(
+            json!({ "networks": (1..=count).map(network).collect::<Vec<_>>() }),
+        )
     };
     assert!(networks(256).is_ok());
-    assert!(networks(257).unwrap_err().to_string().contains("at most 256 networks"));
+    assert!(networks(257).unwrap_err().to_string().contains("networks: expected at most 256, found 257"));
     let tokens = |count: u64| {
         let token = |id: u64| json!({ "contract": address(id), "symbol": "T", "min_amount": "1", "velocity": velocity("1", "1") });
         with(move |network| network["tokens"] = json!((0..count).map(token).collect::<Vec<_>>()))
     };
-    assert!(tokens(256).is_ok());
-    assert!(tokens(257).unwrap_err().to_string().contains("at most 256 tokens"));
+    assert!(tokens(1024).is_ok());
+    assert!(tokens(1025).unwrap_err().to_string().contains("tokens: expected at most 1024, found 1025"));
 }

@@ -123,7 +123,7 @@ proptest! {
         for transfer in sweep.summary().transfers {
             let amount = u64::try_from(transfer.amount.get()).unwrap();
             prop_assert!(holds(&amount.to_le_bytes()));
-            let destination: chains::solana::Address = transfer.destination.parse().unwrap();
+            let destination: chains::solana::SolanaAddress = transfer.destination.parse().unwrap();
             prop_assert!(holds(destination.as_bytes()));
         }
     }

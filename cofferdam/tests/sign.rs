@@ -233,9 +233,12 @@ fn previous_transactions_go_beside_a_psbt() {
 fn a_psbt_that_is_too_long_is_split_and_one_that_stays_so_is_not_sent() {
     let parent = Parent::start(|_| Answer::json(200, &signed("1")));
     let folder = tempfile::tempdir().unwrap();
-    // A PSBT of version 2 whose inputs all spend from one transaction of 9 kB, or from their own.
+    // A PSBT whose inputs all spend from one transaction of 9 kB, or from their own.
     let psbt = |inputs: u8, own: bool| {
-        let mut psbt = [&b"psbt\xff\x01\x04\x01"[..], &[inputs], b"\x01\x05\x01\x01\x00"].concat();
+        let spends = [&[3; 36][..], &[0], &[0xff; 4]].concat().repeat(inputs.into());
+        let unsigned = [&[2, 0, 0, 0, inputs][..], &spends, &[1], &[0; 8], &[0], &[0; 4]].concat();
+        let length = u16::try_from(unsigned.len()).unwrap().to_le_bytes();
+        let mut psbt = [b"psbt\xff\x01\x00\xfd", &length[..], &unsigned, &[0]].concat();
         for number in 0..inputs {
             let script = [if own { number } else { 0 }; 8_900];
             let output = [&[0; 8][..], &[0xfd], &8_900u16.to_le_bytes(), &script].concat();
@@ -256,7 +259,7 @@ fn a_psbt_that_is_too_long_is_split_and_one_that_stays_so_is_not_sent() {
     assert_eq!(sign(&psbt(100, false)).code, VERIFIED);
     let sent = parent.seen()[1].json();
     assert_eq!(sent["previous_transactions"].as_array().unwrap().len(), 1);
-    assert!(sent["transaction"].as_str().unwrap().len() < 300);
+    assert!(sent["transaction"].as_str().unwrap().len() < 6_000);
     let said = sign(&psbt(100, true));
     assert_eq!((said.code, parent.seen().len()), (UNUSABLE, 2));
     let message = said.json()["error"]["message"].as_str().unwrap().to_owned();

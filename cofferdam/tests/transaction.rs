@@ -204,6 +204,28 @@ fn what_is_spent_is_shown_under_its_own_address_and_a_claim_as_a_claim() {
 }
 
 #[test]
+fn a_psbt_of_version_2_is_converted_and_inspected_as_that_of_version_0() {
+    let embit = json_vectors("bitcoin/psbt-embit.json");
+    let named = |name: &str| embit.as_array().unwrap().iter().find(|case| case["name"] == name).unwrap();
+    let [zero, two] = ["version 0, mixed", "version 2, mixed"].map(|name| text(named(name), "psbt"));
+    let convert = |psbt: &str| {
+        let said = cofferdam(&["transaction", "convert", psbt]);
+        assert_eq!(said.code, VERIFIED, "{}", said.err);
+        said.out
+    };
+    let base64 =
+        |hex: &str| data_encoding::BASE64.encode(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap());
+    assert_eq!(convert(two).trim(), base64(zero));
+    assert_eq!(convert(&base64(two)).trim(), base64(zero));
+    assert_eq!(convert(zero).trim(), base64(zero), "it stays as it is");
+    assert_eq!(shown("bitcoin", two, &[]), shown("bitcoin", zero, &[]));
+    // What may still be changed has no one transaction: PSBT_GLOBAL_TX_MODIFIABLE with a flag.
+    let modifiable = two.replacen("70736274ff", "70736274ff01060101", 1);
+    let said = inspect("bitcoin", &modifiable, &[]);
+    assert_eq!(said.json()["error"]["tag"], "transaction.bitcoin.modifiable", "{}", said.out);
+}
+
+#[test]
 fn a_psbt_is_split_and_inspected_with_its_previous_transactions_beside() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("previous");

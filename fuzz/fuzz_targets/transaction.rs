@@ -44,10 +44,10 @@ struct Known {
 
 /// Rules that the test vectors' transactions come near to.
 struct Policy {
-    evm: evm::Rules,
-    bitcoin: bitcoin::Rules,
-    solana: solana::Rules,
-    tron: tron::Rules,
+    evm: evm::EvmRules,
+    bitcoin: bitcoin::BitcoinRules,
+    solana: solana::SolanaRules,
+    tron: tron::TronRules,
     /// All that may be paid under them.
     pinned: BTreeSet<String>,
     /// All that may be moved.
@@ -91,7 +91,7 @@ fn known() -> Known {
 fn policy(coin: &Value, tron: &[String]) -> Policy {
     let account = |hex: &str| {
         let bytes = HEXLOWER.decode(hex.as_bytes()).expect("hexadecimal");
-        evm::Address::new(bytes.try_into().expect("20 bytes")).to_string()
+        evm::EvmAddress::new(bytes.try_into().expect("20 bytes")).to_string()
     };
     let paid = account("7b2e2b327088436e2ce9b35196705073d24862fe");
     let contract = account("fbff9bd3fc22826e132f6f9de31ed86cc17dbd56");
@@ -103,7 +103,7 @@ fn policy(coin: &Value, tron: &[String]) -> Policy {
     let fee = json!({"per_transaction": most, "per_day": most});
     let native =
         json!({"min_amount": "1", "max_fee_permille": 1000, "per_key_per_day": most, "per_day": most});
-    let address = |text: &str| text.parse::<solana::Address>();
+    let address = |text: &str| text.parse::<solana::SolanaAddress>();
     let mut tokens = Vec::new();
     let mut pinned: BTreeSet<String> = tron.iter().cloned().collect();
     if let (Ok(owner), Ok(mint)) = (address(owner), address(mint)) {

@@ -6,7 +6,7 @@
 
 /// What an action does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ActionKind {
     /// Uses key material.
     Cryptographic,
     /// Changes a key, who may use it, or what belongs to it.
@@ -21,7 +21,7 @@ pub struct Action {
     /// As policies name it: `kms:Decrypt`.
     pub name: &'static str,
     /// What it does.
-    pub kind: Kind,
+    pub kind: ActionKind,
     /// Whether it is done to a key, so that the key's policy is asked. `kms:RetireGrant` is, but a
     /// key policy cannot allow it (KMS Developer Guide, "Permissions reference").
     pub key: bool,
@@ -37,64 +37,64 @@ pub fn find(name: &str) -> Option<&'static Action> {
 
 /// All of them, by name.
 pub const ALL: &[Action] = &[
-    on_key("kms:CancelKeyDeletion", Kind::Control),
-    on_account("kms:ConnectCustomKeyStore", Kind::Control),
-    on_key("kms:CreateAlias", Kind::Control),
-    on_account("kms:CreateCustomKeyStore", Kind::Control),
-    on_key("kms:CreateGrant", Kind::Control),
-    on_account("kms:CreateKey", Kind::Control),
-    on_key("kms:Decapsulate", Kind::Cryptographic),
-    with_document("kms:Decrypt", Kind::Cryptographic),
-    on_key("kms:DeleteAlias", Kind::Control),
-    on_account("kms:DeleteCustomKeyStore", Kind::Control),
-    on_key("kms:DeleteImportedKeyMaterial", Kind::Control),
-    with_document("kms:DeriveSharedSecret", Kind::Cryptographic),
-    on_account("kms:DescribeCustomKeyStores", Kind::Reading),
-    on_key("kms:DescribeKey", Kind::Reading),
-    on_key("kms:DisableKey", Kind::Control),
-    on_key("kms:DisableKeyRotation", Kind::Control),
-    on_account("kms:DisconnectCustomKeyStore", Kind::Control),
-    on_key("kms:EnableKey", Kind::Control),
-    on_key("kms:EnableKeyRotation", Kind::Control),
-    on_key("kms:Encapsulate", Kind::Cryptographic),
-    on_key("kms:Encrypt", Kind::Cryptographic),
-    with_document("kms:GenerateDataKey", Kind::Cryptographic),
-    with_document("kms:GenerateDataKeyPair", Kind::Cryptographic),
-    on_key("kms:GenerateDataKeyPairWithoutPlaintext", Kind::Cryptographic),
-    on_key("kms:GenerateDataKeyWithoutPlaintext", Kind::Cryptographic),
-    on_key("kms:GenerateMac", Kind::Cryptographic),
-    Action { name: "kms:GenerateRandom", kind: Kind::Cryptographic, key: false, recipient: true },
-    on_key("kms:GetKeyLastUsage", Kind::Reading),
-    on_key("kms:GetKeyPolicy", Kind::Reading),
-    on_key("kms:GetKeyRotationStatus", Kind::Reading),
-    on_key("kms:GetParametersForImport", Kind::Reading),
-    on_key("kms:GetPublicKey", Kind::Reading),
-    on_key("kms:ImportKeyMaterial", Kind::Control),
-    on_account("kms:ListAliases", Kind::Reading),
-    on_key("kms:ListGrants", Kind::Reading),
-    on_key("kms:ListKeyPolicies", Kind::Reading),
-    on_key("kms:ListKeyRotations", Kind::Reading),
-    on_account("kms:ListKeys", Kind::Reading),
-    on_key("kms:ListResourceTags", Kind::Reading),
-    on_account("kms:ListRetirableGrants", Kind::Reading),
-    on_key("kms:PutKeyPolicy", Kind::Control),
-    on_key("kms:ReEncryptFrom", Kind::Cryptographic),
-    on_key("kms:ReEncryptTo", Kind::Cryptographic),
-    on_key("kms:ReplicateKey", Kind::Control),
-    on_key("kms:RetireGrant", Kind::Control),
-    on_key("kms:RevokeGrant", Kind::Control),
-    on_key("kms:RotateKeyOnDemand", Kind::Control),
-    on_key("kms:ScheduleKeyDeletion", Kind::Control),
-    on_key("kms:Sign", Kind::Cryptographic),
-    on_key("kms:SynchronizeMultiRegionKey", Kind::Control),
-    on_key("kms:TagResource", Kind::Control),
-    on_key("kms:UntagResource", Kind::Control),
-    on_key("kms:UpdateAlias", Kind::Control),
-    on_account("kms:UpdateCustomKeyStore", Kind::Control),
-    on_key("kms:UpdateKeyDescription", Kind::Control),
-    on_key("kms:UpdatePrimaryRegion", Kind::Control),
-    on_key("kms:Verify", Kind::Cryptographic),
-    on_key("kms:VerifyMac", Kind::Cryptographic),
+    on_key("kms:CancelKeyDeletion", ActionKind::Control),
+    on_account("kms:ConnectCustomKeyStore", ActionKind::Control),
+    on_key("kms:CreateAlias", ActionKind::Control),
+    on_account("kms:CreateCustomKeyStore", ActionKind::Control),
+    on_key("kms:CreateGrant", ActionKind::Control),
+    on_account("kms:CreateKey", ActionKind::Control),
+    on_key("kms:Decapsulate", ActionKind::Cryptographic),
+    with_document("kms:Decrypt", ActionKind::Cryptographic),
+    on_key("kms:DeleteAlias", ActionKind::Control),
+    on_account("kms:DeleteCustomKeyStore", ActionKind::Control),
+    on_key("kms:DeleteImportedKeyMaterial", ActionKind::Control),
+    with_document("kms:DeriveSharedSecret", ActionKind::Cryptographic),
+    on_account("kms:DescribeCustomKeyStores", ActionKind::Reading),
+    on_key("kms:DescribeKey", ActionKind::Reading),
+    on_key("kms:DisableKey", ActionKind::Control),
+    on_key("kms:DisableKeyRotation", ActionKind::Control),
+    on_account("kms:DisconnectCustomKeyStore", ActionKind::Control),
+    on_key("kms:EnableKey", ActionKind::Control),
+    on_key("kms:EnableKeyRotation", ActionKind::Control),
+    on_key("kms:Encapsulate", ActionKind::Cryptographic),
+    on_key("kms:Encrypt", ActionKind::Cryptographic),
+    with_document("kms:GenerateDataKey", ActionKind::Cryptographic),
+    with_document("kms:GenerateDataKeyPair", ActionKind::Cryptographic),
+    on_key("kms:GenerateDataKeyPairWithoutPlaintext", ActionKind::Cryptographic),
+    on_key("kms:GenerateDataKeyWithoutPlaintext", ActionKind::Cryptographic),
+    on_key("kms:GenerateMac", ActionKind::Cryptographic),
+    Action { name: "kms:GenerateRandom", kind: ActionKind::Cryptographic, key: false, recipient: true },
+    on_key("kms:GetKeyLastUsage", ActionKind::Reading),
+    on_key("kms:GetKeyPolicy", ActionKind::Reading),
+    on_key("kms:GetKeyRotationStatus", ActionKind::Reading),
+    on_key("kms:GetParametersForImport", ActionKind::Reading),
+    on_key("kms:GetPublicKey", ActionKind::Reading),
+    on_key("kms:ImportKeyMaterial", ActionKind::Control),
+    on_account("kms:ListAliases", ActionKind::Reading),
+    on_key("kms:ListGrants", ActionKind::Reading),
+    on_key("kms:ListKeyPolicies", ActionKind::Reading),
+    on_key("kms:ListKeyRotations", ActionKind::Reading),
+    on_account("kms:ListKeys", ActionKind::Reading),
+    on_key("kms:ListResourceTags", ActionKind::Reading),
+    on_account("kms:ListRetirableGrants", ActionKind::Reading),
+    on_key("kms:PutKeyPolicy", ActionKind::Control),
+    on_key("kms:ReEncryptFrom", ActionKind::Cryptographic),
+    on_key("kms:ReEncryptTo", ActionKind::Cryptographic),
+    on_key("kms:ReplicateKey", ActionKind::Control),
+    on_key("kms:RetireGrant", ActionKind::Control),
+    on_key("kms:RevokeGrant", ActionKind::Control),
+    on_key("kms:RotateKeyOnDemand", ActionKind::Control),
+    on_key("kms:ScheduleKeyDeletion", ActionKind::Control),
+    on_key("kms:Sign", ActionKind::Cryptographic),
+    on_key("kms:SynchronizeMultiRegionKey", ActionKind::Control),
+    on_key("kms:TagResource", ActionKind::Control),
+    on_key("kms:UntagResource", ActionKind::Control),
+    on_key("kms:UpdateAlias", ActionKind::Control),
+    on_account("kms:UpdateCustomKeyStore", ActionKind::Control),
+    on_key("kms:UpdateKeyDescription", ActionKind::Control),
+    on_key("kms:UpdatePrimaryRegion", ActionKind::Control),
+    on_key("kms:Verify", ActionKind::Cryptographic),
+    on_key("kms:VerifyMac", ActionKind::Cryptographic),
 ];
 
 /// Actions whose requests have an encryption context, without `kms:`. Source: Service Authorization
@@ -111,15 +111,15 @@ pub(crate) const WITH_ENCRYPTION_CONTEXT: &[&str] = &[
     "ReEncryptTo",
 ];
 
-const fn on_key(name: &'static str, kind: Kind) -> Action {
+const fn on_key(name: &'static str, kind: ActionKind) -> Action {
     Action { name, kind, key: true, recipient: false }
 }
 
-const fn with_document(name: &'static str, kind: Kind) -> Action {
+const fn with_document(name: &'static str, kind: ActionKind) -> Action {
     Action { name, kind, key: true, recipient: true }
 }
 
-const fn on_account(name: &'static str, kind: Kind) -> Action {
+const fn on_account(name: &'static str, kind: ActionKind) -> Action {
     Action { name, kind, key: false, recipient: false }
 }
 
@@ -149,8 +149,8 @@ mod tests {
             let Action { name, kind, key, recipient } = *action;
             assert_eq!((key, recipient), (foreign.key, foreign.recipient), "{name}");
             let reads = matches!(foreign.level.as_str(), "Read" | "List");
-            assert_eq!(kind == Kind::Reading, reads, "{name}");
-            assert!(!recipient || kind == Kind::Cryptographic, "{name}");
+            assert_eq!(kind == ActionKind::Reading, reads, "{name}");
+            assert!(!recipient || kind == ActionKind::Cryptographic, "{name}");
         }
     }
 

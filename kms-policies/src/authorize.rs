@@ -4,11 +4,12 @@
 //! access to a VPC endpoint"; Organizations User Guide, "SCP evaluation", "RCP evaluation".
 
 use crate::{
-    evaluate::{Asked, Decision},
+    effect::Effect,
+    evaluate::Decision,
     grant::Grant,
-    policy::{Effect, Policy, Statement},
+    policy::{Policy, Statement},
     principal::Coverage,
-    request::Request,
+    request::{Asked, Request},
     truth::{Context, Truth},
 };
 

@@ -3,9 +3,9 @@
 //! and "Set operators for multivalued context keys".
 
 use crate::{
+    effect::Kind,
     error::{PolicyError, Position, Problem},
     json::Node,
-    policy::Kind,
     truth::{Context, Truth},
 };
 

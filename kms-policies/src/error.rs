@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The longest key policy that KMS takes, in bytes. Other policies are shorter. Space between values does
+/// not count: people who read a policy have it set out.
+pub const MAX_POLICY: usize = 32 * 1024;
 /// Why a text is not a policy that can be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{at}: {path}: {problem}")]
@@ -53,7 +56,7 @@ impl fmt::Display for Position {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Longer than AWS takes.
-    #[error("at most {} bytes were expected", crate::MAX_POLICY)]
+    #[error("at most {} bytes were expected", MAX_POLICY)]
     TooLong,
     /// Not JSON, or JSON with the same member twice.
     #[error("JSON without repeated members was expected")]

@@ -2,12 +2,11 @@
 //! Developer Guide, "Default key policy".
 
 use crate::{
-    arn::AccountId,
-    caller::Caller,
+    effect::{Effect, Listed},
     pattern::Case,
-    policy::{Effect, Listed, Policy, Statement},
+    policy::{Policy, Statement},
     principal::{Coverage, coverage},
-    request::Request,
+    request::{Asked, Request},
     truth::{Context, Truth},
 };
 
@@ -67,40 +66,6 @@ impl Outcome {
             Self::Delegated { sid } if identity_policy_allows => Decision::Allow { sid },
             Self::ExplicitDeny { sid } => Decision::ExplicitDeny { sid },
             Self::Delegated { .. } | Self::ImplicitDeny => Decision::ImplicitDeny,
-        }
-    }
-}
-
-/// What is asked, apart from the condition keys.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) caller: &'a Caller,
-    pub(crate) action: &'a str,
-    pub(crate) resource: &'a str,
-    /// Whose the resource is.
-    pub(crate) owner: &'a AccountId,
-    /// Whether the caller has a permissions boundary.
-    pub(crate) bounded: bool,
-    /// Whether what AWS leaves open is read for the caller: an auditor's way.
-    pub(crate) doubt: bool,
-}
-
-impl Asked<'_> {
-    /// Whether the caller is of another account than the resource.
-    pub(crate) fn is_foreign(&self) -> bool {
-        self.caller.account().is_some_and(|account| account != self.owner)
-    }
-}
-
-impl Request {
-    pub(crate) fn asked(&self) -> Asked<'_> {
-        Asked {
-            caller: &self.caller,
-            action: &self.action,
-            resource: &self.resource,
-            owner: &self.owner,
-            bounded: false,
-            doubt: false,
         }
     }
 }

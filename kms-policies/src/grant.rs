@@ -11,9 +11,9 @@ use crate::{
     arn::Arn,
     caller::Caller,
     error::{PolicyError, Position, Problem},
-    evaluate::Asked,
     json::{offset, read},
     principal::is_unique_id,
+    request::Asked,
     truth::{Context, Truth},
 };
 

@@ -18,12 +18,12 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Json {
     at: usize,
-    kind: Kind,
+    kind: JsonKind,
 }
 
 /// A number is kept as its text: the policy language compares numbers as such.
 #[derive(Debug, Clone, PartialEq)]
-enum Kind {
+enum JsonKind {
     Null,
     Bool(bool),
     Number(String),
@@ -52,16 +52,18 @@ fn build(raw: &RawValue, whole: &str, depth: usize) -> Result<Json, PolicyError>
         Some(b'{') => {
             let Members(members) = read(slice, whole)?;
             let members = members.into_iter().map(|(name, value)| Ok((name, build(value, whole, depth)?)));
-            Kind::Object(members.collect::<Result<_, PolicyError>>()?)
+            JsonKind::Object(members.collect::<Result<_, PolicyError>>()?)
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = read(slice, whole)?;
-            Kind::Array(items.into_iter().map(|item| build(item, whole, depth)).collect::<Result<_, _>>()?)
+            JsonKind::Array(
+                items.into_iter().map(|item| build(item, whole, depth)).collect::<Result<_, _>>()?,
+            )
         }
-        Some(b'"') => Kind::Text(read(slice, whole)?),
-        Some(b't' | b'f') => Kind::Bool(read(slice, whole)?),
-        Some(b'n') => Kind::Null,
-        _ => Kind::Number(slice.to_owned()),
+        Some(b'"') => JsonKind::Text(read(slice, whole)?),
+        Some(b't' | b'f') => JsonKind::Bool(read(slice, whole)?),
+        Some(b'n') => JsonKind::Null,
+        _ => JsonKind::Number(slice.to_owned()),
     };
     Ok(Json { at, kind })
 }
@@ -145,7 +147,7 @@ impl<'a> Node<'a> {
     /// The text, if it is one.
     pub(crate) fn as_text(&self) -> Option<&'a str> {
         match &self.value.kind {
-            Kind::Text(text) => Some(text),
+            JsonKind::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -157,15 +159,15 @@ impl<'a> Node<'a> {
     /// A string, or a number or boolean as its text.
     pub(crate) fn scalar(&self) -> Result<String, PolicyError> {
         match &self.value.kind {
-            Kind::Text(text) | Kind::Number(text) => Ok(text.clone()),
-            Kind::Bool(value) => Ok(value.to_string()),
+            JsonKind::Text(text) | JsonKind::Number(text) => Ok(text.clone()),
+            JsonKind::Bool(value) => Ok(value.to_string()),
             _ => Err(self.error(Problem::Expected("a string, a number or a boolean"))),
         }
     }
 
     /// The members of an object, each with its path.
     pub(crate) fn members(&self) -> Result<Vec<(&'a str, Node<'a>)>, PolicyError> {
-        let Kind::Object(members) = &self.value.kind else {
+        let JsonKind::Object(members) = &self.value.kind else {
             return Err(self.error(Problem::Expected("an object")));
         };
         let path =
@@ -176,10 +178,10 @@ impl<'a> Node<'a> {
     /// The items of an array, or the one value that stands for an array of one. Never empty.
     pub(crate) fn one_or_many(&self) -> Result<Vec<Node<'a>>, PolicyError> {
         match &self.value.kind {
-            Kind::Array(items) if items.is_empty() => {
+            JsonKind::Array(items) if items.is_empty() => {
                 Err(self.error(Problem::Expected("at least one value")))
             }
-            Kind::Array(items) => Ok(items
+            JsonKind::Array(items) => Ok(items
                 .iter()
                 .enumerate()
                 .map(|(at, value)| self.child(format!("{}[{at}]", self.path), value))

@@ -1,71 +1,17 @@
 //! A policy, parsed: a key's own, or another kind that takes part in the decision. Every member is
 //! known, every value can be evaluated.
 
-use std::fmt;
-
 use crate::{
     condition::Condition,
-    error::{PolicyError, Position, Problem},
+    effect::{Effect, Kind, Listed},
+    error::{MAX_POLICY, PolicyError, Position, Problem},
     json::{Json, Node},
     pattern::{ActionPattern, Pattern, Syntax},
     principal::Principal,
 };
 
-/// The longest key policy that KMS takes, in bytes. Other policies are shorter. Space between values does
-/// not count: people who read a policy have it set out.
-pub const MAX_POLICY: usize = 32 * 1024;
 /// As much is read at all.
 const MAX_TEXT: usize = 8 * MAX_POLICY;
-
-/// Which policy it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// On a KMS key. Names principals.
-    Resource,
-    /// On a bucket of S3. Names principals; each must be one that can be a [`crate::Caller`].
-    Bucket,
-    /// On a VPC endpoint. Names principals.
-    Endpoint,
-    /// On a role: who may become it. Names principals, and no resource.
-    Trust,
-    /// A resource control policy of the organisation. Names principals.
-    ResourceControl,
-    /// On a user or a role; also a permissions boundary, or the policy of a session.
-    Identity,
-    /// A service control policy of the organisation.
-    ServiceControl,
-}
-
-impl Kind {
-    /// Whether its statements name principals.
-    const fn names_principals(self) -> bool {
-        matches!(self, Self::Resource | Self::Bucket | Self::Endpoint | Self::Trust | Self::ResourceControl)
-    }
-}
-
-/// What a statement does when it matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Grants.
-    Allow,
-    /// Refuses, whatever grants.
-    Deny,
-}
-
-/// A list that is meant, or everything but it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Listed<T> {
-    These(Vec<T>),
-    AllBut(Vec<T>),
-}
-
-impl<T> Listed<T> {
-    pub(crate) fn items(&self) -> &[T] {
-        match self {
-            Self::These(items) | Self::AllBut(items) => items,
-        }
-    }
-}
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,11 +173,11 @@ fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, 
             }
             "Action" | "NotAction" if actions.is_none() => {
                 let items = list(&member, ActionPattern::parse, &mut action_texts)?;
-                actions = Some(listed(name == "NotAction", items));
+                actions = Some(Listed::new(name == "NotAction", items));
             }
             "Resource" | "NotResource" if resources.is_none() => {
                 let items = list(&member, pattern, &mut resource_texts)?;
-                resources = Some(listed(name == "NotResource", items));
+                resources = Some(Listed::new(name == "NotResource", items));
             }
             "Condition" => conditions = Condition::parse(&member, kind, variables)?,
             // Among them Action beside NotAction.
@@ -264,10 +210,6 @@ fn statement(node: &Node<'_>, kind: Kind, variables: bool) -> Result<Statement, 
     })
 }
 
-fn listed<T>(all_but: bool, items: Vec<T>) -> Listed<T> {
-    if all_but { Listed::AllBut(items) } else { Listed::These(items) }
-}
-
 fn list<T>(
     node: &Node<'_>,
     parse: impl Fn(&str) -> Result<T, Problem>,
@@ -286,20 +228,6 @@ fn resource(text: &str, variables: bool) -> Result<Pattern, Problem> {
         Pattern::parse(text, Syntax { wildcards: true, variables })
     } else {
         Err(Problem::Expected("\"*\" or an ARN"))
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Resource => "key policy",
-            Self::Bucket => "bucket policy",
-            Self::Endpoint => "VPC endpoint policy",
-            Self::Trust => "trust policy",
-            Self::ResourceControl => "resource control policy",
-            Self::Identity => "identity policy",
-            Self::ServiceControl => "service control policy",
-        })
     }
 }
 

@@ -4,10 +4,10 @@
 use crate::{
     arn::{AccountId, Arn},
     caller::Caller,
+    effect::{Effect, Listed},
     error::{PolicyError, Problem},
-    evaluate::Asked,
     json::Node,
-    policy::{Effect, Listed},
+    request::Asked,
 };
 
 /// How a statement's principals cover a caller.

@@ -82,6 +82,17 @@ impl Request {
         self
     }
 
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked {
+            caller: &self.caller,
+            action: &self.action,
+            resource: &self.resource,
+            owner: &self.owner,
+            bounded: false,
+            doubt: false,
+        }
+    }
+
     /// The caller.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -106,6 +117,27 @@ impl Request {
 impl Context for Request {
     fn values(&self, key: &str) -> Option<&[String]> {
         Some(self.context.get(key).map(Vec::as_slice).unwrap_or_default())
+    }
+}
+
+/// What is asked, apart from the condition keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) action: &'a str,
+    pub(crate) resource: &'a str,
+    /// Whose the resource is.
+    pub(crate) owner: &'a AccountId,
+    /// Whether the caller has a permissions boundary.
+    pub(crate) bounded: bool,
+    /// Whether what AWS leaves open is read for the caller: an auditor's way.
+    pub(crate) doubt: bool,
+}
+
+impl Asked<'_> {
+    /// Whether the caller is of another account than the resource.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.caller.account().is_some_and(|account| account != self.owner)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use attestation::{Pcr, PcrIndex};
 use kms_policies::{
     Caller, Decision, Policy, Request,
-    actions::{self, Kind},
+    actions::{self, ActionKind},
     render::{Image, Recovery, Template, Values, render},
 };
 use serde_json::{Value, json};
@@ -269,7 +269,8 @@ fn everyone_may_do_what_the_template_is_for_and_nothing_else() {
 fn no_principal_reaches_a_cryptographic_action_in_production_without_the_right_document() {
     let policy = Policy::parse(&WORLD.text(Template::Production)).unwrap();
     all(&WORLD, 0..CONTEXTS.len(), |who, action, document, _, request| {
-        if action.kind == Kind::Cryptographic && (document, who) != (Document::Image(OLD), Who::Parent) {
+        if action.kind == ActionKind::Cryptographic && (document, who) != (Document::Image(OLD), Who::Parent)
+        {
             let decision = decide(&policy, request);
             assert!(matches!(decision, Decision::ExplicitDeny { .. }), "{decision:?} {request:?}");
         }
@@ -309,14 +310,14 @@ fn a_loose_statement_added_later_opens_no_way_around_the_document() {
                         who == Who::Parent && images.contains(&document)
                     }
                     _ if uses => who == Who::Parent && lets_in(template).contains(&document),
-                    Kind::Cryptographic => false,
-                    Kind::Control => {
+                    ActionKind::Cryptographic => false,
+                    ActionKind::Control => {
                         let harmless =
                             matches!(action.name, "kms:RetireGrant" | "kms:SynchronizeMultiRegionKey");
                         let admin = matches!(who, Who::Admin | Who::SecondAdmin);
                         harmless || (admin && WORLD.may(template, who, action.name, document, 0))
                     }
-                    Kind::Reading => true,
+                    ActionKind::Reading => true,
                 };
                 assert!(!allowed || expected, "{template}: {request:?}");
             });
@@ -445,7 +446,7 @@ fn every_action_and_condition_key_exists_and_fits() {
                     "kms:BypassPolicyLockoutSafetyCheck" => named == ["kms:PutKeyPolicy"],
                     "kms:ReplicaRegion" => named == ["kms:ReplicateKey"],
                     "kms:EncryptionContextKeys" | "kms:EncryptionContext:deployment" => {
-                        known.iter().all(|action| action.kind == Kind::Cryptographic)
+                        known.iter().all(|action| action.kind == ActionKind::Cryptographic)
                     }
                     key if key.starts_with("kms:RecipientAttestation:PCR") => {
                         known.iter().all(|action| action.recipient)

@@ -73,7 +73,7 @@ impl EvmNode {
     pub fn deploy(&mut self, holder: &str, amount: u128) -> String {
         let answer = self.ask(&json!({ "deploy_erc20_to": holder, "amount": amount.to_string() }));
         let account = HEXLOWER.decode(word(&answer["contract"]).trim_start_matches("0x").as_bytes());
-        chains::evm::Address::new(account.unwrap().try_into().unwrap()).to_string()
+        chains::evm::EvmAddress::new(account.unwrap().try_into().unwrap()).to_string()
     }
 
     pub fn balance(&mut self, address: &str) -> u128 {

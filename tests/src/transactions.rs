@@ -226,7 +226,7 @@ pub fn solana_transfer(from: &str, to: &str, lamports: u64) -> Vec<u8> {
 
 /// The same to many.
 pub fn solana_transfers(from: &str, transfers: &[(&str, u64)]) -> Vec<u8> {
-    let account = |text: &str| *chains::solana::Address::from_str(text).unwrap().as_bytes();
+    let account = |text: &str| *chains::solana::SolanaAddress::from_str(text).unwrap().as_bytes();
     let count = u8::try_from(transfers.len()).unwrap();
     let mut accounts = account(from).to_vec();
     let mut instructions = Vec::new();
@@ -259,7 +259,7 @@ pub fn solana_nonce_transfer(
 }
 
 fn solana_with_nonce(key: &str, nonce: [u8; 32], value: [u8; 32], paid: Option<(&str, u64)>) -> Vec<u8> {
-    let account = |text: &str| *chains::solana::Address::from_str(text).unwrap().as_bytes();
+    let account = |text: &str| *chains::solana::SolanaAddress::from_str(text).unwrap().as_bytes();
     let blockhashes = account("SysvarRecentB1ockHashes11111111111111111111");
     let mut accounts = [account(key), nonce].concat();
     accounts.extend(paid.iter().flat_map(|(to, _)| account(to)));
@@ -278,7 +278,7 @@ fn solana_with_nonce(key: &str, nonce: [u8; 32], value: [u8; 32], paid: Option<(
 
 /// `raw_data` that transfers TRX and expires in ten minutes.
 pub fn tron_transfer(from: &str, to: &str, sun: u64) -> Vec<u8> {
-    let account = |text: &str| chains::tron::Address::from_str(text).unwrap().to_bytes();
+    let account = |text: &str| chains::tron::TronAddress::from_str(text).unwrap().to_bytes();
     let now = authority::now() * 1000;
     let transfer = [field(1, &account(from)), field(2, &account(to)), number(3, sun)].concat();
     let any = [field(1, b"type.googleapis.com/protocol.TransferContract"), field(2, &transfer)].concat();
@@ -289,7 +289,7 @@ pub fn tron_transfer(from: &str, to: &str, sun: u64) -> Vec<u8> {
 
 /// `raw_data` that calls `transfer` of a token, for at most so much energy, and expires in ten minutes.
 pub fn tron_token(from: &str, contract: &str, to: &str, amount: u64, fee_limit: u64) -> Vec<u8> {
-    let account = |text: &str| chains::tron::Address::from_str(text).unwrap().to_bytes();
+    let account = |text: &str| chains::tron::TronAddress::from_str(text).unwrap().to_bytes();
     let now = authority::now() * 1000;
     let to = &account(to)[1..];
     let call = [&[0xa9, 0x05, 0x9c, 0xbb][..], &[0; 12], to, &[0; 24], &amount.to_be_bytes()].concat();
@@ -303,7 +303,7 @@ pub fn tron_token(from: &str, contract: &str, to: &str, amount: u64, fee_limit: 
 
 /// A transfer at the dearest: with a price and a limit for compute units.
 pub fn solana_priced(from: &str, to: &str, lamports: u64, limit: u32, price: u64) -> Vec<u8> {
-    let account = |text: &str| *chains::solana::Address::from_str(text).unwrap().as_bytes();
+    let account = |text: &str| *chains::solana::SolanaAddress::from_str(text).unwrap().as_bytes();
     let compute = account("ComputeBudget111111111111111111111111111111");
     let accounts = [account(from), account(to), [0; 32], compute].concat();
     let limit = [&[3, 0, 5, 2][..], &limit.to_le_bytes()].concat();

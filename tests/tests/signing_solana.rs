@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use chains::{
     Chain,
-    solana::{Address, associated_token_account},
+    solana::{SolanaAddress, associated_token_account},
 };
 use cofferdam_tests::{
     authority::collection,
@@ -21,11 +21,11 @@ const SOL: u64 = 1_000_000_000;
 const PAYER: [u8; 32] = [88; 32];
 
 fn payer() -> String {
-    Address::new(SigningKey::from_bytes(&PAYER).verifying_key().to_bytes()).to_string()
+    SolanaAddress::new(SigningKey::from_bytes(&PAYER).verifying_key().to_bytes()).to_string()
 }
 
 fn purse(owner: &str, mint: &str) -> String {
-    let address = |text| Address::from_str(text).unwrap();
+    let address = |text| SolanaAddress::from_str(text).unwrap();
     associated_token_account(&address(owner), &address(mint)).unwrap().to_string()
 }
 
@@ -162,7 +162,8 @@ async fn what_solders_builds_is_signed_only_within_the_policy() {
     let (mut scene, key) = scene(&mint).await;
     let other = scene.key("bob", Chain::Solana).await;
     let wallet = collection(Chain::Solana);
-    let stranger = Address::new(SigningKey::from_bytes(&[99; 32]).verifying_key().to_bytes()).to_string();
+    let stranger =
+        SolanaAddress::new(SigningKey::from_bytes(&[99; 32]).verifying_key().to_bytes()).to_string();
     let other_mint = machine.mint();
     let sol = transfer(&key.address, &wallet, 1_000_000);
     let dear = json!({ "type": "compute.price", "micro_lamports": 1_000_001 });

@@ -6,7 +6,7 @@
 
 use chains::{
     Curve, PublicKey, Signed, ToSign,
-    solana::{Address, Sweep, Transaction, associated_token_account},
+    solana::{SolanaAddress, Sweep, Transaction, associated_token_account},
 };
 use cofferdam_tests::machines::Solana;
 use ed25519_dalek::{Signer, SigningKey};
@@ -20,7 +20,7 @@ fn key(number: u8) -> SigningKey {
 }
 
 fn text(key: &SigningKey) -> String {
-    Address::new(*key.verifying_key().as_bytes()).to_string()
+    SolanaAddress::new(*key.verifying_key().as_bytes()).to_string()
 }
 
 fn word(value: &Value) -> String {
@@ -28,7 +28,7 @@ fn word(value: &Value) -> String {
 }
 
 fn purse(owner: &SigningKey, mint: &str) -> String {
-    let owner = Address::new(*owner.verifying_key().as_bytes());
+    let owner = SolanaAddress::new(*owner.verifying_key().as_bytes());
     associated_token_account(&owner, &mint.parse().unwrap()).unwrap().to_string()
 }
 

@@ -77,7 +77,7 @@ fn bitcoin(key: &DepositKey) -> Case {
 
 fn solana(key: &DepositKey) -> Case {
     let (account, value) = ([90; 32], [9; 32]);
-    let text = |bytes: [u8; 32]| chains::solana::Address::new(bytes).to_string();
+    let text = |bytes: [u8; 32]| chains::solana::SolanaAddress::new(bytes).to_string();
     let pays = unit(Chain::Solana);
     let signed = solana_nonce_transfer(&key.address, account, value, &collection(Chain::Solana), pays);
     Case {
@@ -198,7 +198,7 @@ async fn an_order_that_voids_names_what_can_be_used_up() {
     scene.sign(&key, &sweep(&key, 5)).await.unwrap();
     assert!(spends(&scene)["expiration"].is_u64());
     let outpoint: Outpoint = format!("{}:0", "00".repeat(32)).parse().unwrap();
-    let blockhash = chains::solana::Address::new([1; 32]);
+    let blockhash = chains::solana::SolanaAddress::new([1; 32]);
     for spends in [Spends::Expiration(1), Spends::Blockhash(blockhash)] {
         let envelope = signed_order(DEPLOYMENT, &Restriction::Void { key_id: key.id, spends });
         let request = DESK.request(DEPLOYMENT, "POST", "/v1/orders", &envelope);

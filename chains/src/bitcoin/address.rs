@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::PublicKeyError;
 
 /// Which network an address is for. Signet shares testnet's prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BitcoinNetwork {
     /// `bc1…`

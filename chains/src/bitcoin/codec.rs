@@ -1,70 +1,27 @@
-//! How Bitcoin writes numbers and byte strings: little-endian integers, and compact sizes of
-//! which only the shortest form is taken. A length is checked against what is left before
-//! anything is taken, so nothing is allocated for what is not there.
+//! How Bitcoin writes byte strings: after compact sizes, of which only the shortest form is taken.
 
-use crate::Refused;
+use crate::{Refused, reader::Reader};
 
 /// The tag of bytes that are not what the format says.
 const TAG: &str = "transaction.bitcoin.encoding";
+
+/// The longest PSBT, in bytes, and the most that previous transactions beside it take together. In
+/// base64, with the names of 100 keys, it is as long as what asks for signatures may be.
+pub const MAX_PSBT: usize = 544 * 1024;
 
 /// Bytes that are not what the format says.
 pub(super) fn malformed(allowed: impl Into<String>, found: impl Into<String>) -> Refused {
     Refused::new(TAG, allowed, found)
 }
 
-/// Reads from the front, and knows what is left.
-pub(super) struct Reader<'a> {
-    rest: &'a [u8],
-    total: usize,
+/// Reads bytes of Bitcoin's.
+pub(super) const fn reader(bytes: &[u8]) -> Reader<'_> {
+    Reader::new(TAG, bytes)
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, total: bytes.len() }
-    }
-
-    /// What was not yet read.
-    pub(super) const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    /// How much was read.
-    pub(super) const fn at(&self) -> usize {
-        self.total.saturating_sub(self.rest.len())
-    }
-
-    /// The next `count` bytes.
-    pub(super) fn take(&mut self, count: u64) -> Result<&'a [u8], Refused> {
-        let split = usize::try_from(count).ok().and_then(|count| self.rest.split_at_checked(count));
-        let Some((taken, rest)) = split else {
-            let (at, left) = (self.at(), self.rest.len());
-            return Err(malformed(format!("{count} bytes at byte {at}"), format!("{left} bytes")));
-        };
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    /// The next `N` bytes.
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Refused> {
-        let bytes = self.take(N as u64)?;
-        bytes.try_into().map_err(|_| malformed(format!("{N} bytes"), format!("{} bytes", bytes.len())))
-    }
-
-    pub(super) fn u8(&mut self) -> Result<u8, Refused> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Result<u32, Refused> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Result<u64, Refused> {
-        self.array().map(u64::from_le_bytes)
-    }
-
     /// A compact size in its shortest form.
     pub(super) fn compact_size(&mut self) -> Result<u64, Refused> {
-        let at = self.at();
         let (value, least) = match self.u8()? {
             0xfd => (u16::from_le_bytes(self.array()?).into(), 0xfd),
             0xfe => (self.u32()?.into(), 0x1_0000),
@@ -72,10 +29,7 @@ impl<'a> Reader<'a> {
             short => (short.into(), 0),
         };
         if value < least {
-            return Err(malformed(
-                format!("the shortest form of a size at byte {at}"),
-                format!("a longer form of {value}"),
-            ));
+            return Err(self.refused("the shortest form of a size", format!("a longer form of {value}")));
         }
         Ok(value)
     }
@@ -84,17 +38,6 @@ impl<'a> Reader<'a> {
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Refused> {
         let length = self.compact_size()?;
         self.take(length)
-    }
-
-    /// Nothing may be left.
-    pub(super) fn finish(&self, what: &str) -> Result<(), Refused> {
-        match self.rest.len() {
-            0 => Ok(()),
-            more => Err(malformed(
-                format!("the end of {what} at byte {}", self.at()),
-                format!("{more} more bytes"),
-            )),
-        }
     }
 }
 
@@ -132,11 +75,11 @@ mod tests {
         for value in [0usize, 1, 0xfc, 0xfd, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, usize::MAX] {
             let mut bytes = Vec::new();
             put_compact_size(&mut bytes, value);
-            let mut reader = Reader::new(&bytes);
-            assert_eq!(reader.compact_size(), Ok(value as u64));
-            assert_eq!(reader.finish("it"), Ok(()));
+            let mut left = reader(&bytes);
+            assert_eq!(left.compact_size(), Ok(value as u64));
+            assert_eq!(left.end("it"), Ok(()));
             for cut in 0..bytes.len() {
-                assert!(Reader::new(&bytes[..cut]).compact_size().is_err());
+                assert!(reader(&bytes[..cut]).compact_size().is_err());
             }
         }
         for longer in [
@@ -145,14 +88,14 @@ mod tests {
             &[0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
             &[0xff, 0, 0, 0, 0, 0, 0, 0, 0],
         ] {
-            assert_eq!(Reader::new(longer).compact_size().unwrap_err().tag, TAG);
+            assert_eq!(reader(longer).compact_size().unwrap_err().tag, TAG);
         }
     }
 
     #[test]
     fn a_length_beyond_the_end_is_refused_before_anything_is_taken() {
         for bytes in [&[5, 1, 2][..], &[0xfe, 0xff, 0xff, 0xff, 0xff, 1], &[0xff; 9]] {
-            assert_eq!(Reader::new(bytes).bytes().unwrap_err().tag, TAG);
+            assert_eq!(reader(bytes).bytes().unwrap_err().tag, TAG);
         }
     }
 }

@@ -1,37 +1,43 @@
 //! Addresses as a policy names them: read strictly, in one spelling, with the network that has them.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use bech32::segwit;
 use k256::elliptic_curve::{point::DecompressPoint, subtle::Choice};
+use serde::{Deserialize, Serialize};
 
 use super::{BitcoinNetwork, script::Script};
-use crate::base58check;
+use crate::{NotAnAddress, base58check, text::as_text};
 
-/// Text that is no address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a Bitcoin address was expected: base58check P2PKH or P2SH, or bech32 or bech32m in lower case, P2WPKH, P2WSH or P2TR"
-)]
-pub struct NotAnAddress;
+/// An address, for people.
+const FORM: &str =
+    "a Bitcoin address: base58check P2PKH or P2SH, or bech32 or bech32m in lower case, P2WPKH, P2WSH or P2TR";
 
 /// An address, in its one spelling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Address {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct Destination {
     pub(super) script: Script,
     /// A network that has this address: testnet and signet share all of theirs, and regtest the
     /// base58 ones too.
     network: BitcoinNetwork,
 }
 
-impl Address {
-    /// Reads an address of any network. Bech32 in upper case is refused: there is one spelling.
-    pub(super) fn parse(text: &str) -> Result<Self, NotAnAddress> {
-        let address = Self::segwit(text).or_else(|| Self::base58(text)).ok_or(NotAnAddress)?;
-        // Whatever the decoders took: it must be what we would write.
-        if address.script.address(address.network) == text { Ok(address) } else { Err(NotAnAddress) }
-    }
+impl FromStr for Destination {
+    type Err = NotAnAddress;
 
+    /// Reads an address of any network. Bech32 in upper case is refused: there is one spelling.
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let address = Self::segwit(text).or_else(|| Self::base58(text));
+        // Whatever the decoders took: it must be what we would write.
+        let address = address.filter(|address| address.to_string() == text);
+        address.ok_or_else(|| NotAnAddress::new(FORM, text))
+    }
+}
+
+as_text!(Destination, "destinations");
+
+impl Destination {
     fn segwit(text: &str) -> Option<Self> {
         let (hrp, version, program) = segwit::decode(text).ok()?;
         let network = BitcoinNetwork::ALL.into_iter().find(|network| network.hrp() == hrp)?;
@@ -72,7 +78,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.script.address(self.network))
     }
@@ -93,7 +99,7 @@ mod tests {
             "tb1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3q0sl5k7",
             "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",
         ] {
-            assert_eq!(Address::parse(text).unwrap().to_string(), text);
+            assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
         }
         for text in [
             "",
@@ -111,7 +117,7 @@ mod tests {
             "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9",
             "TJRabPrwbZy45sbavfcjinPJC18kjpRTv8",
         ] {
-            assert_eq!(Address::parse(text), Err(NotAnAddress), "{text}");
+            assert!(text.parse::<Destination>().is_err(), "{text}");
         }
     }
 
@@ -121,7 +127,7 @@ mod tests {
         let mut key = [0; 32];
         key[31] = 5;
         let text = Script::P2tr(key).address(BitcoinNetwork::Mainnet);
-        assert_eq!(Address::parse(&text), Err(NotAnAddress));
+        assert!(text.parse::<Destination>().is_err());
     }
 
     #[test]
@@ -131,13 +137,13 @@ mod tests {
             (Script::P2wpkh([7; 20]), &[Testnet, Signet][..]),
             (Script::P2sh([7; 20]), &[Testnet, Signet, Regtest]),
         ] {
-            let address = Address::parse(&script.address(Testnet)).unwrap();
+            let address = script.address(Testnet).parse::<Destination>().unwrap();
             for network in BitcoinNetwork::ALL {
                 assert_eq!(address.names(script, network), sharing.contains(&network), "{network:?}");
             }
             assert!(!address.names(Script::P2pkh([7; 20]), Testnet));
         }
-        let address = Address::parse(&Script::P2pkh([7; 20]).address(Mainnet)).unwrap();
+        let address = Script::P2pkh([7; 20]).address(Mainnet).parse::<Destination>().unwrap();
         assert!(address.names(Script::P2pkh([7; 20]), Mainnet));
         assert!(!address.names(Script::P2pkh([7; 20]), Regtest));
     }

@@ -1,7 +1,7 @@
-//! Bitcoin: one key, P2WPKH and P2TR; sweeps by PSBT (BIP-174, BIP-370).
+//! Bitcoin: one key, P2WPKH and P2TR; sweeps by PSBT (BIP-174).
 //!
 //! [`Transaction`] is what a PSBT says, [`Sweep`] what matched the template for the keys of a
-//! request, [`Rules`] what a policy allows of it.
+//! request, [`BitcoinRules`] what a policy allows of it.
 
 mod address;
 mod codec;
@@ -16,7 +16,7 @@ mod sweep;
 mod template;
 
 pub use address::{BitcoinNetwork, output_key, p2tr, p2wpkh, tap_tweak};
-pub use destination::NotAnAddress;
-pub use psbt::{MAX_PSBT, Transaction};
-pub use rules::Rules;
+pub use codec::MAX_PSBT;
+pub use psbt::Transaction;
+pub use rules::BitcoinRules;
 pub use sweep::{Spent, Sweep};

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    MAX_PSBT,
-    codec::malformed,
+    codec::{MAX_PSBT, malformed},
     raw::{RawTransaction, TxIn, TxOut, txid_text},
 };
 use crate::Refused;

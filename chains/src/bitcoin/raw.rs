@@ -3,8 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::codec::{Reader, malformed, put_bytes, put_compact_size};
-use crate::Refused;
+use super::codec::{malformed, put_bytes, put_compact_size, reader};
+use crate::{Refused, reader::Reader};
 
 /// 21 million bitcoin, in satoshis: no amount and no sum is greater (consensus rule).
 pub(super) const MAX_MONEY: u64 = 2_100_000_000_000_000;
@@ -43,7 +43,7 @@ impl std::fmt::Display for OutPoint {
 
 impl From<OutPoint> for crate::Outpoint {
     fn from(outpoint: OutPoint) -> Self {
-        Self::of(&txid_text(&outpoint.txid), outpoint.index)
+        Self::new(&txid_text(&outpoint.txid), outpoint.index)
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) struct RawTransaction {
 impl RawTransaction {
     /// Reads a transaction to the end of `bytes`, in the form with witnesses or in that without.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = reader(bytes);
         let version = reader.u32()?;
         // A transaction has an input, so a count of zero can only be the marker of BIP-144.
         let mut count = reader.compact_size()?;
@@ -129,7 +129,7 @@ impl RawTransaction {
         }
         let witnesses = if with_witnesses { read_witnesses(&mut reader, inputs.len())? } else { Vec::new() };
         let lock_time = reader.u32()?;
-        reader.finish("the transaction")?;
+        reader.end("the transaction")?;
         Ok(Self { version, inputs, outputs, witnesses, lock_time })
     }
 

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BitcoinNetwork, Sweep, destination::Address, sweep::Payment};
-use crate::{Amount, Check, Count, FeeCap, Meter, Permille, Velocity, limits::at_least, sweep::void};
-
-/// At most so many destinations.
-const MOST_DESTINATIONS: usize = 100;
+use super::{BitcoinNetwork, Sweep, destination::Destination, sweep::Payment};
+use crate::{
+    Amount, Check, Confirmations, Count, Distinct, FeeCap, Meter, Permille, Velocity,
+    limits::{at_least, at_most},
+    sweep::void,
+};
 
 /// The rules of one policy for Bitcoin. In JSON:
 ///
@@ -24,24 +25,11 @@ const MOST_DESTINATIONS: usize = 100;
 ///
 /// Amounts are satoshis, `min_amount` and `max_fee_permille`, which may be absent, are of what the outputs pay together,
 /// `fee_rate` is whole satoshis for a virtual byte. Destinations are
-/// addresses in their one spelling: 1 to 100, none twice.
+/// addresses in their one spelling: at most 256, none twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Form", into = "Form")]
-pub struct Rules {
-    destinations: Vec<Address>,
-    velocity: Velocity,
-    min_amount: Option<Amount>,
-    max_fee_permille: Option<Permille>,
-    fee: FeeCap,
-    fee_rate: Amount,
-    confirmations: u32,
-}
-
-/// The rules as they are written.
-#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
-    destinations: Vec<String>,
+pub struct BitcoinRules {
+    destinations: Distinct<Destination>,
     velocity: Velocity,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_amount: Option<Amount>,
@@ -49,56 +37,13 @@ struct Form {
     max_fee_permille: Option<Permille>,
     fee: FeeCap,
     fee_rate: Amount,
-    confirmations: u32,
+    confirmations: Confirmations,
 }
 
-/// Why rules are none.
-#[derive(Debug, thiserror::Error)]
-enum NotRules {
-    #[error("destination {0}: {1}")]
-    Address(usize, super::NotAnAddress),
-    #[error("1 to {MOST_DESTINATIONS} destinations were expected, each once")]
-    Destinations,
-    #[error("at least one confirmation was expected")]
-    Confirmations,
-}
-
-impl TryFrom<Form> for Rules {
-    type Error = NotRules;
-
-    fn try_from(form: Form) -> Result<Self, NotRules> {
-        if !(1..=MOST_DESTINATIONS).contains(&form.destinations.len()) {
-            return Err(NotRules::Destinations);
-        }
-        let mut destinations = Vec::new();
-        for (index, text) in form.destinations.iter().enumerate() {
-            let address = Address::parse(text).map_err(|error| NotRules::Address(index, error))?;
-            if destinations.contains(&address) {
-                return Err(NotRules::Destinations);
-            }
-            destinations.push(address);
-        }
-        if form.confirmations == 0 {
-            return Err(NotRules::Confirmations);
-        }
-        let Form { velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations, .. } = form;
-        Ok(Self { destinations, velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations })
-    }
-}
-
-impl From<Rules> for Form {
-    fn from(rules: Rules) -> Self {
-        let destinations = rules.destinations.iter().map(Address::to_string).collect();
-        let Rules { velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations, .. } = rules;
-        Self { destinations, velocity, min_amount, max_fee_permille, fee, fee_rate, confirmations }
-    }
-}
-
-impl Rules {
-    /// After how many confirmations a deposit is credited. No PSBT can prove any, so that no check
-    /// here reads it.
+impl BitcoinRules {
+    /// After how many confirmations a deposit is credited.
     pub const fn confirmations(&self) -> u32 {
-        self.confirmations
+        self.confirmations.get()
     }
 
     /// Whether all destinations are addresses of `network`. One that is not can never be paid.
@@ -129,11 +74,10 @@ impl Rules {
 
     fn check_fee(&self, sweep: &Sweep) -> [Check; 3] {
         let fee = Amount::from(sweep.fee());
-        let allowed = format!("a fee of at most {} satoshis", self.fee.per_transaction);
         let share = self.max_fee_permille.unwrap_or_default();
         [
             share.check("policy.bitcoin.max_fee_permille", sweep.paid(), fee, "satoshis"),
-            Check::new("policy.bitcoin.fee", fee <= self.fee.per_transaction, allowed, fee.to_string()),
+            at_most("policy.bitcoin.fee", self.fee.per_transaction, fee, "satoshis"),
             self.check_fee_rate(sweep),
         ]
     }
@@ -147,31 +91,16 @@ impl Rules {
         }
         let counts = sweep.moved();
         let key = counts.first().map_or(0, |count| count.key);
+        let fee = Count { key, amount: sweep.fee().into(), anchors: sweep.anchors() };
         vec![
-            Meter {
-                name: "bitcoin/native".into(),
-                tag: "policy.bitcoin.velocity",
-                counts,
-                per_key_per_day: Some(self.velocity.per_key_per_day),
-                per_day: self.velocity.per_day,
-            },
-            Meter {
-                name: "bitcoin/fee".into(),
-                tag: "policy.bitcoin.fee",
-                counts: vec![Count { key, amount: sweep.fee().into(), anchors: sweep.anchors() }],
-                per_key_per_day: None,
-                per_day: self.fee.per_day,
-            },
+            Meter::of_asset("bitcoin/native".into(), "policy.bitcoin.velocity", counts, self.velocity),
+            Meter::of_fee("bitcoin/fee".into(), "policy.bitcoin.fee", vec![fee], self.fee),
         ]
     }
 
     fn check_destination(&self, payment: &Payment, network: BitcoinNetwork) -> Check {
         let holds = self.destinations.iter().any(|address| address.names(payment.script, network));
-        let allowed = match self.destinations.as_slice() {
-            [one] => one.to_string(),
-            [first, rest @ ..] => format!("{first} or one of {} other destinations", rest.len()),
-            [] => "nothing".into(),
-        };
+        let allowed = self.destinations.listed();
         Check::new("policy.bitcoin.destination", holds, allowed, payment.script.address(network))
     }
 

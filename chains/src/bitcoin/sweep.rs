@@ -197,7 +197,7 @@ impl Sweep {
 
     /// One for each input, in their order.
     pub(super) fn anchors(&self) -> Vec<Anchor> {
-        let anchor = |input: &TxIn| Anchor::of(&format!("bitcoin/{}", input.previous));
+        let anchor = |input: &TxIn| Anchor::from_name(&format!("bitcoin/{}", input.previous));
         self.transaction.inputs.iter().map(anchor).collect()
     }
 

@@ -22,13 +22,16 @@ use k256::elliptic_curve::point::AffineCoordinates;
 use super::{
     BitcoinNetwork, Sweep, Transaction,
     address::{key_hash, output_key},
-    psbt::{InputClaims, LAST_HEIGHT},
+    psbt::InputClaims,
     raw::{RawTransaction, TxIn, TxOut, money},
     script::{Script, describe},
     sighash::{ALL, DEFAULT},
     sweep::{Payment, Spend, Unlock},
 };
 use crate::{PublicKey, Refused};
+
+/// The greatest locktime that is a block height; from the next on they are Unix times.
+const LAST_HEIGHT: u32 = 499_999_999;
 
 /// At most so many keys sign one transaction.
 const MOST_KEYS: usize = 100;

@@ -3,22 +3,21 @@
 use std::{fmt, str::FromStr};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use k256::elliptic_curve::sec1::ToSec1Point;
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 
-/// Text that is no address, or whose case is not its checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("0x and 40 hexadecimal digits in the case of EIP-55's checksum were expected")]
-pub struct NotAnAddress;
+use crate::{NotAnAddress, public_key::account, text::as_text};
+
+/// An address, for people.
+const FORM: &str = "0x and 40 hexadecimal digits in the case of EIP-55's checksum";
 
 /// An account or a contract. As text `0x` and 40 digits whose case is the checksum (EIP-55); no
 /// other spelling is read, so that a mistyped address is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Address([u8; 20]);
+pub struct EvmAddress([u8; 20]);
 
-impl Address {
+impl EvmAddress {
     /// The account of 20 zero bytes, whose key nobody holds.
     pub const ZERO: Self = Self([0; 20]);
 
@@ -33,54 +32,32 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for EvmAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&checksummed(&self.0))
     }
 }
 
-impl FromStr for Address {
+impl FromStr for EvmAddress {
     type Err = NotAnAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 40).ok_or(NotAnAddress)?;
-        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| NotAnAddress)?;
-        let account = bytes.try_into().map_err(|_| NotAnAddress)?;
-        if checksummed(&account) == text { Ok(Self(account)) } else { Err(NotAnAddress) }
+        let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 40);
+        let account =
+            digits.and_then(|digits| HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok());
+        let address = account.map(Self).filter(|address| address.to_string() == text);
+        address.ok_or_else(|| NotAnAddress::new(FORM, text))
     }
 }
 
-impl TryFrom<String> for Address {
-    type Error = NotAnAddress;
-
-    fn try_from(text: String) -> Result<Self, NotAnAddress> {
-        text.parse()
-    }
-}
-
-impl From<Address> for String {
-    fn from(address: Address) -> Self {
-        address.to_string()
-    }
-}
+as_text!(EvmAddress, "destinations");
 
 /// The 20 bytes of an address whose case is its checksum.
 ///
 /// # Errors
 /// [`NotAnAddress`], also for an address without the checksum.
 pub fn parse_address(text: &str) -> Result<[u8; 20], NotAnAddress> {
-    text.parse().map(Address::to_bytes)
-}
-
-/// The 20 bytes of the address (Ethereum Yellow Paper, appendix F).
-pub fn account(key: &k256::PublicKey) -> [u8; 20] {
-    let point = key.to_sec1_point(false);
-    // Without the 0x04 that marks an uncompressed point.
-    let coordinates = point.as_bytes().get(1..).unwrap_or_default();
-    let hash: [u8; 32] = Keccak256::digest(coordinates).into();
-    let mut account = [0; 20];
-    account.iter_mut().zip(hash.iter().skip(12)).for_each(|(to, from)| *to = *from);
-    account
+    text.parse().map(EvmAddress::to_bytes)
 }
 
 /// `0x` and 40 hexadecimal digits whose case is the checksum (EIP-55).
@@ -122,8 +99,8 @@ mod tests {
     fn an_address_is_read_in_its_checksummed_case_only() {
         let text = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
         let account = parse_address(text).unwrap();
-        assert_eq!(Address::new(account).to_string(), text);
-        assert_eq!(serde_json::to_string(&Address::new(account)).unwrap(), format!("\"{text}\""));
+        assert_eq!(EvmAddress::new(account).to_string(), text);
+        assert_eq!(serde_json::to_string(&EvmAddress::new(account)).unwrap(), format!("\"{text}\""));
         let one_letter = text.replace("5aAe", "5aae");
         let one_digit = text.replace("5aAe", "6aAe");
         let accent = text.replace("Aed", "é");
@@ -142,7 +119,7 @@ mod tests {
             &one_digit,
             &accent,
         ] {
-            assert_eq!(parse_address(bad), Err(NotAnAddress), "{bad}");
+            assert!(parse_address(bad).is_err(), "{bad}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! must be for a deposit key to sign it.
 //!
 //! ```text
-//! bytes ── Transaction::parse ── Transaction ── sweep(keys) ── Sweep ── Rules::check
+//! bytes ── Transaction::parse ── Transaction ── sweep(keys) ── Sweep ── EvmRules::check
 //!                                                                └── signing_inputs, assemble
 //! ```
 //!
@@ -44,7 +44,8 @@ mod transaction;
 #[cfg(test)]
 mod vectors;
 
-pub use address::{Address, NotAnAddress, account, address, parse_address};
-pub use rules::{DEFAULT_MAX_NONCE, Network, Rules, RulesError, Token};
-pub use sweep::{Asset, Sweep};
+pub use crate::public_key::account;
+pub use address::{EvmAddress, address, parse_address};
+pub use rules::{DEFAULT_MAX_NONCE, EvmRules, Network};
+pub use sweep::Sweep;
 pub use transaction::Transaction;

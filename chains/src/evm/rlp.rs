@@ -2,9 +2,15 @@
 //! value. One list of strings is all that a transaction needs; a list within it is handed over
 //! unread. No recursion, and no allocation but for the bounded list of items.
 
-/// What is wrong with an encoding: what was expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) &'static str);
+use crate::{Refused, reader::Reader};
+
+/// The tag of bytes that are not the one encoding of what they say.
+const TAG: &str = "transaction.evm.rlp";
+
+/// The refusal of such bytes.
+pub(super) fn malformed(expected: &str) -> Refused {
+    Refused::new(TAG, expected, "another encoding")
+}
 
 /// One value and its contents, without the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,78 +24,72 @@ pub(super) enum Item<'a> {
 const SHORT: u8 = 55;
 
 /// The items of the one list that `encoded` is, at most `most`.
-pub(super) fn list(encoded: &[u8], most: usize) -> Result<Vec<Item<'_>>, Malformed> {
-    let (Item::List(mut left), []) = item(encoded)? else {
-        return Err(Malformed("one list and nothing after it"));
+pub(super) fn list(encoded: &[u8], most: usize) -> Result<Vec<Item<'_>>, Refused> {
+    let mut reader = Reader::new(TAG, encoded);
+    let Item::List(list) = item(&mut reader)? else {
+        return Err(malformed("one list"));
     };
+    reader.end("the list")?;
+    let mut reader = Reader::new(TAG, list);
     let mut items = Vec::with_capacity(most);
-    while !left.is_empty() {
+    while !reader.rest().is_empty() {
         if items.len() == most {
-            return Err(Malformed("a transaction's number of items"));
+            return Err(malformed("a transaction's number of items"));
         }
-        let (next, rest) = item(left)?;
-        items.push(next);
-        left = rest;
+        items.push(item(&mut reader)?);
     }
     Ok(items)
 }
 
-/// The first value, and what follows it.
-fn item(encoded: &[u8]) -> Result<(Item<'_>, &[u8]), Malformed> {
-    let (&prefix, after) = encoded.split_first().ok_or(Malformed("a value"))?;
-    if prefix < 0x80 {
-        let (itself, rest) = take(encoded, 1)?;
-        return Ok((Item::String(itself), rest));
+/// The next value.
+fn item<'a>(reader: &mut Reader<'a>) -> Result<Item<'a>, Refused> {
+    if matches!(reader.peek(), Some(..0x80)) {
+        return reader.take(1).map(Item::String);
     }
+    let prefix = reader.u8()?;
     let is_list = prefix >= 0xc0;
     let size = prefix & 0x3f;
-    let (contents, rest) = match size.checked_sub(SHORT) {
-        None | Some(0) => take(after, size.into())?,
-        Some(bytes) => long(after, bytes.into())?,
+    let length = match size.checked_sub(SHORT) {
+        None | Some(0) => size.into(),
+        Some(bytes) => long(reader.take(bytes.into())?)?,
     };
-    match contents {
-        _ if is_list => Ok((Item::List(contents), rest)),
-        [0..=0x7f] => Err(Malformed("a single byte below 0x80 as itself")),
-        _ => Ok((Item::String(contents), rest)),
+    match reader.take(length)? {
+        contents if is_list => Ok(Item::List(contents)),
+        [0..=0x7f] => Err(malformed("a single byte below 0x80 as itself")),
+        contents => Ok(Item::String(contents)),
     }
 }
 
-/// Contents whose length takes `bytes` bytes, 1 to 8, before them.
-fn long(encoded: &[u8], bytes: usize) -> Result<(&[u8], &[u8]), Malformed> {
-    let (length, after) = take(encoded, bytes)?;
+/// A length that takes 1 to 8 bytes.
+fn long(length: &[u8]) -> Result<u64, Refused> {
     if length.first() == Some(&0) {
-        return Err(Malformed("a length without leading zeroes"));
+        return Err(malformed("a length without leading zeroes"));
     }
-    let length = length.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
-    if length <= u64::from(SHORT) {
-        return Err(Malformed("a length up to 55 in the first byte"));
+    match length.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte)) {
+        length if length <= u64::from(SHORT) => Err(malformed("a length up to 55 in the first byte")),
+        length => Ok(length),
     }
-    take(after, usize::try_from(length).map_err(|_| Malformed("a length within the input"))?)
-}
-
-fn take(encoded: &[u8], length: usize) -> Result<(&[u8], &[u8]), Malformed> {
-    encoded.split_at_checked(length).ok_or(Malformed("a length within the input"))
 }
 
 impl<'a> Item<'a> {
     /// A string.
-    pub(super) const fn string(self) -> Result<&'a [u8], Malformed> {
+    pub(super) fn string(self) -> Result<&'a [u8], Refused> {
         match self {
             Self::String(bytes) => Ok(bytes),
-            Self::List(_) => Err(Malformed("a string, not a list")),
+            Self::List(_) => Err(malformed("a string, not a list")),
         }
     }
 
     /// A whole number of at most 256 bits, big-endian.
-    pub(super) fn word(self) -> Result<[u8; 32], Malformed> {
+    pub(super) fn word(self) -> Result<[u8; 32], Refused> {
         let bytes = self.string()?;
         if bytes.first() == Some(&0) {
-            return Err(Malformed("a number without leading zeroes"));
+            return Err(malformed("a number without leading zeroes"));
         }
         let mut word = [0; 32];
         let start = word.len().checked_sub(bytes.len());
         let end = start.and_then(|start| word.get_mut(start..));
-        end.ok_or(Malformed("a number of at most 32 bytes"))?.copy_from_slice(bytes);
+        end.ok_or_else(|| malformed("a number of at most 32 bytes"))?.copy_from_slice(bytes);
         Ok(word)
     }
 }

@@ -1,31 +1,27 @@
 //! What the policy allows on each EVM network: destinations, assets, velocity, fees. What is not
 //! listed is denied.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Asset, Sweep, address::Address, transaction::MAX_CHAIN_ID};
-use crate::{Amount, Check, Count, FeeCap, Meter, Native, Velocity, limits::at_least, sweep::void};
+use super::{Sweep, address::EvmAddress, transaction::MAX_CHAIN_ID};
+use crate::{
+    Amount, Check, Confirmations, Count, Distinct, Entry, FeeCap, Meter, Native, RulesError, Token,
+    assets::Assets, limits::at_most, sweep::void,
+};
 
-/// How many networks there may be, and destinations and tokens of each.
-const MOST: usize = 256;
-/// The longest symbol.
-const MAX_SYMBOL: usize = 32;
 /// The highest nonce unless the rules say another: a deposit key's begin at 0, and only the enclave uses
 /// them.
 pub const DEFAULT_MAX_NONCE: u64 = 1_000;
 /// The greatest that rules may say, 2^53 - 1: many programs that read JSON lose digits of greater numbers,
 /// and a policy is edited by such programs.
 const MOST_NONCES: u64 = (1 << 53) - 1;
-/// How many entries of a list a denial prints.
-const PRINTED: usize = 8;
 
-/// The rules of every network. Reading them checks them; there is no other way to make them.
+/// The rules of every network, each chain id once. Reading them checks them; there is no other way to make
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
-pub struct Rules {
-    networks: Vec<Network>,
+pub struct EvmRules {
+    networks: Distinct<Network>,
 }
 
 /// The rules of one network.
@@ -35,12 +31,12 @@ pub struct Network {
     /// EIP-155's chain id: 1 for Ethereum's main network.
     pub chain_id: u64,
     /// The accounts that may be paid; with none, nothing moves.
-    pub destinations: Vec<Address>,
+    pub destinations: Distinct<EvmAddress>,
     /// How much of the network's coin may leave, in wei. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,
     /// The ERC-20 tokens that may be moved.
-    pub tokens: Vec<Token>,
+    pub tokens: Distinct<Token<EvmAddress>>,
     /// Gas limit × greatest price, in wei.
     pub fee: FeeCap,
     /// The most that a unit of gas may cost, in wei. Absent: what `fee` allows.
@@ -54,132 +50,57 @@ pub struct Network {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_nonce: Option<u64>,
     /// How many blocks make a deposit final.
-    pub confirmations: u32,
-}
-
-/// An ERC-20 token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Token {
-    /// Its contract.
-    pub contract: Address,
-    /// Its name for people: 1 to 32 visible ASCII characters. Nothing depends on it.
-    pub symbol: String,
-    /// The least that a transaction moves, in the token's base unit. Absent: 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_amount: Option<Amount>,
-    /// How much may leave, in the token's base unit.
-    pub velocity: Velocity,
-}
-
-/// Why rules are none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RulesError {
-    /// Too long a list.
-    #[error("at most {MOST} {0} were expected, found {1}")]
-    TooMany(&'static str, usize),
-    /// Two entries of a list are the same.
-    #[error("every one of the {0} once was expected, found twice: {1}")]
-    Duplicate(&'static str, String),
-    /// No network has this chain id.
-    #[error("a chain id from 1 to {MAX_CHAIN_ID} was expected, found {0}")]
-    ChainId(u64),
-    /// A destination would burn what it is paid.
-    #[error("evm:{0}: a destination was expected, found {1}, {2}")]
-    Destination(u64, Address, &'static str),
-    /// The zero address is no contract.
-    #[error("evm:{0}: a token's contract was expected, found the zero address")]
-    Contract(u64),
-    /// A symbol that cannot be shown as it is.
-    #[error("evm:{0}: a symbol of 1 to {MAX_SYMBOL} visible ASCII characters was expected for {1}")]
-    Symbol(u64, Address),
-    /// A number that does not survive every reader.
-    #[error("evm:{0}: a max_nonce of at most {MOST_NONCES} was expected, found {1}")]
-    MaxNonce(u64, u64),
-    /// A deposit that is credited before it is in a block can be taken back.
-    #[error("evm:{0}: at least one confirmation was expected")]
-    Confirmations(u64),
+    pub confirmations: Confirmations,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
-    networks: Vec<Network>,
+    networks: Distinct<Network>,
 }
 
-impl TryFrom<Unchecked> for Rules {
+impl TryFrom<Unchecked> for EvmRules {
     type Error = RulesError;
 
     fn try_from(Unchecked { networks }: Unchecked) -> Result<Self, RulesError> {
-        distinct("networks", networks.iter().map(|network| network.chain_id))?;
-        networks.iter().try_for_each(Network::check)?;
+        networks.iter().try_for_each(Network::validate)?;
         Ok(Self { networks })
     }
 }
 
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "evm:{}", self.chain_id)
+    }
+}
+
+impl Entry for Network {
+    const LIST: &'static str = "networks";
+    type Key = u64;
+
+    fn key(&self) -> u64 {
+        self.chain_id
+    }
+}
+
 impl Network {
-    fn check(&self) -> Result<(), RulesError> {
-        let chain = self.chain_id;
-        if !(1..=MAX_CHAIN_ID).contains(&chain) {
-            return Err(RulesError::ChainId(chain));
-        }
-        distinct("destinations", self.destinations.iter().copied())?;
-        distinct("tokens", self.tokens.iter().map(|token| token.contract))?;
-        for destination in &self.destinations {
-            if *destination == Address::ZERO {
-                return Err(RulesError::Destination(chain, *destination, "whose key nobody holds"));
-            }
-            if self.token(*destination).is_some() {
-                return Err(RulesError::Destination(chain, *destination, "the contract of a token"));
-            }
-        }
-        for Token { contract, symbol, .. } in &self.tokens {
-            if *contract == Address::ZERO {
-                return Err(RulesError::Contract(chain));
-            }
-            let visible = symbol.bytes().all(|byte| byte.is_ascii_graphic());
-            if !visible || !(1..=MAX_SYMBOL).contains(&symbol.len()) {
-                return Err(RulesError::Symbol(chain, *contract));
-            }
+    fn validate(&self) -> Result<(), RulesError> {
+        if !(1..=MAX_CHAIN_ID).contains(&self.chain_id) {
+            let expected = format!("a number from 1 to {MAX_CHAIN_ID}");
+            return Err(RulesError::new("chain_id", expected, self.chain_id));
         }
         if let Some(last) = self.max_nonce.filter(|last| *last > MOST_NONCES) {
-            return Err(RulesError::MaxNonce(chain, last));
+            return Err(RulesError::new("max_nonce", format!("at most {MOST_NONCES}"), last));
         }
-        if self.confirmations == 0 { Err(RulesError::Confirmations(chain)) } else { Ok(()) }
+        self.assets().check_destinations(&self.destinations, EvmAddress::ZERO)
     }
 
-    fn token(&self, contract: Address) -> Option<&Token> {
-        self.tokens.iter().find(|token| token.contract == contract)
-    }
-
-    fn velocity(&self, asset: Asset) -> Option<Velocity> {
-        match asset {
-            Asset::Native => self.native.as_ref().map(Native::velocity),
-            Asset::Token(contract) => self.token(contract).map(|token| token.velocity),
-        }
-    }
-
-    /// That enough is moved, and of coins that the fee is no greater share of it than allowed. An
-    /// asset that is not listed has neither bound.
-    fn check_amount(&self, sweep: &Sweep) -> Vec<Check> {
-        let (amount, fee) = (sweep.amount(), sweep.fee());
-        match sweep.asset() {
-            Asset::Native => self.native.as_ref().map_or_else(Vec::new, |native| {
-                native
-                    .check(("policy.evm.min_amount", "policy.evm.max_fee_permille"), amount, fee, "wei")
-                    .into()
-            }),
-            Asset::Token(contract) => self.token(contract).map_or_else(Vec::new, |token| {
-                vec![at_least("policy.evm.min_amount", token.min_amount, amount, "units")]
-            }),
-        }
+    const fn assets(&self) -> Assets<'_, EvmAddress> {
+        Assets { native: self.native.as_ref(), tokens: &self.tokens }
     }
 
     /// What bounds the coins that a transaction burns, whatever it moves.
     fn check_gas(&self, sweep: &Sweep) -> Vec<Check> {
-        let at_most = |tag, most: Amount, found: Amount| {
-            Check::new(tag, found <= most, format!("at most {most} wei"), format!("up to {found} wei"))
-        };
         let transaction = sweep.transaction();
         let (nonce, last) = (transaction.nonce(), self.max_nonce.unwrap_or(DEFAULT_MAX_NONCE));
         let prices = [
@@ -190,21 +111,16 @@ impl Network {
                 transaction.max_priority_fee_per_gas(),
             ),
         ];
-        let prices = prices.into_iter().filter_map(|(tag, most, found)| Some(at_most(tag, most?, found)));
+        let prices =
+            prices.into_iter().filter_map(|(tag, most, found)| Some(at_most(tag, most?, found, "wei")));
         let allowed = format!("a nonce of at most {last}");
-        let fee = at_most("policy.evm.fee", self.fee.per_transaction, sweep.fee());
+        let fee = at_most("policy.evm.fee", self.fee.per_transaction, sweep.fee(), "wei");
         let nonce = Check::new("policy.evm.max_nonce", nonce <= last, allowed, nonce.to_string());
         [fee].into_iter().chain(prices).chain([nonce]).collect()
     }
-
-    fn assets(&self) -> impl Iterator<Item = String> {
-        let native = self.native.as_ref().map(|_| Asset::Native.to_string());
-        let tokens = self.tokens.iter().map(|token| format!("{} ({})", token.contract, token.symbol));
-        native.into_iter().chain(tokens)
-    }
 }
 
-impl Rules {
+impl EvmRules {
     /// The networks, in the policy's order.
     pub fn networks(&self) -> &[Network] {
         &self.networks
@@ -229,20 +145,16 @@ impl Rules {
         let (asset, destination) = (sweep.asset(), sweep.destination());
         let mut checks = vec![
             listed,
-            Check::new(
-                "policy.evm.asset",
-                network.velocity(asset).is_some(),
-                some_of(network.assets()),
-                asset.to_string(),
-            ),
+            network.assets().check_listed("policy.evm.asset", asset),
             Check::new(
                 "policy.evm.destination",
                 network.destinations.contains(&destination),
-                some_of(network.destinations.iter().map(Address::to_string)),
+                network.destinations.listed(),
                 destination.to_string(),
             ),
         ];
-        checks.extend(network.check_amount(sweep));
+        let tags = ("policy.evm.min_amount", "policy.evm.max_fee_permille");
+        checks.extend(network.assets().check_amount(tags, asset, (sweep.amount(), sweep.fee()), "wei"));
         checks.extend(network.check_gas(sweep));
         checks
     }
@@ -258,8 +170,8 @@ impl Rules {
     fn listed(&self, sweep: &Sweep) -> (Check, Option<&Network>) {
         let chain = sweep.transaction().chain_id();
         let network = self.network(chain);
-        let allowed = some_of(self.networks.iter().map(|network| format!("evm:{}", network.chain_id)));
-        (Check::new("policy.evm.network", network.is_some(), allowed, format!("evm:{chain}")), network)
+        let (allowed, found) = (self.networks.listed(), format!("evm:{chain}"));
+        (Check::new("policy.evm.network", network.is_some(), allowed, found), network)
     }
 
     /// What the sweep adds to the running counts, under its account's nonce: of the asset, and of fees.
@@ -268,53 +180,18 @@ impl Rules {
         let chain = sweep.transaction().chain_id();
         let asset = sweep.asset();
         let Some(network) = self.network(chain) else { return Vec::new() };
-        let Some(velocity) = network.velocity(asset).filter(|_| !sweep.is_void()) else {
+        let Some(velocity) = network.assets().velocity(asset).filter(|_| !sweep.is_void()) else {
             return Vec::new();
         };
         let counts = |amount| vec![Count { key: 0, amount, anchors: vec![sweep.anchor()] }];
         vec![
-            Meter {
-                name: format!("evm:{chain}/{asset}"),
-                tag: "policy.evm.velocity",
-                counts: counts(sweep.amount()),
-                per_key_per_day: Some(velocity.per_key_per_day),
-                per_day: velocity.per_day,
-            },
-            Meter {
-                name: format!("evm:{chain}/fee"),
-                tag: "policy.evm.fee",
-                counts: counts(sweep.fee()),
-                per_key_per_day: None,
-                per_day: network.fee.per_day,
-            },
+            Meter::of_asset(
+                format!("evm:{chain}/{asset}"),
+                "policy.evm.velocity",
+                counts(sweep.amount()),
+                velocity,
+            ),
+            Meter::of_fee(format!("evm:{chain}/fee"), "policy.evm.fee", counts(sweep.fee()), network.fee),
         ]
-    }
-}
-
-/// At most so many, none of them twice.
-fn distinct<T: std::hash::Hash + Eq + Copy + std::fmt::Display>(
-    what: &'static str,
-    entries: impl ExactSizeIterator<Item = T>,
-) -> Result<(), RulesError> {
-    if entries.len() > MOST {
-        return Err(RulesError::TooMany(what, entries.len()));
-    }
-    let mut seen = HashSet::new();
-    for entry in entries {
-        if !seen.insert(entry) {
-            return Err(RulesError::Duplicate(what, entry.to_string()));
-        }
-    }
-    Ok(())
-}
-
-/// The first few entries of a list, for a denial.
-fn some_of(entries: impl Iterator<Item = String>) -> String {
-    let mut entries = entries.fuse();
-    let first: Vec<String> = entries.by_ref().take(PRINTED).collect();
-    match (first.as_slice(), entries.count()) {
-        ([], _) => "none".to_owned(),
-        (first, 0) => first.join(", "),
-        (first, more) => format!("{} and {more} more", first.join(", ")),
     }
 }

@@ -2,10 +2,10 @@
 
 use sha3::{Digest, Keccak256};
 
-use super::{Transaction, account, address::Address};
+use super::{Transaction, address::EvmAddress};
 use crate::{
-    Amount, Anchor, PublicKey, Refused, Signed, SigningInput, Source, Spends, Summary, ToSign, Transfer,
-    recoverable::Signature,
+    Amount, Anchor, Asset, PublicKey, Refused, Signed, SigningInput, Source, Spends, Summary, ToSign,
+    Transfer, public_key::account, recoverable::Signature,
 };
 
 /// `transfer(address,uint256)` (ERC-20).
@@ -13,29 +13,25 @@ const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
 /// Its 4 bytes and two words.
 const TRANSFER_BYTES: usize = 68;
 
-/// What is moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asset {
-    /// The network's own coin, in wei.
-    Native,
-    /// The ERC-20 token of this contract, in its base unit.
-    Token(Address),
-}
-
 /// A transaction that matches a template as a whole, and the key that signs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     transaction: Transaction,
     key: k256::PublicKey,
-    asset: Asset,
+    asset: Asset<EvmAddress>,
     amount: Amount,
-    destination: Address,
+    destination: EvmAddress,
     fee: Amount,
     cancels: bool,
 }
 
-impl Sweep {
-    pub(super) fn of(transaction: &Transaction, keys: &[PublicKey]) -> Result<Self, Refused> {
+impl Transaction {
+    /// Matches the whole transaction with a template: a native payment, or a transfer of an
+    /// ERC-20 token. `keys` is the one key that signs.
+    ///
+    /// # Errors
+    /// [`Refused`] with a tag of `transaction.evm.*`, as listed in [`crate::evm`].
+    pub fn sweep(&self, keys: &[PublicKey]) -> Result<Sweep, Refused> {
         let &[PublicKey::Secp256k1(key)] = keys else {
             return Err(Refused::new(
                 "transaction.evm.key",
@@ -46,13 +42,13 @@ impl Sweep {
                 },
             ));
         };
-        let own = Address::new(account(&key));
-        let cancels = is_cancel(transaction, own);
-        let (asset, amount, destination) = match transaction.data() {
-            [] => (Asset::Native, transaction.value(), transaction.to()),
+        let own = EvmAddress::new(account(&key));
+        let cancels = is_cancel(self, own);
+        let (asset, amount, destination) = match self.data() {
+            [] => (Asset::Native, self.value(), self.to()),
             data => {
-                let (amount, recipient) = erc20_transfer(data, transaction.value())?;
-                (Asset::Token(transaction.to()), amount, recipient)
+                let (amount, recipient) = erc20_transfer(data, self.value())?;
+                (Asset::Token(self.to()), amount, recipient)
             }
         };
         if amount == Amount::ZERO && !cancels {
@@ -60,18 +56,20 @@ impl Sweep {
             let found = format!("0 {unit}");
             return Err(Refused::new("transaction.evm.amount", format!("more than 0 {unit}"), found));
         }
-        let price = transaction.max_fee_per_gas();
-        let fee = price.get().checked_mul(transaction.gas_limit().into()).ok_or_else(|| {
+        let price = self.max_fee_per_gas();
+        let fee = price.get().checked_mul(self.gas_limit().into()).ok_or_else(|| {
             Refused::new(
                 "transaction.evm.fee",
                 "a gas limit and a price whose product is below 2^128",
-                format!("{} gas at {price} wei", transaction.gas_limit()),
+                format!("{} gas at {price} wei", self.gas_limit()),
             )
         })?;
         let fee = Amount::new(fee);
-        Ok(Self { transaction: transaction.clone(), key, asset, amount, destination, fee, cancels })
+        Ok(Sweep { transaction: self.clone(), key, asset, amount, destination, fee, cancels })
     }
+}
 
+impl Sweep {
     /// What the signer sees.
     pub fn summary(&self) -> Summary {
         let asset = self.asset.to_string();
@@ -122,7 +120,7 @@ impl Sweep {
     /// Of all transactions of one account, network and nonce one can be mined.
     pub(super) fn anchor(&self) -> Anchor {
         let (network, nonce) = (self.transaction.chain_id(), self.transaction.nonce());
-        Anchor::of(&format!("evm:{network}/{}/{nonce}", self.sender()))
+        Anchor::from_name(&format!("evm:{network}/{}/{nonce}", self.sender()))
     }
 
     /// The transaction as it was parsed.
@@ -131,12 +129,12 @@ impl Sweep {
     }
 
     /// The account that pays: the key's.
-    pub fn sender(&self) -> Address {
-        Address::new(account(&self.key))
+    pub fn sender(&self) -> EvmAddress {
+        EvmAddress::new(account(&self.key))
     }
 
     /// What is moved.
-    pub const fn asset(&self) -> Asset {
+    pub const fn asset(&self) -> Asset<EvmAddress> {
         self.asset
     }
 
@@ -146,7 +144,7 @@ impl Sweep {
     }
 
     /// Whom it is moved to.
-    pub const fn destination(&self) -> Address {
+    pub const fn destination(&self) -> EvmAddress {
         self.destination
     }
 
@@ -157,25 +155,15 @@ impl Sweep {
     }
 }
 
-impl std::fmt::Display for Asset {
-    /// `native`, or the contract's address.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Native => f.write_str("native"),
-            Self::Token(contract) => contract.fmt(f),
-        }
-    }
-}
-
 /// The one transaction of an amount of 0: of type 2, to the key's own account, without data. It does
 /// nothing but use up a nonce.
-fn is_cancel(transaction: &Transaction, own: Address) -> bool {
+fn is_cancel(transaction: &Transaction, own: EvmAddress) -> bool {
     let nothing = transaction.value() == Amount::ZERO && transaction.data().is_empty();
     nothing && transaction.to() == own && transaction.has_dynamic_fee()
 }
 
 /// The amount and the recipient of exactly a call of `transfer`, which moves no coins.
-fn erc20_transfer(data: &[u8], value: Amount) -> Result<(Amount, Address), Refused> {
+fn erc20_transfer(data: &[u8], value: Amount) -> Result<(Amount, EvmAddress), Refused> {
     let call = data.strip_prefix(&TRANSFER).ok_or_else(|| {
         Refused::new("transaction.evm.call", "no data, or transfer(address,uint256)", call(data))
     })?;
@@ -194,7 +182,7 @@ fn erc20_transfer(data: &[u8], value: Amount) -> Result<(Amount, Address), Refus
     let amount = Amount::from_word(amount).ok_or_else(|| {
         Refused::new("transaction.evm.amount", "an amount below 2^128 units", "2^128 or more")
     })?;
-    Ok((amount, Address::new(recipient)))
+    Ok((amount, EvmAddress::new(recipient)))
 }
 
 fn transfer(found: String) -> Refused {

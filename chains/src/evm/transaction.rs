@@ -4,11 +4,10 @@
 use sha3::{Digest, Keccak256};
 
 use super::{
-    Sweep,
-    address::Address,
-    rlp::{self, Item, List, Malformed},
+    address::EvmAddress,
+    rlp::{self, Item, List, malformed},
 };
-use crate::{Amount, PublicKey, Refused, recoverable::Signature};
+use crate::{Amount, Refused, recoverable::Signature};
 
 /// More than any sweep has; Ethereum's own pool takes 128 KiB.
 const MAX_BYTES: usize = 4096;
@@ -29,7 +28,7 @@ pub struct Transaction {
     nonce: u64,
     price: Price,
     gas_limit: u64,
-    to: Address,
+    to: EvmAddress,
     value: Amount,
     data: Vec<u8>,
 }
@@ -53,12 +52,12 @@ impl Transaction {
             Some((0xc0.., _)) => Self::legacy(bytes)?,
             Some((&DYNAMIC_FEE, payload)) => Self::dynamic_fee(payload)?,
             Some((first, _)) => return Err(other_type(*first)),
-            None => return Err(Malformed("a transaction, not nothing").into()),
+            None => return Err(malformed("a transaction, not nothing")),
         };
         if parsed.to_bytes() == bytes {
             Ok(parsed)
         } else {
-            Err(Malformed("the one encoding of this transaction").into())
+            Err(malformed("the one encoding of this transaction"))
         }
     }
 
@@ -75,7 +74,7 @@ impl Transaction {
                 "a transaction that names its chain (EIP-155)",
                 "a transaction that is valid on every chain",
             )),
-            _ => Err(Malformed("the nine items of an unsigned type 0 transaction").into()),
+            _ => Err(malformed("the nine items of an unsigned type 0 transaction")),
         }
     }
 
@@ -105,7 +104,7 @@ impl Transaction {
                 }
             }
             [_, _, _, _, _, _, _, _, _, _, _, _] => Err(signed("type 2")),
-            _ => Err(Malformed("the nine items of an unsigned type 2 transaction").into()),
+            _ => Err(malformed("the nine items of an unsigned type 2 transaction")),
         }
     }
 
@@ -208,15 +207,6 @@ impl Transaction {
         encoded
     }
 
-    /// Matches the whole transaction with a template: a native payment, or a transfer of an
-    /// ERC-20 token. `keys` is the one key that signs.
-    ///
-    /// # Errors
-    /// [`Refused`] with a tag of `transaction.evm.*`, as listed in [`crate::evm`].
-    pub fn sweep(&self, keys: &[PublicKey]) -> Result<Sweep, Refused> {
-        Sweep::of(self, keys)
-    }
-
     /// Which network: EIP-155's chain id, never 0.
     pub const fn chain_id(&self) -> u64 {
         self.chain_id
@@ -255,7 +245,7 @@ impl Transaction {
     }
 
     /// The account that is paid or called.
-    pub const fn to(&self) -> Address {
+    pub const fn to(&self) -> EvmAddress {
         self.to
     }
 
@@ -270,12 +260,6 @@ impl Transaction {
     }
 }
 
-impl From<Malformed> for Refused {
-    fn from(Malformed(expected): Malformed) -> Self {
-        Self::new("transaction.evm.rlp", expected, "another encoding")
-    }
-}
-
 fn items(encoded: &[u8]) -> Result<Vec<Item<'_>>, Refused> {
     if encoded.len() > MAX_BYTES {
         return Err(Refused::new(
@@ -284,7 +268,7 @@ fn items(encoded: &[u8]) -> Result<Vec<Item<'_>>, Refused> {
             format!("{} bytes", encoded.len()),
         ));
     }
-    Ok(rlp::list(encoded, MAX_ITEMS)?)
+    rlp::list(encoded, MAX_ITEMS)
 }
 
 fn amount(item: Item<'_>, tag: &'static str, allowed: &str) -> Result<Amount, Refused> {
@@ -301,12 +285,12 @@ fn fee(item: Item<'_>) -> Result<Amount, Refused> {
     amount(item, "transaction.evm.fee", "a price below 2^128 wei for a unit of gas")
 }
 
-fn recipient(item: Item<'_>) -> Result<Address, Refused> {
+fn recipient(item: Item<'_>) -> Result<EvmAddress, Refused> {
     match item.string()? {
         [] => Err(Refused::new("transaction.evm.creation", "a recipient", "the creation of a contract")),
         bytes => {
-            let account = bytes.try_into().map_err(|_| Malformed("a recipient of 20 bytes"))?;
-            Ok(Address::new(account))
+            let account = bytes.try_into().map_err(|_| malformed("a recipient of 20 bytes"))?;
+            Ok(EvmAddress::new(account))
         }
     }
 }
@@ -323,7 +307,7 @@ fn other_type(first: u8) -> Refused {
         0x03 => refused("transaction.evm.type_3", "type 3, with blobs (EIP-4844)"),
         0x04 => refused("transaction.evm.type_4", "type 4, which sets an account's code (EIP-7702)"),
         0x19 => refused("transaction.evm.message", "a message to sign (EIP-191, EIP-712)"),
-        0x80.. => Malformed("a list, or a type before it").into(),
+        0x80.. => malformed("a list, or a type before it"),
         _ => refused("transaction.evm.type", &format!("type {first}")),
     }
 }

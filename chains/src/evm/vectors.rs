@@ -5,7 +5,7 @@ use data_encoding::HEXLOWER;
 use k256::ecdsa::SigningKey;
 use serde_json::Value;
 
-use super::{Address, Transaction, account};
+use super::{EvmAddress, Transaction, account};
 use crate::recoverable::Signature;
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -42,7 +42,7 @@ fn ethers_transactions_are_signed_as_theirs_and_the_rest_is_refused() {
         let transaction = Transaction::parse(&unsigned).unwrap();
         assert_eq!(transaction.to_bytes(), unsigned);
         let key = SigningKey::from_slice(&bytes(&case["key"])).unwrap();
-        let sender = Address::new(account(&key.verifying_key().into())).to_string();
+        let sender = EvmAddress::new(account(&key.verifying_key().into())).to_string();
         assert!(sender.eq_ignore_ascii_case(case["address"].as_str().unwrap()));
         assert_eq!(sign(&transaction, &key), signed, "{line}");
         assert_eq!(tag(&signed), "transaction.evm.signed");

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{NotAnAddress, text::as_text};
+
 /// Base58 of 32 bytes is never longer.
 const MAX_TEXT: usize = 44;
 
@@ -17,14 +19,9 @@ pub fn address(key: &[u8; 32]) -> String {
 /// JSON base58, in its one spelling.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Address([u8; 32]);
+pub struct SolanaAddress([u8; 32]);
 
-/// Text that is no address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a Solana address was expected: 32 bytes in base58")]
-pub struct NotAnAddress;
-
-impl Address {
+impl SolanaAddress {
     /// The account with these bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -36,40 +33,26 @@ impl Address {
     }
 }
 
-impl FromStr for Address {
+impl FromStr for SolanaAddress {
     type Err = NotAnAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        if text.len() > MAX_TEXT {
-            return Err(NotAnAddress);
-        }
-        let bytes = bs58::decode(text).into_vec().map_err(|_| NotAnAddress)?;
-        let found = Self(bytes.try_into().map_err(|_| NotAnAddress)?);
-        if address(&found.0) == text { Ok(found) } else { Err(NotAnAddress) }
+        let text_of_32 = Some(text).filter(|text| text.len() <= MAX_TEXT);
+        let bytes = text_of_32.and_then(|text| bs58::decode(text).into_vec().ok()?.try_into().ok());
+        let found = bytes.map(Self).filter(|found| address(&found.0) == text);
+        found.ok_or_else(|| NotAnAddress::new("a Solana address, 32 bytes in base58", text))
     }
 }
 
-impl TryFrom<String> for Address {
-    type Error = NotAnAddress;
+as_text!(SolanaAddress, "addresses");
 
-    fn try_from(text: String) -> Result<Self, NotAnAddress> {
-        text.parse()
-    }
-}
-
-impl From<Address> for String {
-    fn from(of: Address) -> Self {
-        address(&of.0)
-    }
-}
-
-impl fmt::Display for Address {
+impl fmt::Display for SolanaAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&address(&self.0))
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for SolanaAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -86,14 +69,14 @@ mod tests {
             "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
             "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
         ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<SolanaAddress>().unwrap().to_string(), text);
             for bad in [format!("1{text}"), format!(" {text}"), format!("{text} ")] {
-                assert_eq!(bad.parse::<Address>(), Err(NotAnAddress), "{bad}");
+                assert!(bad.parse::<SolanaAddress>().is_err(), "{bad}");
             }
         }
         for bad in ["", "0", "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5Dl", &"1".repeat(45), &"z".repeat(44)]
         {
-            assert_eq!(bad.parse::<Address>(), Err(NotAnAddress), "{bad}");
+            assert!(bad.parse::<SolanaAddress>().is_err(), "{bad}");
         }
     }
 }

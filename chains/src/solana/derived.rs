@@ -5,18 +5,18 @@ use ed25519_dalek::VerifyingKey;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Address,
+    SolanaAddress,
     programs::{ASSOCIATED_TOKEN, TOKEN},
 };
 
 /// The account of the classic Token program in which `owner` holds tokens of `mint`.
 ///
 /// `None` when all 256 candidates are points of the curve, which no known input reaches.
-pub fn associated_token_account(owner: &Address, mint: &Address) -> Option<Address> {
+pub fn associated_token_account(owner: &SolanaAddress, mint: &SolanaAddress) -> Option<SolanaAddress> {
     (0..=u8::MAX).rev().map(|bump| candidate(owner, mint, bump)).find(|found| !is_point(found))
 }
 
-fn candidate(owner: &Address, mint: &Address, bump: u8) -> Address {
+fn candidate(owner: &SolanaAddress, mint: &SolanaAddress, bump: u8) -> SolanaAddress {
     let hash = Sha256::new()
         .chain_update(owner.as_bytes())
         .chain_update(TOKEN.as_bytes())
@@ -25,13 +25,13 @@ fn candidate(owner: &Address, mint: &Address, bump: u8) -> Address {
         .chain_update(ASSOCIATED_TOKEN.as_bytes())
         .chain_update(b"ProgramDerivedAddress")
         .finalize();
-    Address::new(hash.into())
+    SolanaAddress::new(hash.into())
 }
 
 /// Whether the bytes decompress to a point of Curve25519 as the runtime sees it: the top bit is the
 /// sign, y is taken modulo p without asking that it is below p, and no order is too small. The
 /// runtime and dalek's `from_bytes` are the same `CompressedEdwardsY::decompress`.
-pub(super) fn is_point(address: &Address) -> bool {
+pub(super) fn is_point(address: &SolanaAddress) -> bool {
     VerifyingKey::from_bytes(address.as_bytes()).is_ok()
 }
 
@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
 
-    fn address(value: &Value) -> Address {
+    fn address(value: &Value) -> SolanaAddress {
         value.as_str().unwrap().parse().unwrap()
     }
 
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(points.iter().filter(|case| case["point"] == true).count(), 88);
         for case in points {
             let bytes = data_encoding::HEXLOWER.decode(case["bytes"].as_str().unwrap().as_bytes());
-            let bytes = Address::new(bytes.unwrap().try_into().unwrap());
+            let bytes = SolanaAddress::new(bytes.unwrap().try_into().unwrap());
             assert_eq!(is_point(&bytes), case["point"] == true, "{}", case["bytes"]);
         }
         let accounts = vectors["accounts"].as_array().unwrap();
@@ -72,7 +72,7 @@ mod tests {
             "7o36UsWR1JQLpZ9PE2gn9L4SQ69CNNiWAXd4Jt7rqz9Z",
             "DShWnroshVbeUp28oopA3Pu7oFPDBtC1DBmPECXXAQ9n",
         ]
-        .map(|text| text.parse::<Address>().unwrap());
+        .map(|text| text.parse::<SolanaAddress>().unwrap());
         assert_eq!(associated_token_account(&owner, &mint), Some(account));
     }
 }

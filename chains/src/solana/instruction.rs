@@ -6,7 +6,7 @@
 //! `spl-associated-token-account-interface`.
 
 use super::{
-    Address,
+    SolanaAddress,
     message::{Instruction, Message, Role},
     names,
     programs::{ASSOCIATED_TOKEN, COMPUTE_BUDGET, RECENT_BLOCKHASHES, SYSTEM, TOKEN, name_of},
@@ -24,26 +24,31 @@ const PAYER: Role = Role { signs: true, writable: true };
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// System: the nonce account's value becomes another, so that this transaction works once.
-    AdvanceNonce { account: Address, authority: Address },
+    AdvanceNonce { account: SolanaAddress, authority: SolanaAddress },
     /// ComputeBudget: so many compute units at most.
     UnitLimit(u32),
     /// ComputeBudget: so many micro-lamports for a compute unit.
     UnitPrice(u64),
     /// Associated Token Account: makes the account unless it is there.
-    CreateIdempotent { payer: Address, account: Address, owner: Address, mint: Address },
+    CreateIdempotent {
+        payer: SolanaAddress,
+        account: SolanaAddress,
+        owner: SolanaAddress,
+        mint: SolanaAddress,
+    },
     /// System: lamports move.
-    Transfer { from: Address, to: Address, lamports: u64 },
+    Transfer { from: SolanaAddress, to: SolanaAddress, lamports: u64 },
     /// Token: base units of a mint move.
     TransferChecked {
-        source: Address,
-        mint: Address,
-        destination: Address,
-        authority: Address,
+        source: SolanaAddress,
+        mint: SolanaAddress,
+        destination: SolanaAddress,
+        authority: SolanaAddress,
         amount: u64,
         decimals: u8,
     },
     /// Token: an empty token account ends, its lamports move.
-    CloseAccount { account: Address, destination: Address, authority: Address },
+    CloseAccount { account: SolanaAddress, destination: SolanaAddress, authority: SolanaAddress },
 }
 
 impl Action {
@@ -162,7 +167,11 @@ impl Call<'_> {
     }
 
     /// The accounts, which must be exactly so many; what is needed of them is noted.
-    fn accounts<const N: usize>(&mut self, name: &str, needs: [Role; N]) -> Result<[Address; N], Refused> {
+    fn accounts<const N: usize>(
+        &mut self,
+        name: &str,
+        needs: [Role; N],
+    ) -> Result<[SolanaAddress; N], Refused> {
         let positions: [u8; N] = self.instruction.accounts.as_slice().try_into().map_err(|_| {
             let found = format!("{} accounts", self.instruction.accounts.len());
             Refused::new(INSTRUCTION, format!("{name} with {N} accounts"), found)
@@ -179,7 +188,7 @@ impl Call<'_> {
 }
 
 /// The account at a position, which parsing has checked.
-fn account(message: &Message, position: u8) -> Result<Address, Refused> {
+fn account(message: &Message, position: u8) -> Result<SolanaAddress, Refused> {
     let missing = || Refused::new(INSTRUCTION, "a position among the accounts", format!("{position}"));
     message.accounts.get(usize::from(position)).copied().ok_or_else(missing)
 }
@@ -198,7 +207,7 @@ fn exact<const N: usize>(data: &[u8], name: &str) -> Result<[u8; N], Refused> {
     data.try_into().map_err(other)
 }
 
-fn same(name: &str, found: Address, expected: Address) -> Result<(), Refused> {
+fn same(name: &str, found: SolanaAddress, expected: SolanaAddress) -> Result<(), Refused> {
     if found == expected {
         return Ok(());
     }

@@ -5,10 +5,10 @@
 //! it pays.
 
 use super::{
-    Address,
-    reader::{ENCODING, Reader, put_length},
+    SolanaAddress,
+    reader::{ENCODING, put_length},
 };
-use crate::Refused;
+use crate::{Refused, reader::Reader};
 
 pub(super) const VERSION: &str = "transaction.solana.version";
 const HEADER: &str = "transaction.solana.header";
@@ -27,7 +27,7 @@ pub(super) enum Version {
 pub(super) struct Message {
     pub(super) version: Version,
     header: Header,
-    pub(super) accounts: Vec<Address>,
+    pub(super) accounts: Vec<SolanaAddress>,
     pub(super) recent_blockhash: [u8; 32],
     pub(super) instructions: Vec<Instruction>,
 }
@@ -76,30 +76,27 @@ impl Message {
     /// Reads a message to the end of the input.
     pub(super) fn parse(mut reader: Reader<'_>) -> Result<Self, Refused> {
         let version = version(&mut reader)?;
-        let header = Header {
-            signers: reader.byte("the number of signers")?,
-            read_only_signers: reader.byte("the number of read-only signers")?,
-            read_only_others: reader.byte("the number of read-only accounts")?,
-        };
-        let count = reader.length("the number of accounts")?;
+        let header =
+            Header { signers: reader.u8()?, read_only_signers: reader.u8()?, read_only_others: reader.u8()? };
+        let count = reader.length()?;
         let mut accounts = Vec::new();
         for _ in 0..count {
-            accounts.push(Address::new(reader.array("an account")?));
+            accounts.push(SolanaAddress::new(reader.array()?));
         }
-        let recent_blockhash = reader.array("the recent blockhash")?;
-        let count = reader.length("the number of instructions")?;
+        let recent_blockhash = reader.array()?;
+        let count = reader.length()?;
         let mut instructions = Vec::new();
         for _ in 0..count {
             instructions.push(Instruction::parse(&mut reader)?);
         }
         if version == Version::V0 {
-            let tables = reader.length("the number of lookup tables")?;
+            let tables = reader.length()?;
             if tables != 0 {
                 let found = format!("{tables} lookup tables");
                 return Err(Refused::new("transaction.solana.lookup_tables", "no lookup table", found));
             }
         }
-        reader.end()?;
+        reader.end("the transaction")?;
         let message = Self { version, header, accounts, recent_blockhash, instructions };
         message.check_header()?;
         message.check_accounts()?;
@@ -128,7 +125,7 @@ impl Message {
     }
 
     /// Those whose signatures the transaction carries, in their order; the first pays the fee.
-    pub(super) fn signers(&self) -> &[Address] {
+    pub(super) fn signers(&self) -> &[SolanaAddress] {
         self.accounts.get(..usize::from(self.header.signers)).unwrap_or_default()
     }
 
@@ -192,11 +189,8 @@ impl Message {
 
 impl Instruction {
     fn parse(reader: &mut Reader<'_>) -> Result<Self, Refused> {
-        let program = reader.byte("an instruction's program")?;
-        let count = reader.length("the number of an instruction's accounts")?;
-        let accounts = reader.take(count, "an instruction's accounts")?.to_vec();
-        let count = reader.length("the length of an instruction's data")?;
-        let data = reader.take(count, "an instruction's data")?.to_vec();
+        let program = reader.u8()?;
+        let (accounts, data) = (reader.counted()?.to_vec(), reader.counted()?.to_vec());
         Ok(Self { program, accounts, data })
     }
 }
@@ -205,7 +199,7 @@ fn version(reader: &mut Reader<'_>) -> Result<Version, Refused> {
     match reader.peek() {
         None => Err(Refused::new(ENCODING, "a message", "the end of the transaction")),
         Some(first) if first & VERSIONED == 0 => Ok(Version::Legacy),
-        Some(VERSIONED) => reader.byte("the version").map(|_| Version::V0),
+        Some(VERSIONED) => reader.u8().map(|_| Version::V0),
         Some(other) => {
             Err(Refused::new(VERSION, "a legacy message or version 0", format!("version {}", other & 0x7f)))
         }

@@ -1,7 +1,7 @@
 //! Solana: addresses, and sweeps of SOL and of SPL tokens.
 //!
 //! The way of a transaction: [`Transaction::parse`] reads the bytes strictly, [`Transaction::sweep`]
-//! matches the whole template, [`Rules::check`] applies the policy, [`Sweep::signing_inputs`] says
+//! matches the whole template, [`SolanaRules::check`] applies the policy, [`Sweep::signing_inputs`] says
 //! what is signed, [`Sweep::assemble`] puts the signatures in.
 
 mod address;
@@ -17,8 +17,8 @@ mod sweep;
 mod template;
 mod transaction;
 
-pub use address::{Address, NotAnAddress, address};
+pub use address::{SolanaAddress, address};
 pub use derived::associated_token_account;
-pub use rules::{FeePayer, NotRules, Rules, Token};
+pub use rules::{FeePayer, SolanaRules, SplToken};
 pub use sweep::{Closing, NewAccount, Nonce, Sweep};
 pub use transaction::{MAX_TRANSACTION, Transaction};

@@ -1,26 +1,26 @@
 //! Accounts that everyone knows: the programs a sweep may call, and those that are nobody's wallet.
 
-use super::Address;
+use super::SolanaAddress;
 
-const fn account(text: &str) -> Address {
-    Address::new(bs58::decode(text.as_bytes()).into_array_const_unwrap())
+const fn account(text: &str) -> SolanaAddress {
+    SolanaAddress::new(bs58::decode(text.as_bytes()).into_array_const_unwrap())
 }
 
 /// The System program, 32 zero bytes.
-pub(super) const SYSTEM: Address = account("11111111111111111111111111111111");
+pub(super) const SYSTEM: SolanaAddress = account("11111111111111111111111111111111");
 /// Limits and prices of compute units.
-pub(super) const COMPUTE_BUDGET: Address = account("ComputeBudget111111111111111111111111111111");
+pub(super) const COMPUTE_BUDGET: SolanaAddress = account("ComputeBudget111111111111111111111111111111");
 /// The classic SPL Token program. Token-2022 is another, with fees and hooks, and is refused.
-pub(super) const TOKEN: Address = account("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+pub(super) const TOKEN: SolanaAddress = account("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
 /// The Associated Token Account program.
-pub(super) const ASSOCIATED_TOKEN: Address = account("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+pub(super) const ASSOCIATED_TOKEN: SolanaAddress = account("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 /// What AdvanceNonceAccount reads.
-pub(super) const RECENT_BLOCKHASHES: Address = account("SysvarRecentB1ockHashes11111111111111111111");
+pub(super) const RECENT_BLOCKHASHES: SolanaAddress = account("SysvarRecentB1ockHashes11111111111111111111");
 /// The mint of wrapped SOL: closing such an account pays its balance out.
-pub(super) const WRAPPED_SOL: Address = account("So11111111111111111111111111111111111111112");
+pub(super) const WRAPPED_SOL: SolanaAddress = account("So11111111111111111111111111111111111111112");
 
 /// Accounts that nobody holds, with their names.
-const KNOWN: [(Address, &str); 36] = [
+const KNOWN: [(SolanaAddress, &str); 36] = [
     (SYSTEM, "the System program"),
     (COMPUTE_BUDGET, "the ComputeBudget program"),
     (TOKEN, "the Token program"),
@@ -60,7 +60,7 @@ const KNOWN: [(Address, &str); 36] = [
 ];
 
 /// The name of an account that nobody holds.
-pub(super) fn name_of(address: &Address) -> Option<&'static str> {
+pub(super) fn name_of(address: &SolanaAddress) -> Option<&'static str> {
     KNOWN.iter().find(|(known, _)| known == address).map(|(_, name)| *name)
 }
 
@@ -74,7 +74,7 @@ mod tests {
             assert_eq!(name_of(known), Some(*name));
             assert_eq!(KNOWN.iter().position(|(other, _)| other == known), Some(place));
         }
-        assert_eq!(SYSTEM, Address::new([0; 32]));
-        assert_eq!(name_of(&Address::new([7; 32])), None);
+        assert_eq!(SYSTEM, SolanaAddress::new([0; 32]));
+        assert_eq!(name_of(&SolanaAddress::new([7; 32])), None);
     }
 }

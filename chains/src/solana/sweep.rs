@@ -4,7 +4,7 @@
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use super::{
-    Address, Transaction, fee,
+    SolanaAddress, Transaction, fee,
     transaction::{SIGNATURE, UNSIGNED},
 };
 use crate::{
@@ -17,18 +17,18 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nonce {
     /// The nonce account.
-    pub account: Address,
+    pub account: SolanaAddress,
     /// Who may advance it; it signs.
-    pub authority: Address,
+    pub authority: SolanaAddress,
 }
 
 /// A token account that is made unless it is there. Its rent is the fee payer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewAccount {
     /// The token account: the destination of every transfer.
-    pub account: Address,
+    pub account: SolanaAddress,
     /// Whose it becomes.
-    pub owner: Address,
+    pub owner: SolanaAddress,
 }
 
 /// The end of a token account. Its lamports, the rent and whatever else lies there, move; how many
@@ -36,14 +36,14 @@ pub struct NewAccount {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
     /// The token account: the source of a transfer.
-    pub account: Address,
+    pub account: SolanaAddress,
     /// Whom its lamports pay.
-    pub destination: Address,
+    pub destination: SolanaAddress,
 }
 
 /// What a sweep pays. Each payment is one instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Payment {
+pub(super) enum Moved {
     /// Nothing: all that happens is that a nonce account's value becomes another.
     Nothing,
     Sol(Vec<Paid>),
@@ -53,9 +53,9 @@ pub(super) enum Payment {
 /// Transfers of one mint to one token account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TokenPayment {
-    pub(super) mint: Address,
+    pub(super) mint: SolanaAddress,
     pub(super) decimals: u8,
-    pub(super) destination: Address,
+    pub(super) destination: SolanaAddress,
     pub(super) paid: Vec<Paid>,
     pub(super) creates: Option<NewAccount>,
     pub(super) closes: Vec<Closing>,
@@ -65,7 +65,7 @@ pub(super) struct TokenPayment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Paid {
     pub(super) key: usize,
-    pub(super) destination: Address,
+    pub(super) destination: SolanaAddress,
     pub(super) amount: u64,
 }
 
@@ -75,11 +75,11 @@ pub struct Sweep {
     pub(super) transaction: Transaction,
     /// The place of each of the request's keys among the signers.
     pub(super) places: Vec<usize>,
-    pub(super) fee_payer: Address,
+    pub(super) fee_payer: SolanaAddress,
     pub(super) nonce: Option<Nonce>,
     pub(super) unit_limit: Option<u32>,
     pub(super) unit_price: Option<u64>,
-    pub(super) payment: Payment,
+    pub(super) payment: Moved,
     pub(super) fee: Amount,
 }
 
@@ -89,9 +89,9 @@ impl Sweep {
     /// among the transfers: see [`Sweep::closings`].
     pub fn summary(&self) -> Summary {
         let (kind, asset) = match &self.payment {
-            Payment::Nothing => ("solana.advance", "native".to_owned()),
-            Payment::Sol(_) => ("solana.sol", "native".to_owned()),
-            Payment::Token(token) => ("solana.spl", token.mint.to_string()),
+            Moved::Nothing => ("solana.advance", "native".to_owned()),
+            Moved::Sol(_) => ("solana.sol", "native".to_owned()),
+            Moved::Token(token) => ("solana.spl", token.mint.to_string()),
         };
         let transfers = self.paid().iter().map(|paid| Transfer {
             asset: asset.clone(),
@@ -110,7 +110,7 @@ impl Sweep {
     }
 
     /// Who pays the fee: the first signer.
-    pub const fn fee_payer(&self) -> Address {
+    pub const fn fee_payer(&self) -> SolanaAddress {
         self.fee_payer
     }
 
@@ -126,7 +126,7 @@ impl Sweep {
 
     /// The nonce account's value that it uses up, or the blockhash while which it is good.
     pub const fn spends(&self) -> Spends {
-        let value = Address::new(self.transaction.message.recent_blockhash);
+        let value = SolanaAddress::new(self.transaction.message.recent_blockhash);
         match self.nonce {
             Some(Nonce { account, .. }) => Spends::NonceAccount { account, value },
             None => Spends::Blockhash(value),
@@ -135,7 +135,7 @@ impl Sweep {
 
     /// Whether it moves nothing and only makes a nonce account's value another.
     pub const fn is_void(&self) -> bool {
-        matches!(self.payment, Payment::Nothing)
+        matches!(self.payment, Moved::Nothing)
     }
 
     /// What it moves of the one asset, all keys together.
@@ -149,7 +149,7 @@ impl Sweep {
     /// one in each slot.
     pub(super) fn count(&self, key: usize, amount: Amount) -> Count {
         let message = data_encoding::HEXLOWER.encode(&self.transaction.message_bytes());
-        Count { key, amount, anchors: vec![Anchor::of(&format!("solana/{message}"))] }
+        Count { key, amount, anchors: vec![Anchor::from_name(&format!("solana/{message}"))] }
     }
 
     /// A recent blockhash, or the nonce account's value.
@@ -172,16 +172,16 @@ impl Sweep {
     /// The token account that may have to be made.
     pub const fn creates(&self) -> Option<NewAccount> {
         match &self.payment {
-            Payment::Nothing | Payment::Sol(_) => None,
-            Payment::Token(token) => token.creates,
+            Moved::Nothing | Moved::Sol(_) => None,
+            Moved::Token(token) => token.creates,
         }
     }
 
     /// The token accounts that end.
     pub fn closings(&self) -> &[Closing] {
         match &self.payment {
-            Payment::Nothing | Payment::Sol(_) => &[],
-            Payment::Token(token) => &token.closes,
+            Moved::Nothing | Moved::Sol(_) => &[],
+            Moved::Token(token) => &token.closes,
         }
     }
 
@@ -224,9 +224,9 @@ impl Sweep {
 
     pub(super) fn paid(&self) -> &[Paid] {
         match &self.payment {
-            Payment::Nothing => &[],
-            Payment::Sol(paid) => paid,
-            Payment::Token(token) => &token.paid,
+            Moved::Nothing => &[],
+            Moved::Sol(paid) => paid,
+            Moved::Token(token) => &token.paid,
         }
     }
 
@@ -246,7 +246,11 @@ impl Sweep {
 
 /// The signature, if it is `signer`'s over `message` (RFC 8032, with the checks of dalek's
 /// `verify_strict`, which the network makes).
-pub(super) fn verified(signer: &Address, message: &[u8], signature: &[u8]) -> Result<[u8; 64], Refused> {
+pub(super) fn verified(
+    signer: &SolanaAddress,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<[u8; 64], Refused> {
     let wrong = || Refused::new(SIGNATURE, format!("a valid signature by {signer}"), "another");
     let bytes: [u8; 64] = signature.try_into().map_err(|_| wrong())?;
     let key = VerifyingKey::from_bytes(signer.as_bytes()).map_err(|_| wrong())?;

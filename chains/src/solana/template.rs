@@ -15,11 +15,11 @@
 //! the fee. Whom it pays, and who the fee payer and the nonce's authority are, is for the rules.
 
 use super::{
-    Address, Closing, NewAccount, Nonce, Sweep, Transaction, fee,
+    Closing, NewAccount, Nonce, SolanaAddress, Sweep, Transaction, fee,
     instruction::Action,
     message::{Message, Role},
     programs::WRAPPED_SOL,
-    sweep::{Paid, Payment, TokenPayment, verified},
+    sweep::{Moved, Paid, TokenPayment, verified},
     transaction::{SIGNATURE, UNSIGNED},
 };
 use crate::{PublicKey, Refused};
@@ -43,24 +43,33 @@ enum Step {
 
 /// What has matched so far.
 struct Match<'a> {
-    keys: &'a [Address],
-    fee_payer: Address,
+    keys: &'a [SolanaAddress],
+    fee_payer: SolanaAddress,
     step: Step,
     nonce: Option<Nonce>,
     unit_limit: Option<u32>,
     unit_price: Option<u64>,
     /// With the mint.
-    creates: Option<(NewAccount, Address)>,
-    payment: Option<Payment>,
+    creates: Option<(NewAccount, SolanaAddress)>,
+    payment: Option<Moved>,
     /// The token accounts that were paid from, with their authority.
-    paid_from: Vec<(Address, Address)>,
+    paid_from: Vec<(SolanaAddress, SolanaAddress)>,
 }
 
-impl Sweep {
-    pub(super) fn matching(transaction: &Transaction, keys: &[PublicKey]) -> Result<Self, Refused> {
+impl Transaction {
+    /// Matches the whole transaction against the template of a sweep by `keys`, the request's.
+    ///
+    /// Every key signs and gives something or pays the fee; nobody else signs but the fee payer.
+    /// The keys' signatures are still zero. The fee payer's, where it is no key of the request, is
+    /// zero or valid.
+    ///
+    /// # Errors
+    /// `transaction.solana.…`: those of [`Transaction::parse`] and `keys`, `instruction`, `order`,
+    /// `roles`, `amount`, `compute`, `close`, `create`, `fee`.
+    pub fn sweep(&self, keys: &[PublicKey]) -> Result<Sweep, Refused> {
         let keys = addresses(keys)?;
-        let places = places(transaction, &keys)?;
-        let message = &transaction.message;
+        let places = places(self, &keys)?;
+        let message = &self.message;
         let fee_payer =
             message.signers().first().copied().ok_or_else(|| Refused::new(KEYS, "a signer", "none"))?;
         let mut found = Match {
@@ -84,7 +93,7 @@ impl Sweep {
         same_roles(message, &roles)?;
         let payment = match found.payment {
             Some(payment) => payment,
-            None if found.nonce.is_some() && found.creates.is_none() => Payment::Nothing,
+            None if found.nonce.is_some() && found.creates.is_none() => Moved::Nothing,
             None => return Err(Refused::new(ORDER, "a transfer", "none")),
         };
         let (unit_limit, unit_price) = (found.unit_limit, found.unit_price);
@@ -95,17 +104,19 @@ impl Sweep {
             limit,
             found.creates.is_some(),
         )?;
-        let transaction = transaction.clone();
+        let transaction = self.clone();
         let nonce = found.nonce;
-        let sweep = Self { transaction, places, fee_payer, nonce, unit_limit, unit_price, payment, fee };
+        let sweep = Sweep { transaction, places, fee_payer, nonce, unit_limit, unit_price, payment, fee };
         sweep.every_key_has_a_part(&keys)?;
         Ok(sweep)
     }
+}
 
+impl Sweep {
     /// That no key signs for nothing: it would lend its name to what others do.
-    fn every_key_has_a_part(&self, keys: &[Address]) -> Result<(), Refused> {
+    fn every_key_has_a_part(&self, keys: &[SolanaAddress]) -> Result<(), Refused> {
         // Where nothing is paid, advancing the nonce is a part; elsewhere it is not.
-        let advances = |key: &Address| {
+        let advances = |key: &SolanaAddress| {
             self.is_void() && self.nonce.is_some_and(|Nonce { authority, .. }| authority == *key)
         };
         let idle =
@@ -175,20 +186,20 @@ impl Match<'_> {
         Ok(())
     }
 
-    fn pay_sol(&mut self, from: Address, to: Address, lamports: u64) -> Result<(), Refused> {
+    fn pay_sol(&mut self, from: SolanaAddress, to: SolanaAddress, lamports: u64) -> Result<(), Refused> {
         moves(lamports, from, to)?;
         let paid = Paid { key: self.key(from)?, destination: to, amount: lamports };
         if self.creates.is_some() {
             return Err(Refused::new(CREATE, "CreateIdempotent with TransferChecked only", "Transfer"));
         }
-        match self.payment.get_or_insert(Payment::Sol(Vec::new())) {
-            Payment::Sol(all) => all.push(paid),
-            Payment::Nothing | Payment::Token(_) => return Err(mixed()),
+        match self.payment.get_or_insert(Moved::Sol(Vec::new())) {
+            Moved::Sol(all) => all.push(paid),
+            Moved::Nothing | Moved::Token(_) => return Err(mixed()),
         }
         Ok(())
     }
 
-    fn pay_token(&mut self, mint: Address, decimals: u8, paid: Paid) -> Result<(), Refused> {
+    fn pay_token(&mut self, mint: SolanaAddress, decimals: u8, paid: Paid) -> Result<(), Refused> {
         let destination = paid.destination;
         let creates = match self.creates {
             None => None,
@@ -200,9 +211,9 @@ impl Match<'_> {
         };
         let first =
             TokenPayment { mint, decimals, destination, paid: Vec::new(), creates, closes: Vec::new() };
-        match self.payment.get_or_insert(Payment::Token(first)) {
-            Payment::Nothing | Payment::Sol(_) => return Err(mixed()),
-            Payment::Token(token) => {
+        match self.payment.get_or_insert(Moved::Token(first)) {
+            Moved::Nothing | Moved::Sol(_) => return Err(mixed()),
+            Moved::Token(token) => {
                 if (token.mint, token.decimals, token.destination) != (mint, decimals, destination) {
                     let found = format!("another of {mint} to {destination}");
                     let allowed = format!("transfers of {} to {}", token.mint, token.destination);
@@ -216,10 +227,10 @@ impl Match<'_> {
 
     /// Closing pays out lamports that the transaction does not name. They are the rent of an account
     /// whose tokens this very transaction moved; in wrapped SOL they would be the balance.
-    fn close(&mut self, closing: Closing, authority: Address) -> Result<(), Refused> {
+    fn close(&mut self, closing: Closing, authority: SolanaAddress) -> Result<(), Refused> {
         let Closing { account, destination } = closing;
         self.key(authority)?;
-        let Some(Payment::Token(token)) = &mut self.payment else {
+        let Some(Moved::Token(token)) = &mut self.payment else {
             return Err(Refused::new(
                 CLOSE,
                 "an account that TransferChecked paid from",
@@ -244,19 +255,19 @@ impl Match<'_> {
     }
 
     /// The position of an account among the request's keys.
-    fn key(&self, account: Address) -> Result<usize, Refused> {
+    fn key(&self, account: SolanaAddress) -> Result<usize, Refused> {
         let other = || Refused::new(KEYS, "a key of the request to give", account.to_string());
         self.keys.iter().position(|key| *key == account).ok_or_else(other)
     }
 }
 
-fn addresses(keys: &[PublicKey]) -> Result<Vec<Address>, Refused> {
+fn addresses(keys: &[PublicKey]) -> Result<Vec<SolanaAddress>, Refused> {
     let mut addresses = Vec::with_capacity(keys.len());
     for key in keys {
         let PublicKey::Ed25519(bytes) = key else {
             return Err(Refused::new(KEYS, "Ed25519 keys", "a key of another curve"));
         };
-        let address = Address::new(*bytes);
+        let address = SolanaAddress::new(*bytes);
         if addresses.contains(&address) {
             return Err(Refused::new(KEYS, "each key once", address.to_string()));
         }
@@ -266,7 +277,7 @@ fn addresses(keys: &[PublicKey]) -> Result<Vec<Address>, Refused> {
 }
 
 /// Where each key signs. Checks who signs, and which signatures are there.
-fn places(transaction: &Transaction, keys: &[Address]) -> Result<Vec<usize>, Refused> {
+fn places(transaction: &Transaction, keys: &[SolanaAddress]) -> Result<Vec<usize>, Refused> {
     let signers = transaction.signers();
     if keys.is_empty() {
         return Err(Refused::new(KEYS, "a key", "none"));
@@ -309,7 +320,7 @@ fn once<T>(slot: &mut Option<T>, value: T, name: &str) -> Result<(), Refused> {
 }
 
 /// That a transfer moves something.
-fn moves(amount: u64, from: Address, to: Address) -> Result<(), Refused> {
+fn moves(amount: u64, from: SolanaAddress, to: SolanaAddress) -> Result<(), Refused> {
     if amount == 0 {
         return Err(Refused::new(AMOUNT, "more than 0", "0"));
     }

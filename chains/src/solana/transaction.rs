@@ -3,11 +3,11 @@
 //! be the input.
 
 use super::{
-    Address,
+    SolanaAddress,
     message::{Message, VERSION},
-    reader::{Reader, put_length},
+    reader::{ENCODING, put_length},
 };
-use crate::{PublicKey, Refused, solana::Sweep};
+use crate::{Refused, reader::Reader};
 
 /// The most bytes of a transaction: one UDP packet in IPv6's smallest MTU (`PACKET_DATA_SIZE`).
 pub const MAX_TRANSACTION: usize = 1232;
@@ -37,17 +37,17 @@ impl Transaction {
             let allowed = format!("at most {MAX_TRANSACTION} bytes");
             return Err(Refused::new("transaction.solana.size", allowed, found));
         }
-        let mut reader = Reader::new(bytes);
+        let mut reader = Reader::new(ENCODING, bytes);
         // Versions after 0 put the version first and the signatures last (SIMD-0385). A number of
         // signatures that begins so would not fit.
         if let Some(first @ 0x80..) = reader.peek() {
             let found = format!("version {}", first & 0x7f);
             return Err(Refused::new(VERSION, "a transaction that begins with its signatures", found));
         }
-        let count = reader.length("the number of signatures")?;
+        let count = reader.length()?;
         let mut signatures = Vec::new();
         for _ in 0..count {
-            signatures.push(reader.array("a signature")?);
+            signatures.push(reader.array()?);
         }
         let message = Message::parse(reader)?;
         let signers = message.signers().len();
@@ -60,7 +60,7 @@ impl Transaction {
             Ok(transaction)
         } else {
             let found = "bytes that are written in another form";
-            Err(Refused::new("transaction.solana.encoding", "the one form of a transaction", found))
+            Err(Refused::new(ENCODING, "the one form of a transaction", found))
         }
     }
 
@@ -81,20 +81,7 @@ impl Transaction {
     }
 
     /// Those whose signatures the transaction carries, in their order; the first pays the fee.
-    pub fn signers(&self) -> &[Address] {
+    pub fn signers(&self) -> &[SolanaAddress] {
         self.message.signers()
-    }
-
-    /// Matches the whole transaction against the template of a sweep by `keys`, the request's.
-    ///
-    /// Every key signs and gives something or pays the fee; nobody else signs but the fee payer.
-    /// The keys' signatures are still zero. The fee payer's, where it is no key of the request, is
-    /// zero or valid.
-    ///
-    /// # Errors
-    /// `transaction.solana.…`: those of [`Transaction::parse`] and `keys`, `instruction`, `order`,
-    /// `roles`, `amount`, `compute`, `close`, `create`, `fee`.
-    pub fn sweep(&self, keys: &[PublicKey]) -> Result<Sweep, Refused> {
-        Sweep::matching(self, keys)
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base58check;
+use crate::{NotAnAddress, base58check, public_key, text::as_text};
 
 /// The version byte of the main network; test networks use the same.
 const VERSION: u8 = 0x41;
@@ -14,24 +14,22 @@ const LENGTH: usize = 34;
 
 /// 34 characters that begin with `T`.
 pub fn address(key: &k256::PublicKey) -> String {
-    Address::of(key).to_string()
+    TronAddress::from_key(key).to_string()
 }
 
 /// An account or a contract. Its one spelling is base58check of 0x41 and the 20 bytes; the
 /// hexadecimal and `0x` spellings that some tools write are not read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Address([u8; 20]);
+pub struct TronAddress([u8; 20]);
 
-/// Text that is no address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a Tron address was expected: 34 characters of base58check that begin with T")]
-pub struct NotAnAddress;
+impl TronAddress {
+    /// The account of 20 zero bytes: nobody's, and what an unset variable looks like.
+    pub const ZERO: Self = Self([0; 20]);
 
-impl Address {
     /// The account of a key.
-    pub fn of(key: &k256::PublicKey) -> Self {
-        Self(crate::evm::account(key))
+    pub fn from_key(key: &k256::PublicKey) -> Self {
+        Self(public_key::account(key))
     }
 
     /// From the 20 bytes that contracts know it by.
@@ -53,47 +51,30 @@ impl Address {
         bytes.iter_mut().skip(1).zip(self.0).for_each(|(to, from)| *to = from);
         bytes
     }
-
-    /// Whether all 20 bytes are zero: nobody's, and what an unset variable looks like.
-    pub fn is_zero(self) -> bool {
-        self.0 == [0; 20]
-    }
 }
 
-impl FromStr for Address {
+impl FromStr for TronAddress {
     type Err = NotAnAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        if text.len() != LENGTH {
-            return Err(NotAnAddress);
-        }
-        let (version, account) = base58check::decode(text).ok_or(NotAnAddress)?;
-        let address = (version == VERSION).then_some(Self(account)).ok_or(NotAnAddress)?;
-        if address.to_string() == text { Ok(address) } else { Err(NotAnAddress) }
+        let decoded = Some(text).filter(|text| text.len() == LENGTH).and_then(base58check::decode);
+        let found = decoded.filter(|(version, _)| *version == VERSION).map(|(_, account)| Self(account));
+        let found = found.filter(|address| address.to_string() == text);
+        found.ok_or_else(|| {
+            NotAnAddress::new("a Tron address, 34 characters of base58check that begin with T", text)
+        })
     }
 }
 
-impl TryFrom<String> for Address {
-    type Error = NotAnAddress;
+as_text!(TronAddress, "destinations");
 
-    fn try_from(text: String) -> Result<Self, NotAnAddress> {
-        text.parse()
-    }
-}
-
-impl From<Address> for String {
-    fn from(address: Address) -> Self {
-        address.to_string()
-    }
-}
-
-impl fmt::Display for Address {
+impl fmt::Display for TronAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&base58check::encode(VERSION, &self.0))
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for TronAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -108,29 +89,29 @@ mod tests {
 
     #[test]
     fn addresses_have_one_spelling() {
-        let usdt: Address = USDT.parse().unwrap();
+        let usdt: TronAddress = USDT.parse().unwrap();
         assert_eq!(usdt.to_string(), USDT);
         let hex = "41a614f803b6fd780986a42c78ec9c7f77e6ded13c";
         assert_eq!(data_encoding::HEXLOWER.encode(&usdt.to_bytes()), hex);
-        assert_eq!(Address::from_bytes(&usdt.to_bytes()), Some(usdt));
+        assert_eq!(TronAddress::from_bytes(&usdt.to_bytes()), Some(usdt));
         let spaced = USDT.replacen("T", " ", 1);
         let upper = USDT.to_uppercase();
         let bitcoin = "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2";
         for text in ["", "T", hex, "0xa614f803b6fd780986a42c78ec9c7f77e6ded13c", &spaced, &upper, bitcoin] {
-            assert_eq!(text.parse::<Address>(), Err(NotAnAddress), "{text}");
+            assert!(text.parse::<TronAddress>().is_err(), "{text}");
         }
         let wrong_checksum = USDT.replace("6t", "6u");
-        assert_eq!(wrong_checksum.parse::<Address>(), Err(NotAnAddress));
+        assert!(wrong_checksum.parse::<TronAddress>().is_err());
     }
 
     #[test]
     fn only_21_bytes_after_0x41_are_an_address() {
-        let bytes = USDT.parse::<Address>().unwrap().to_bytes();
+        let bytes = USDT.parse::<TronAddress>().unwrap().to_bytes();
         let mut other_version = bytes;
         other_version[0] = 0xa0;
         let longer = [bytes.as_slice(), &[0]].concat();
         for bad in [&bytes[..20], &bytes[1..], &longer, &other_version, &[]] {
-            assert_eq!(Address::from_bytes(bad), None);
+            assert_eq!(TronAddress::from_bytes(bad), None);
         }
     }
 }

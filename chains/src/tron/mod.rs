@@ -3,7 +3,7 @@
 //!
 //! [`Transaction::parse`] takes the serialized `raw_data` (TronWeb's `raw_data_hex`) and nothing
 //! that a Tron library would not have written for a sweep. [`Transaction::sweep`] matches it with
-//! the whole template for one key. [`Rules`] are the policy's part.
+//! the whole template for one key. [`TronRules`] are the policy's part.
 //!
 //! The signature commits to SHA-256 of `raw_data`, and so to every byte that is read here. What a
 //! node charges for bandwidth and for a new account is a chain parameter instead, which nothing
@@ -17,7 +17,7 @@ mod sweep;
 mod transaction;
 mod trc20;
 
-pub use address::{Address, NotAnAddress, address};
-pub use rules::{Rules, RulesError, TokenRule};
-pub use sweep::{Asset, Sweep};
+pub use address::{TronAddress, address};
+pub use rules::TronRules;
+pub use sweep::Sweep;
 pub use transaction::Transaction;

@@ -3,15 +3,13 @@
 //! written. That is what every protobuf library writes for a proto3 message without unknown
 //! fields; a parser's freedom to take more is what lets two readers understand different things.
 
-use crate::Refused;
+use crate::{Refused, reader::Reader};
 
 /// The tag of everything that is no such encoding.
 pub(super) const ENCODING: &str = "transaction.tron.encoding";
 
 const VARINT: u64 = 0;
 const LENGTH_DELIMITED: u64 = 2;
-/// 64 bits, seven to a byte.
-const LONGEST_VARINT: usize = 10;
 
 /// A field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +22,17 @@ pub(super) enum Value<'a> {
 
 /// Takes a message apart, field by field.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct Fields<'a> {
     message: &'static str,
-    rest: &'a [u8],
+    reader: Reader<'a>,
     last: u64,
     repeated: Option<u64>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Fields<'a> {
     /// Reads a message; the name is for refusals.
     pub(super) const fn new(message: &'static str, bytes: &'a [u8]) -> Self {
-        Self { message, rest: bytes, last: 0, repeated: None }
+        Self { message, reader: Reader::new(ENCODING, bytes), last: 0, repeated: None }
     }
 
     /// Lets one field come more than once.
@@ -44,7 +42,7 @@ impl<'a> Reader<'a> {
 
     /// The next field's number and value; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Refused> {
-        if self.rest.is_empty() {
+        if self.reader.rest().is_empty() {
             return Ok(None);
         }
         let key = self.varint()?;
@@ -58,14 +56,9 @@ impl<'a> Reader<'a> {
             VARINT => Value::Number(self.varint()?),
             LENGTH_DELIMITED => {
                 let length = self.varint()?;
-                let split =
-                    usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
-                let Some((value, rest)) = split else {
-                    let found = format!("{length} bytes where {} are left", self.rest.len());
-                    return Err(self.refused("a field within the message", found));
-                };
-                self.rest = rest;
-                Value::Bytes(value)
+                let found = format!("{length} bytes where {} are left", self.reader.rest().len());
+                let value = self.reader.take(length);
+                Value::Bytes(value.map_err(|_| self.refused("a field within the message", found))?)
             }
             other => {
                 let found = format!("wire type {other} of field {field}");
@@ -90,20 +83,17 @@ impl<'a> Reader<'a> {
     /// Base 128, least significant group first; the shortest form of a number below 2^64.
     fn varint(&mut self) -> Result<u64, Refused> {
         let mut number: u64 = 0;
-        let mut bytes = self.rest.iter();
-        for (position, byte) in bytes.by_ref().take(LONGEST_VARINT).enumerate() {
-            let last_place = position.saturating_add(1) == LONGEST_VARINT;
-            if last_place && *byte > 1 {
+        for shift in (0..u64::BITS).step_by(7) {
+            let Ok(byte) = self.reader.u8() else { break };
+            let group = u64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
+            if group.checked_shr(shift) != Some(u64::from(byte & 0x7f)) {
                 break;
             }
-            let shift = u32::try_from(position).ok().and_then(|position| position.checked_mul(7));
-            let group = shift.and_then(|shift| u64::from(byte & 0x7f).checked_shl(shift));
-            number |= group.unwrap_or_default();
+            number |= group;
             if byte & 0x80 == 0 {
-                if *byte == 0 && position > 0 {
+                if byte == 0 && shift > 0 {
                     return Err(self.refused("the shortest varint", "a longer one".into()));
                 }
-                self.rest = bytes.as_slice();
                 return Ok(number);
             }
         }
@@ -164,7 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(bytes: &[u8]) -> Result<Vec<(u64, Value<'_>)>, Refused> {
-        let mut reader = Reader::new("a message", bytes);
+        let mut reader = Fields::new("a message", bytes);
         let mut fields = Vec::new();
         while let Some(field) = reader.next()? {
             fields.push(field);

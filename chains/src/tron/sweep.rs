@@ -3,10 +3,10 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Address, Transaction, protobuf::Writer, transaction::Contract, trc20};
+use super::{Transaction, TronAddress, protobuf::Writer, transaction::Contract, trc20};
 use crate::{
-    Amount, Anchor, PublicKey, Refused, Signed, SigningInput, Source, Spends, Summary, ToSign, Transfer,
-    recoverable::Signature,
+    Amount, Anchor, Asset, PublicKey, Refused, Signed, SigningInput, Source, Spends, Summary, ToSign,
+    Transfer, recoverable::Signature,
 };
 
 /// The bandwidth price, sun a byte: chain parameter 3, `getTransactionFee`.
@@ -20,23 +20,14 @@ const NEW_ACCOUNT: u64 = 1_100_000;
 /// Bytes of a signature.
 const SIGNATURE: u64 = 65;
 
-/// What a sweep moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asset {
-    /// The native asset, in sun: 10^-6 TRX.
-    Trx,
-    /// The TRC-20 token of this contract, in its base unit.
-    Token(Address),
-}
-
 /// A transaction that matched the whole template for one key: it pays one amount of one asset of
 /// the key's account to one address, and does nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     raw: Vec<u8>,
     key: k256::PublicKey,
-    asset: Asset,
-    destination: Address,
+    asset: Asset<TronAddress>,
+    destination: TronAddress,
     amount: Amount,
     fee: Amount,
     expiration: u64,
@@ -71,7 +62,7 @@ impl Transaction {
                 (owner, self.token(*contract, data)?)
             }
         };
-        let expected = Address::of(key);
+        let expected = TronAddress::from_key(key);
         if *owner != expected {
             return Err(Refused::new("transaction.tron.owner", expected.to_string(), owner.to_string()));
         }
@@ -83,7 +74,11 @@ impl Transaction {
         Ok(Sweep { raw, key: *key, asset, destination, amount, fee, expiration, timestamp })
     }
 
-    fn trx(&self, to: Address, amount: u64) -> Result<(Asset, Address, Amount), Refused> {
+    fn trx(
+        &self,
+        to: TronAddress,
+        amount: u64,
+    ) -> Result<(Asset<TronAddress>, TronAddress, Amount), Refused> {
         if amount == 0 {
             return Err(Refused::new("transaction.tron.amount", "an amount of at least 1 sun", "0"));
         }
@@ -91,10 +86,14 @@ impl Transaction {
             let found = self.fee_limit.to_string();
             return Err(Refused::new("transaction.tron.fee_limit", "none on a TRX transfer", found));
         }
-        Ok((Asset::Trx, to, amount.into()))
+        Ok((Asset::Native, to, amount.into()))
     }
 
-    fn token(&self, contract: Address, data: &[u8]) -> Result<(Asset, Address, Amount), Refused> {
+    fn token(
+        &self,
+        contract: TronAddress,
+        data: &[u8],
+    ) -> Result<(Asset<TronAddress>, TronAddress, Amount), Refused> {
         let (to, amount) = trc20::transfer(data)?;
         if self.fee_limit == 0 {
             return Err(Refused::new("transaction.tron.fee_limit", "a fee limit on a call", "none"));
@@ -105,17 +104,17 @@ impl Transaction {
 
 impl Sweep {
     /// What is moved.
-    pub const fn asset(&self) -> Asset {
+    pub const fn asset(&self) -> Asset<TronAddress> {
         self.asset
     }
 
     /// Whose it is: the account of the key.
-    pub fn owner(&self) -> Address {
-        Address::of(&self.key)
+    pub fn owner(&self) -> TronAddress {
+        TronAddress::from_key(&self.key)
     }
 
     /// Whom it pays.
-    pub const fn destination(&self) -> Address {
+    pub const fn destination(&self) -> TronAddress {
         self.destination
     }
 
@@ -160,15 +159,16 @@ impl Sweep {
 
     /// The network takes each transaction once, by its id; nothing excludes another one.
     pub(super) fn anchor(&self) -> Anchor {
-        Anchor::of(&format!("tron/{}", data_encoding::HEXLOWER.encode(&self.digest())))
+        Anchor::from_name(&format!("tron/{}", data_encoding::HEXLOWER.encode(&self.digest())))
     }
 
     /// What the signer sees: `tron.trx` or `tron.trc20`, one transfer, one source.
     pub fn summary(&self) -> Summary {
-        let (kind, asset) = match self.asset {
-            Asset::Trx => ("tron.trx", "native".to_owned()),
-            Asset::Token(contract) => ("tron.trc20", contract.to_string()),
+        let kind = match self.asset {
+            Asset::Native => "tron.trx",
+            Asset::Token(_) => "tron.trc20",
         };
+        let asset = self.asset.to_string();
         let destination = self.destination.to_string();
         Summary {
             kind,
@@ -206,12 +206,12 @@ impl Sweep {
 }
 
 /// See [`Sweep::fee`]; `None` when it overflows.
-fn fee(asset: Asset, raw: usize, fee_limit: u64) -> Option<Amount> {
+fn fee(asset: Asset<TronAddress>, raw: usize, fee_limit: u64) -> Option<Amount> {
     // Two tags of one byte; the lengths of raw_data, below 2^14, and of the signature.
     let signed = u64::try_from(raw).ok()?.checked_add(SIGNATURE)?.checked_add(2 + 2 + 1)?;
     let bandwidth = signed.checked_add(RESULT_BYTES)?.checked_mul(SUN_PER_BYTE)?;
     Some(match asset {
-        Asset::Trx => bandwidth.max(NEW_ACCOUNT).into(),
+        Asset::Native => bandwidth.max(NEW_ACCOUNT).into(),
         Asset::Token(_) => bandwidth.checked_add(fee_limit)?.into(),
     })
 }

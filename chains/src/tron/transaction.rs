@@ -2,9 +2,9 @@
 //! as a sweep needs it: one TRX transfer or one contract call, and nothing besides.
 
 use super::{
-    Address,
+    TronAddress,
     contract_type::{self, TRANSFER, TRIGGER},
-    protobuf::{ENCODING, Reader, Value, Writer},
+    protobuf::{ENCODING, Fields, Value, Writer},
 };
 use crate::Refused;
 
@@ -41,11 +41,11 @@ pub struct Transaction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Contract {
     /// `TransferContract`; sun.
-    Transfer { owner: Address, to: Address, amount: u64 },
+    Transfer { owner: TronAddress, to: TronAddress, amount: u64 },
     /// `TriggerSmartContract`; sun, and a TRC-10 token.
     Trigger {
-        owner: Address,
-        contract: Address,
+        owner: TronAddress,
+        contract: TronAddress,
         call_value: u64,
         data: Vec<u8>,
         call_token_value: u64,
@@ -78,11 +78,11 @@ impl Transaction {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut reader = Reader::new("raw_data", bytes).with_repeated(raw::CONTRACT);
+        let mut fields = Fields::new("raw_data", bytes).with_repeated(raw::CONTRACT);
         let (mut block_bytes, mut block_hash) = (None, None);
         let (mut expiration, mut timestamp, mut fee_limit) = (None, None, 0);
         let mut contract = None;
-        while let Some((field, value)) = reader.next()? {
+        while let Some((field, value)) = fields.next()? {
             match (field, value) {
                 (raw::REF_BLOCK_BYTES, Value::Bytes(bytes)) => block_bytes = Some(bytes),
                 (raw::REF_BLOCK_HASH, Value::Bytes(bytes)) => block_hash = Some(bytes),
@@ -107,7 +107,7 @@ impl Transaction {
                 (raw::SCRIPTS, _) => {
                     return Err(Refused::new("transaction.tron.scripts", "no scripts", "scripts"));
                 }
-                _ => return Err(reader.unknown(field)),
+                _ => return Err(fields.unknown(field)),
             }
         }
         let contract =
@@ -141,17 +141,17 @@ impl Transaction {
 impl Contract {
     /// `Transaction.Contract`, whose parameter is a `google.protobuf.Any`.
     fn read(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut reader = Reader::new("Contract", bytes);
+        let mut fields = Fields::new("Contract", bytes);
         let (mut number, mut parameter) = (0, None);
         let (mut provider, mut contract_name, mut permission) = (None, None, None);
-        while let Some((field, value)) = reader.next()? {
+        while let Some((field, value)) = fields.next()? {
             match (field, value) {
                 (1, Value::Number(value)) => number = value,
                 (2, Value::Bytes(bytes)) => parameter = Some(bytes),
                 (3, Value::Bytes(bytes)) => provider = Some(bytes),
                 (4, Value::Bytes(bytes)) => contract_name = Some(bytes),
                 (5, Value::Number(value)) => permission = Some(value),
-                _ => return Err(reader.unknown(field)),
+                _ => return Err(fields.unknown(field)),
             }
         }
         let name = match (number, contract_type::name(number)) {
@@ -179,24 +179,24 @@ impl Contract {
     }
 
     fn read_transfer(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut reader = Reader::new("TransferContract", bytes);
+        let mut fields = Fields::new("TransferContract", bytes);
         let (mut owner, mut to, mut amount) = (None, None, 0);
-        while let Some((field, value)) = reader.next()? {
+        while let Some((field, value)) = fields.next()? {
             match (field, value) {
                 (1, Value::Bytes(bytes)) => owner = Some(bytes),
                 (2, Value::Bytes(bytes)) => to = Some(bytes),
                 (3, Value::Number(number)) => amount = signed("amount", number)?,
-                _ => return Err(reader.unknown(field)),
+                _ => return Err(fields.unknown(field)),
             }
         }
         Ok(Self::Transfer { owner: address("owner_address", owner)?, to: address("to_address", to)?, amount })
     }
 
     fn read_trigger(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut reader = Reader::new("TriggerSmartContract", bytes);
+        let mut fields = Fields::new("TriggerSmartContract", bytes);
         let (mut owner, mut contract, mut call_data) = (None, None, Vec::new());
         let (mut call_value, mut call_token_value, mut token_id) = (0, 0, 0);
-        while let Some((field, value)) = reader.next()? {
+        while let Some((field, value)) = fields.next()? {
             match (field, value) {
                 (1, Value::Bytes(bytes)) => owner = Some(bytes),
                 (2, Value::Bytes(bytes)) => contract = Some(bytes),
@@ -204,7 +204,7 @@ impl Contract {
                 (4, Value::Bytes(bytes)) => call_data = bytes.to_vec(),
                 (5, Value::Number(number)) => call_token_value = signed("call_token_value", number)?,
                 (6, Value::Number(number)) => token_id = signed("token_id", number)?,
-                _ => return Err(reader.unknown(field)),
+                _ => return Err(fields.unknown(field)),
             }
         }
         let (owner, contract) = (address("owner_address", owner)?, address("contract_address", contract)?);
@@ -241,13 +241,13 @@ impl Contract {
 
 /// The message in a `google.protobuf.Any` of the named type.
 fn any<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a [u8], Refused> {
-    let mut reader = Reader::new("Any", bytes);
+    let mut fields = Fields::new("Any", bytes);
     let (mut type_url, mut message) = (&[][..], &[][..]);
-    while let Some((field, value)) = reader.next()? {
+    while let Some((field, value)) = fields.next()? {
         match (field, value) {
             (1, Value::Bytes(bytes)) => type_url = bytes,
             (2, Value::Bytes(bytes)) => message = bytes,
-            _ => return Err(reader.unknown(field)),
+            _ => return Err(fields.unknown(field)),
         }
     }
     let expected = format!("{TYPE_URL}{name}");
@@ -269,9 +269,9 @@ fn signed(name: &str, number: u64) -> Result<u64, Refused> {
     Ok(number)
 }
 
-fn address(name: &str, bytes: Option<&[u8]>) -> Result<Address, Refused> {
+fn address(name: &str, bytes: Option<&[u8]>) -> Result<TronAddress, Refused> {
     let bytes = bytes.unwrap_or_default();
-    Address::from_bytes(bytes).ok_or_else(|| {
+    TronAddress::from_bytes(bytes).ok_or_else(|| {
         let first = bytes.first().map(|first| format!(", the first 0x{first:02x}")).unwrap_or_default();
         let found = format!("{} bytes{first}", bytes.len());
         Refused::new("transaction.tron.address", format!("{name} of 0x41 and 20 bytes"), found)

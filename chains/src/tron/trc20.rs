@@ -7,7 +7,7 @@
 
 use sha3::{Digest, Keccak256};
 
-use super::Address;
+use super::TronAddress;
 use crate::{Amount, Refused};
 
 /// The tag of every other call.
@@ -41,7 +41,7 @@ const NAMED: [&str; 16] = [
 /// # Errors
 /// `transaction.tron.call`, with the name of the call where it is a well-known one;
 /// `transaction.tron.amount` for 0, and from 2^128.
-pub(super) fn transfer(data: &[u8]) -> Result<(Address, Amount), Refused> {
+pub(super) fn transfer(data: &[u8]) -> Result<(TronAddress, Amount), Refused> {
     let refused = |found: String| Refused::new(TAG, ALLOWED, found);
     let Some((selector, arguments)) = data.split_first_chunk() else {
         return Err(refused(format!("{} bytes of call data", data.len())));
@@ -62,7 +62,7 @@ pub(super) fn transfer(data: &[u8]) -> Result<(Address, Amount), Refused> {
         let found = format!("0x{}", data_encoding::HEXLOWER.encode(amount));
         Refused::new("transaction.tron.amount", "an amount from 1 to below 2^128", found)
     })?;
-    Ok((Address::from_account(account), amount))
+    Ok((TronAddress::from_account(account), amount))
 }
 
 fn name(selector: &[u8; 4]) -> String {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_transfer_has_one_spelling() {
-        let expected = Address::from_account([0x11; 20]);
+        let expected = TronAddress::from_account([0x11; 20]);
         let data = call([0; 12], word(7));
         assert_eq!(transfer(&data).unwrap(), (expected, Amount::new(7)));
         assert_eq!(transfer(&call([0; 12], word(u128::MAX))).unwrap().1, Amount::new(u128::MAX));

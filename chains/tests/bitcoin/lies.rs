@@ -234,5 +234,5 @@ impl Lies {
 }
 
 pub(crate) fn read(psbt: &[u8], beside: &[Vec<u8>]) -> Option<chains::bitcoin::Transaction> {
-    chains::bitcoin::Transaction::parse(psbt).ok()?.with_previous(beside).ok()
+    crate::support::read(psbt).ok()?.with_previous(beside).ok()
 }

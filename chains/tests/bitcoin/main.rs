@@ -10,6 +10,8 @@ mod oracle;
 mod pooled;
 mod previous;
 mod properties;
+#[path = "../../../cofferdam/src/transaction/psbt_v2.rs"]
+mod psbt_v2;
 mod refused;
 mod rules;
 mod support;

@@ -1,6 +1,7 @@
 //! Everything that is refused for how it is written: fields, versions, shapes, encodings, counts.
 
 use bitcoin::{Amount, Sequence, TxOut, consensus::encode::serialize};
+use chains::bitcoin::Transaction;
 
 use crate::support::{
     Case, Coin, Form, Maps, P2TR, P2WPKH, Pair, collection, pair, public, secret, tag, tag_of, tag_of_case,
@@ -56,11 +57,11 @@ fn fields_of_the_other_version_are_refused() {
     for field in [0x02, 0x03, 0x04, 0x05] {
         let mut maps = zero.clone();
         maps.global.push(two.global.iter().find(|(key, _)| key == &[field]).unwrap().clone());
-        assert_eq!(tag(&case, &maps), "transaction.bitcoin.field");
+        assert_eq!(tag(&case, &maps), "transaction.bitcoin.version");
     }
     let mut maps = zero.clone();
     maps.global.push(pair(0x06, &[0]));
-    assert_eq!(tag(&case, &maps), "transaction.bitcoin.field");
+    assert_eq!(tag(&case, &maps), "transaction.bitcoin.version");
     let time = pair(0x11, &1_700_000_000u32.to_le_bytes());
     let height = pair(0x12, &9u32.to_le_bytes());
     let fields = two.inputs[0].iter().filter(|(key, _)| key[0] >= 0x0e).cloned().chain([time, height]);
@@ -109,6 +110,15 @@ fn fields_of_the_other_version_are_refused() {
     let mut sequenced = case.clone();
     sequenced.transaction.input.iter_mut().for_each(|input| input.sequence = Sequence::MAX);
     assert_eq!(case.match_bytes(&maps.to_bytes()), sequenced.sweep(2));
+}
+
+#[test]
+fn a_psbt_of_version_2_is_refused_by_the_reader_which_says_what_to_do() {
+    for maps in [Case::mixed().psbt(2), Maps { global: vec![pair(0xfb, &[2, 0, 0, 0])], ..Maps::default() }] {
+        let refused = Transaction::parse(&maps.to_bytes()).unwrap_err();
+        assert_eq!(refused.tag, "transaction.bitcoin.version");
+        assert!(refused.allowed.contains("`cofferdam transaction convert`"), "{refused}");
+    }
 }
 
 #[test]

@@ -12,11 +12,14 @@ use bitcoin::{
 };
 use chains::{
     BitcoinNetwork, ToSign,
-    bitcoin::{Rules, Transaction},
+    bitcoin::{BitcoinRules, Transaction},
 };
 use proptest::prelude::*;
 
-use crate::support::{Case, Coin, Form, pair, script, secret};
+use crate::{
+    psbt_v2::to_version_0,
+    support::{Case, Coin, Form, pair, script, secret},
+};
 
 fn coins() -> impl Strategy<Value = Vec<Coin>> {
     let coin = (0usize..4, any::<bool>(), 3_000u64..5_000_000_000).prop_map(|(key, taproot, amount)| Coin {
@@ -122,6 +125,14 @@ proptest! {
         prop_assert_eq!(theirs.serialize(), ours.to_bytes());
         prop_assert_eq!(theirs.unsigned_tx.lock_time.to_consensus_u32(), ours.lock_time());
     }
+
+    #[test]
+    fn a_psbt_of_version_2_becomes_that_of_version_0_with_the_same_transaction(case in case()) {
+        let converted = to_version_0(&case.psbt(2).to_bytes()).unwrap().unwrap();
+        prop_assert_eq!(&Psbt::deserialize(&converted).unwrap().unsigned_tx, &case.transaction);
+        prop_assert_eq!(converted, case.psbt(0).to_bytes());
+        prop_assert_eq!(to_version_0(&case.psbt(0).to_bytes()).unwrap(), None);
+    }
 }
 
 #[test]
@@ -169,7 +180,7 @@ fn addresses_of_all_five_forms_are_those_of_the_crate_bitcoin() {
             sweep.summary().transfers.into_iter().map(|transfer| transfer.destination).collect();
         assert_eq!(ours, addresses);
         // As destinations they are read back to the same scripts.
-        let rules: Rules = serde_json::from_value(serde_json::json!({
+        let rules: BitcoinRules = serde_json::from_value(serde_json::json!({
             "destinations": addresses,
             "velocity": { "per_key_per_day": "0", "per_day": "0" },
             "min_amount": "0", "max_fee_permille": 1,

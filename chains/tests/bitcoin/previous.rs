@@ -4,12 +4,12 @@
 use bitcoin::{Amount, Transaction as Tx, consensus::encode::serialize};
 use chains::{
     BitcoinNetwork, Chain, Refused,
-    bitcoin::{MAX_PSBT, Sweep, Transaction},
+    bitcoin::{MAX_PSBT, Sweep},
 };
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 
-use crate::support::{Case, Coin, Form, Maps, P2TR, P2WPKH};
+use crate::support::{Case, Coin, Form, Maps, P2TR, P2WPKH, read};
 
 /// As the network writes it without its witness.
 pub(crate) fn stripped(transaction: &Tx) -> Vec<u8> {
@@ -26,7 +26,7 @@ fn moved_out(case: &Case, version: u32) -> (Maps, Vec<Vec<u8>>) {
 }
 
 fn swept(case: &Case, maps: &Maps, previous: &[Vec<u8>]) -> Result<Sweep, Refused> {
-    let transaction = Transaction::parse(&maps.to_bytes())?.with_previous(previous)?;
+    let transaction = read(&maps.to_bytes())?.with_previous(previous)?;
     transaction.sweep(&case.public_keys(), BitcoinNetwork::Regtest)
 }
 

@@ -3,7 +3,7 @@
 use bitcoin::{Amount, Network, TxOut};
 use chains::{
     BitcoinNetwork, Check,
-    bitcoin::{Rules, Sweep, Transaction},
+    bitcoin::{BitcoinRules, Sweep, Transaction},
 };
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn written(network: Network) -> Value {
     })
 }
 
-fn rules(written: &Value) -> Rules {
+fn rules(written: &Value) -> BitcoinRules {
     serde_json::from_value(written.clone()).unwrap()
 }
 
@@ -148,9 +148,8 @@ fn rules_are_written_as_they_were_read_and_nothing_else_is_read() {
 
     let twice = json!([good["destinations"][0], good["destinations"][0]]);
     let upper = good["destinations"][0].as_str().unwrap().to_uppercase();
-    let many: Vec<String> = (0..101).map(|key| address(key, Form::P2wpkh, Network::Regtest)).collect();
+    let many: Vec<String> = (0..257).map(|key| address(key, Form::P2wpkh, Network::Regtest)).collect();
     for (field, value) in [
-        ("destinations", json!([])),
         ("destinations", json!(["0x52908400098527886E0F7030069857D2E4169EE7"])),
         ("destinations", json!([upper])),
         ("destinations", twice),
@@ -168,11 +167,16 @@ fn rules_are_written_as_they_were_read_and_nothing_else_is_read() {
     ] {
         let mut bad = good.clone();
         bad[field] = value.clone();
-        assert!(serde_json::from_value::<Rules>(bad).is_err(), "{field}: {value}");
+        assert!(serde_json::from_value::<BitcoinRules>(bad).is_err(), "{field}: {value}");
     }
+    let mut nobody = good.clone();
+    nobody["destinations"] = json!([]);
+    let checks = rules(&nobody).check(&mixed().1, 0);
+    assert_eq!(failed(&checks), ["policy.bitcoin.destination"]);
+    assert_eq!(checks[0].allowed, "none");
     for field in ["destinations", "velocity", "fee", "fee_rate", "confirmations"] {
         let mut bad = good.clone();
         bad.as_object_mut().unwrap().remove(field);
-        assert!(serde_json::from_value::<Rules>(bad).is_err(), "without {field}");
+        assert!(serde_json::from_value::<BitcoinRules>(bad).is_err(), "without {field}");
     }
 }

@@ -17,6 +17,8 @@ use k256::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::psbt_v2::to_version_0;
+
 /// A key that is nobody's.
 pub(crate) fn secret(counter: usize) -> SecretKey {
     SecretKey::from_slice(&Sha256::digest(format!("cofferdam bitcoin key {counter}"))).unwrap()
@@ -161,8 +163,14 @@ impl Case {
 
     /// Any PSBT, matched with this case's keys on regtest.
     pub(crate) fn match_bytes(&self, bytes: &[u8]) -> Result<Sweep, Refused> {
-        chains::bitcoin::Transaction::parse(bytes)?.sweep(&self.public_keys(), BitcoinNetwork::Regtest)
+        read(bytes)?.sweep(&self.public_keys(), BitcoinNetwork::Regtest)
     }
+}
+
+/// Reads a PSBT; one of version 2 as the command line makes it one of version 0.
+pub(crate) fn read(bytes: &[u8]) -> Result<chains::bitcoin::Transaction, Refused> {
+    let converted = to_version_0(bytes)?;
+    chains::bitcoin::Transaction::parse(converted.as_deref().unwrap_or(bytes))
 }
 
 /// The transaction that pays a coin, with a witness as a node would hand it out.

@@ -4,7 +4,7 @@
 use bitcoin::{Amount, ScriptBuf, TxOut, consensus::encode::deserialize};
 use chains::{
     Check, Spends,
-    bitcoin::{Rules, Sweep},
+    bitcoin::{BitcoinRules, Sweep},
 };
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::{
     support::{Case, Coin, Form, collection, script, secret, sign},
 };
 
-fn rules() -> Rules {
+fn rules() -> BitcoinRules {
     let collection = bitcoin::Address::from_script(&collection(), bitcoin::Network::Regtest).unwrap();
     serde_json::from_value(json!({
         "destinations": [collection.to_string()],
@@ -74,7 +74,7 @@ fn no_rule_allows_it_and_an_order_leaves_all_that_bounds_its_fee() {
     ] {
         let mut less = written.clone();
         less[member] = value;
-        let less: Rules = serde_json::from_value(less).unwrap();
+        let less: BitcoinRules = serde_json::from_value(less).unwrap();
         assert_eq!(denied(&less.check_void(&void, 0)), [tag]);
     }
 }

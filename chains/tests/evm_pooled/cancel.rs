@@ -69,7 +69,7 @@ fn no_rule_allows_it_and_an_order_leaves_all_that_bounds_its_fee() {
         ("max_nonce", json!(4), "policy.evm.max_nonce"),
     ] {
         let before = std::mem::replace(&mut network[member], least);
-        let rules: Rules = serde_json::from_value(json!({"networks": [network.clone()]})).unwrap();
+        let rules: EvmRules = serde_json::from_value(json!({"networks": [network.clone()]})).unwrap();
         assert_eq!(denied(rules.check_void(&good, 0)), [tag]);
         network[member] = before;
         if network[member].is_null() {

@@ -13,7 +13,7 @@ use std::cell::Cell;
 
 use chains::{
     Check, Meter, PublicKey, Summary, ToSign,
-    evm::{Rules, Transaction},
+    evm::{EvmRules, Transaction},
 };
 use k256::ecdsa::SigningKey;
 use node::{Form, Signature, Taken, Terms};
@@ -39,7 +39,7 @@ fn address(bytes: [u8; 20]) -> String {
     format!("0x{}", data_encoding::HEXLOWER.encode(&bytes))
 }
 
-fn rules() -> Rules {
+fn rules() -> EvmRules {
     let velocity = json!({"per_key_per_day": u128::MAX.to_string(), "per_day": u128::MAX.to_string()});
     let network = |chain_id: u64| {
         json!({
@@ -70,7 +70,7 @@ struct Answer {
 }
 
 /// What the enclave does with a request: read, match, check, count, sign, assemble.
-fn ask(rules: &Rules, key: &SigningKey, unsigned: &[u8]) -> Option<Answer> {
+fn ask(rules: &EvmRules, key: &SigningKey, unsigned: &[u8]) -> Option<Answer> {
     let public = PublicKey::Secp256k1(key.verifying_key().into());
     let sweep = Transaction::parse(unsigned).ok()?.sweep(&[public]).ok()?;
     if rules.check(&sweep, 0).iter().find_map(Check::refusal).is_some() {
@@ -115,7 +115,7 @@ impl Answer {
 }
 
 fn checksummed(bytes: [u8; 20]) -> String {
-    chains::evm::Address::new(bytes).to_string()
+    chains::evm::EvmAddress::new(bytes).to_string()
 }
 
 fn terms() -> impl Strategy<Value = Terms> {

@@ -3,7 +3,7 @@
 
 use chains::{
     Check, PublicKey, Spends,
-    solana::{Address, Rules, Sweep, Transaction},
+    solana::{SolanaAddress, SolanaRules, Sweep, Transaction},
 };
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn sweep(plan: &Plan, keys: &[usize]) -> Result<Sweep, &'static str> {
     read.map_err(|refused| refused.tag)
 }
 
-fn rules(fee: &str, payers: &[Who], authorities: &[Who]) -> Rules {
+fn rules(fee: &str, payers: &[Who], authorities: &[Who]) -> SolanaRules {
     let text = |who: &Who| who.address().to_string();
     let payers = payers.iter().map(text).chain(["self".to_owned()]).collect::<Vec<_>>();
     serde_json::from_value(json!({
@@ -60,8 +60,8 @@ fn an_advance_alone_moves_nothing_and_every_key_has_a_part_in_it() {
         assert!(found.is_void());
         let summary = found.summary();
         assert_eq!((summary.kind, summary.transfers.len(), summary.sources.len()), ("solana.advance", 0, 0));
-        let account = Address::new([90; 32]);
-        assert_eq!(found.spends(), Spends::NonceAccount { account, value: Address::new([9; 32]) });
+        let account = SolanaAddress::new([90; 32]);
+        assert_eq!(found.spends(), Spends::NonceAccount { account, value: SolanaAddress::new([9; 32]) });
     }
     // Without an instruction there is nothing to sign, and with a transfer its authority has no part.
     let nothing = Plan { nonce: None, ..advance(own, own) };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use chains::{
     Check, PublicKey, ToSign,
-    solana::{Rules, Transaction},
+    solana::{SolanaRules, Transaction},
 };
 use ed25519_dalek::Signer;
 use serde_json::json;
@@ -23,7 +23,7 @@ pub(crate) struct Answer {
 }
 
 pub(crate) struct Enclave {
-    rule_sets: [Rules; 2],
+    rule_sets: [SolanaRules; 2],
 }
 
 /// Which rule set a key is under.

@@ -103,7 +103,7 @@ pub(crate) fn mint(number: u8) -> Address {
 }
 
 fn account_of(owner: Address, mint: Address) -> Address {
-    let [owner, mint] = [owner, mint].map(|address| chains::solana::Address::new(address.to_bytes()));
+    let [owner, mint] = [owner, mint].map(|address| chains::solana::SolanaAddress::new(address.to_bytes()));
     Address::new_from_array(*associated_token_account(&owner, &mint).unwrap().as_bytes())
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use chains::{PublicKey, tron::Address};
+use chains::{PublicKey, tron::TronAddress};
 use k256::ecdsa::SigningKey;
 use prost::Message;
 
@@ -114,16 +114,16 @@ pub(crate) fn key() -> PublicKey {
     KEY.clone()
 }
 
-pub(crate) fn owner() -> Address {
+pub(crate) fn owner() -> TronAddress {
     let PublicKey::Secp256k1(key) = key() else { unreachable!() };
-    Address::of(&key)
+    TronAddress::from_key(&key)
 }
 
-pub(crate) fn destination() -> Address {
-    Address::from_account([0x11; 20])
+pub(crate) fn destination() -> TronAddress {
+    TronAddress::from_account([0x11; 20])
 }
 
-pub(crate) fn token() -> Address {
+pub(crate) fn token() -> TronAddress {
     "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t".parse().unwrap()
 }
 

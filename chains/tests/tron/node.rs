@@ -8,7 +8,7 @@ use bitcoin::secp256k1::{
     constants::CURVE_ORDER,
     ecdsa::{RecoverableSignature, RecoveryId},
 };
-use chains::tron::Address;
+use chains::tron::TronAddress;
 use proptest::prelude::*;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -34,15 +34,15 @@ pub(crate) struct Network {
 /// What one transaction pays.
 #[derive(Debug)]
 pub(crate) struct Payment {
-    pub(crate) owner: Address,
-    pub(crate) token: Option<Address>,
-    pub(crate) destination: Address,
+    pub(crate) owner: TronAddress,
+    pub(crate) token: Option<TronAddress>,
+    pub(crate) destination: TronAddress,
     pub(crate) amount: u128,
 }
 
 /// Another's account, whose permissions name the deposit key as one of its members.
-pub(crate) fn joint() -> Address {
-    Address::from_account([0x4a; 20])
+pub(crate) fn joint() -> TronAddress {
+    TronAddress::from_account([0x4a; 20])
 }
 
 /// The one payment of a transaction; `None` if it does anything else.
@@ -57,9 +57,9 @@ pub(crate) fn payment(raw: &Raw) -> Option<Payment> {
         (1, "type.googleapis.com/protocol.TransferContract") => {
             let message = TransferContract::decode(any.value.as_slice()).ok()?;
             Some(Payment {
-                owner: Address::from_bytes(&message.owner_address)?,
+                owner: TronAddress::from_bytes(&message.owner_address)?,
                 token: None,
-                destination: Address::from_bytes(&message.to_address)?,
+                destination: TronAddress::from_bytes(&message.to_address)?,
                 amount: u128::try_from(message.amount).ok()?,
             })
         }
@@ -71,9 +71,9 @@ pub(crate) fn payment(raw: &Raw) -> Option<Payment> {
             let transfer = selector == [&[0xa9, 0x05, 0x9c, 0xbb][..], &[0; 12]].concat();
             let (to, zeroes) = to.split_at(20);
             (nothing_else && transfer && zeroes == [0; 16]).then_some(Payment {
-                owner: Address::from_bytes(&message.owner_address)?,
-                token: Some(Address::from_bytes(&message.contract_address)?),
-                destination: Address::from_account(to.try_into().ok()?),
+                owner: TronAddress::from_bytes(&message.owner_address)?,
+                token: Some(TronAddress::from_bytes(&message.contract_address)?),
+                destination: TronAddress::from_account(to.try_into().ok()?),
                 amount: u128::from_be_bytes(amount.try_into().ok()?),
             })
         }
@@ -102,7 +102,7 @@ pub(crate) fn id(bytes: &[u8]) -> Option<[u8; 32]> {
 
 /// Whose signature this is: r, s, and a byte below 27, or from 27, or from 31. Further bytes are not
 /// looked at (`checkWeight`).
-pub(crate) fn recovered(digest: &[u8; 32], signature: &[u8]) -> Option<Address> {
+pub(crate) fn recovered(digest: &[u8; 32], signature: &[u8]) -> Option<TronAddress> {
     let (scalars, [last, ..]) = signature.split_at_checked(64)? else { return None };
     let id = match last {
         0..=3 => *last,
@@ -115,7 +115,7 @@ pub(crate) fn recovered(digest: &[u8; 32], signature: &[u8]) -> Option<Address> 
     let digest = Digest32::from_digest(*digest);
     let key = Secp256k1::verification_only().recover_ecdsa(&digest, &signature).ok()?;
     let hash = Keccak256::digest(&key.serialize_uncompressed()[1..]);
-    Some(Address::from_account(hash[12..].try_into().ok()?))
+    Some(TronAddress::from_account(hash[12..].try_into().ok()?))
 }
 
 /// Every way to write the signature that some library has, and some that are no signature.
@@ -174,12 +174,12 @@ fn signed(raw: &Raw, signatures: &[Vec<u8>]) -> bool {
 }
 
 /// Every contract's first field is its owner.
-fn owner_of(raw: &Raw) -> Option<Address> {
+fn owner_of(raw: &Raw) -> Option<TronAddress> {
     let contract = raw.contract.first()?.parameter.as_ref()?;
-    Address::from_bytes(&TransferContract::decode(contract.value.as_slice()).ok()?.owner_address).or_else(
+    TronAddress::from_bytes(&TransferContract::decode(contract.value.as_slice()).ok()?.owner_address).or_else(
         || {
             let message = TriggerSmartContract::decode(contract.value.as_slice()).ok()?;
-            Address::from_bytes(&message.owner_address)
+            TronAddress::from_bytes(&message.owner_address)
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use chains::{
     Amount, Check, Meter,
-    tron::{Rules, Sweep, Transaction},
+    tron::{Sweep, Transaction, TronRules},
 };
 use prost::Message;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn rules() -> Value {
     })
 }
 
-fn read(rules: Value) -> Rules {
+fn read(rules: Value) -> TronRules {
     serde_json::from_value(rules).unwrap()
 }
 
@@ -200,9 +200,11 @@ fn less_than_the_least_and_a_fee_of_more_than_its_share_are_denied() {
     assert_eq!(denied(change("token", "min_amount", json!("5000001")), &trc20(), NOW), ["min_amount"]);
     for (asset, member) in [("native", "min_amount"), ("native", "max_fee_permille"), ("token", "min_amount")]
     {
-        assert!(serde_json::from_value::<Rules>(change(asset, member, json!("x"))).is_err(), "{member}");
+        assert!(serde_json::from_value::<TronRules>(change(asset, member, json!("x"))).is_err(), "{member}");
     }
     for share in [0, 1001] {
-        assert!(serde_json::from_value::<Rules>(change("native", "max_fee_permille", json!(share))).is_err());
+        assert!(
+            serde_json::from_value::<TronRules>(change("native", "max_fee_permille", json!(share))).is_err()
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use chains::{
     Check, Count, Meter, Summary, ToSign,
-    tron::{Address, Rules, Transaction},
+    tron::{Transaction, TronAddress, TronRules},
 };
 use proptest::{
     collection::vec,
@@ -26,7 +26,7 @@ use crate::{
 
 const DAY: i64 = 86_400_000;
 
-fn rules() -> Rules {
+fn rules() -> TronRules {
     let velocity = json!({"per_key_per_day": u128::MAX.to_string(), "per_day": u128::MAX.to_string()});
     serde_json::from_value(json!({
         "destinations": [destination()],
@@ -53,7 +53,7 @@ struct Answer {
 }
 
 /// What the enclave does with a request: read, match, check, count, sign, assemble.
-fn ask(rules: &Rules, raw: &Raw) -> Option<Answer> {
+fn ask(rules: &TronRules, raw: &Raw) -> Option<Answer> {
     let sweep = Transaction::parse(&raw.encode_to_vec()).ok()?.sweep(&[key()]).ok()?;
     if rules.check(&sweep, NOW).iter().find_map(Check::refusal).is_some() {
         return None;
@@ -98,7 +98,7 @@ fn joint_account() -> Vec<u8> {
 
 fn raws() -> impl Strategy<Value = Raw> {
     let owners = prop_oneof![12 => Just(owner().to_bytes().to_vec()), 1 => Just(joint_account())];
-    let to = prop_oneof![12 => Just(destination()), 1 => Just(Address::from_account([0x66; 20]))];
+    let to = prop_oneof![12 => Just(destination()), 1 => Just(TronAddress::from_account([0x66; 20]))];
     let times = (0_usize..BLOCKS.len(), select(vec![60_000_i64, DAY, DAY + 1]), 0_i64..2);
     let limits = (1_i64..3, prop_oneof![12 => Just(0), 1 => Just(2)]);
     (owners, to, any::<bool>(), times, limits).prop_map(|(owner, to, trx, (block, time, at), (limit, id))| {

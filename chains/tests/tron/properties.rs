@@ -2,8 +2,8 @@
 //! what another decoder reads, and a signature stands for one meaning.
 
 use chains::{
-    ToSign,
-    tron::{Address, Asset, Rules, Sweep, Transaction},
+    Asset, ToSign,
+    tron::{Sweep, Transaction, TronAddress, TronRules},
 };
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
@@ -31,7 +31,7 @@ fn agrees(bytes: &[u8], transaction: &Transaction) {
         (1, "type.googleapis.com/protocol.TransferContract") => {
             let message = TransferContract::decode(any.value.as_slice()).unwrap();
             let amount = u128::try_from(message.amount).unwrap();
-            (message.owner_address, message.to_address, Asset::Trx, amount)
+            (message.owner_address, message.to_address, Asset::Native, amount)
         }
         (31, "type.googleapis.com/protocol.TriggerSmartContract") => {
             let message = TriggerSmartContract::decode(any.value.as_slice()).unwrap();
@@ -40,7 +40,7 @@ fn agrees(bytes: &[u8], transaction: &Transaction) {
             let to = [&[0x41], &message.data[16..36]].concat();
             let amount = u128::from_be_bytes(message.data[52..].try_into().unwrap());
             assert_eq!(message.data[36..52], [0; 16]);
-            let token = Address::from_bytes(&message.contract_address).unwrap();
+            let token = TronAddress::from_bytes(&message.contract_address).unwrap();
             (message.owner_address, to, Asset::Token(token), amount)
         }
         other => panic!("a contract of a sweep: {other:?}"),
@@ -186,7 +186,7 @@ proptest! {
         block in any::<([u8; 2], [u8; 8])>(),
     ) {
         let amount = (amount >> bits).max(1);
-        let [to, token] = [to, token].map(Address::from_account);
+        let [to, token] = [to, token].map(TronAddress::from_account);
         let around = |contract| Raw {
             ref_block_bytes: block.0.to_vec(),
             ref_block_hash: block.1.to_vec(),
@@ -199,7 +199,7 @@ proptest! {
         let message = TransferContract { owner_address: owner_address.clone(), to_address, amount: sun };
         let bytes = around(contract(1, "TransferContract", &message)).encode_to_vec();
         let sweep = read(&bytes).unwrap().sweep(&[key()]).unwrap();
-        prop_assert_eq!((sweep.asset(), sweep.destination()), (Asset::Trx, to));
+        prop_assert_eq!((sweep.asset(), sweep.destination()), (Asset::Native, to));
         prop_assert_eq!(sweep.amount().get(), u128::try_from(sun).unwrap());
 
         let data = [&trc20_head()[..], &to.to_bytes()[1..], &[0; 16], &amount.to_be_bytes()].concat();
@@ -222,7 +222,7 @@ proptest! {
 
     #[test]
     fn arbitrary_rules_do_no_harm(text: String, now: u64) {
-        prop_assert!(serde_json::from_str::<Rules>(&text).is_err());
+        prop_assert!(serde_json::from_str::<TronRules>(&text).is_err());
         let rules = serde_json::json!({
             "destinations": [destination()],
             "native": {
@@ -232,7 +232,7 @@ proptest! {
             "max_expiration_seconds": 86_400,
             "confirmations": 1,
         });
-        let rules: Rules = serde_json::from_value(rules).unwrap();
+        let rules: TronRules = serde_json::from_value(rules).unwrap();
         let sweep = read(&trx().encode_to_vec()).unwrap().sweep(&[key()]).unwrap();
         let expiration = rules.check(&sweep, now).into_iter().find(|check| check.tag == "policy.tron.expiration");
         let window = NOW + 60_000 - 86_400_000..NOW + 60_000;

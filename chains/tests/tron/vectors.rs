@@ -2,7 +2,7 @@
 
 use chains::{
     Amount, PublicKey, ToSign,
-    tron::{Address, Transaction},
+    tron::{Transaction, TronAddress},
 };
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use k256::ecdsa::SigningKey;
@@ -137,11 +137,11 @@ fn everything_else_that_tronweb_makes_is_refused_by_name() {
             "memo" => ("memo", "data"),
             _ => ("type", text(&case, "contract")),
         };
-        let owner: Address = text(&case, "owner").parse().unwrap();
+        let owner: TronAddress = text(&case, "owner").parse().unwrap();
         let secret = HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest("cofferdam tronweb refused"));
         let key = key(&serde_json::json!({ "secret": secret }));
         let PublicKey::Secp256k1(point) = &key else { unreachable!() };
-        assert_eq!(Address::of(point), owner);
+        assert_eq!(TronAddress::from_key(point), owner);
         let refused = Transaction::parse(&bytes(&case, "raw"))
             .and_then(|transaction| transaction.sweep(std::slice::from_ref(&key)))
             .unwrap_err();

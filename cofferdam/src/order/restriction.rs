@@ -82,10 +82,10 @@ pub(crate) struct VoidArgs {
     outpoints: Vec<Outpoint>,
     /// Solana: the nonce account
     #[arg(long, requires = "nonce_value")]
-    nonce_account: Option<solana::Address>,
+    nonce_account: Option<solana::SolanaAddress>,
     /// Solana: the value that the transaction has for its blockhash
     #[arg(long, requires = "nonce_account")]
-    nonce_value: Option<solana::Address>,
+    nonce_value: Option<solana::SolanaAddress>,
 }
 
 impl Restricts for FreezeArgs {

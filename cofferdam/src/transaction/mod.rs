@@ -5,6 +5,7 @@ mod details;
 mod input;
 mod owners;
 mod psbt;
+mod psbt_v2;
 mod split;
 mod summary;
 mod unsigned;
@@ -37,6 +38,10 @@ pub(crate) enum Command {
     /// `previous_transactions` take them. `sign` and `explain` do it by themselves where a PSBT is too
     /// long otherwise
     Split(SplitArgs),
+    /// Make a PSBT of version 2 (BIP-370) one of version 0, which the signer reads: on the first line, and
+    /// where it is too long for a request its previous transactions on the others, as `split` does. One
+    /// of version 0 stays as it is. `sign`, `explain` and `inspect` do it by themselves
+    Convert(SplitArgs),
 }
 
 /// Arguments of `transaction inspect`.
@@ -62,7 +67,7 @@ pub(crate) struct InspectArgs {
     previous: Option<PathBuf>,
 }
 
-/// Arguments of `transaction split`.
+/// Arguments of `transaction split` and `transaction convert`.
 #[derive(Debug, Args)]
 pub(crate) struct SplitArgs {
     /// The PSBT in base64; @FILE is a file, - is standard input
@@ -78,6 +83,10 @@ impl Command {
                 let unsigned = Unsigned::read(Chain::Bitcoin, &args.input, None)?;
                 let split = unsigned.split().ok_or_else(|| Error::input("PSBT", "a PSBT was expected"))?;
                 screen.show(&SplitView::new(split.request(&[])))
+            }
+            Self::Convert(args) => {
+                let unsigned = Unsigned::read(Chain::Bitcoin, &args.input, None)?;
+                screen.show(&SplitView::new(unsigned.request(&[])))
             }
         }
     }

@@ -94,7 +94,7 @@ fn by_account(transaction: &Transaction, bytes: &[u8], network: BitcoinNetwork) 
         Err(refused) if refused.tag == "transaction.tron.owner" => refused,
         Err(refused) => return Err(refused.into()),
     };
-    let account = |text: &str| text.parse::<chains::tron::Address>().ok();
+    let account = |text: &str| text.parse::<chains::tron::TronAddress>().ok();
     let (Some(owner), Some(other)) = (account(&refused.found), account(&refused.allowed)) else {
         return Err(refused.into());
     };

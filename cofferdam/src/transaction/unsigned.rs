@@ -9,6 +9,7 @@ use protocol::{KeyId, api::SignatureRequest};
 
 use super::{
     input::{self, MAX_FILE},
+    psbt_v2::to_version_0,
     split::split,
 };
 use crate::{error::Error, lines::Lines};
@@ -30,7 +31,7 @@ impl Unsigned {
             Some(_) => return Err(Error::input("--previous", "a PSBT was expected, with --chain bitcoin")),
             None => Vec::new(),
         };
-        Ok(Self::new(chain, bytes, previous))
+        Self::new(chain, bytes, previous)
     }
 
     /// What a request asks for, whose texts may be spelled as people do.
@@ -40,16 +41,18 @@ impl Unsigned {
         let previous = request.previous_transactions.iter().map(decode).collect::<Result<_, _>>();
         let previous =
             previous.map_err(|_| Error::input("previous_transactions", "hexadecimal was expected"))?;
-        Ok(Self::new(request.chain, bytes, previous))
+        Self::new(request.chain, bytes, previous)
     }
 
-    /// A PSBT that is too long to be read is split, where its previous transactions are inside.
-    fn new(chain: Chain, bytes: Vec<u8>, previous: Vec<Vec<u8>>) -> Self {
-        let whole = Self { chain, bytes, previous };
+    /// A PSBT of version 2 becomes one of version 0. One that is too long to be read is split, where its
+    /// previous transactions are inside.
+    fn new(chain: Chain, bytes: Vec<u8>, previous: Vec<Vec<u8>>) -> Result<Self, Error> {
+        let converted = if chain == Chain::Bitcoin { to_version_0(&bytes)? } else { None };
+        let whole = Self { chain, bytes: converted.unwrap_or(bytes), previous };
         if chain != Chain::Bitcoin || whole.bytes.len() <= MAX_PSBT || !whole.previous.is_empty() {
-            return whole;
+            return Ok(whole);
         }
-        whole.split().unwrap_or(whole)
+        Ok(whole.split().unwrap_or(whole))
     }
 
     /// The same with the previous transactions beside; `None` where it cannot be read.

@@ -12,7 +12,7 @@ fn key(byte: u8) -> PublicKey {
 }
 
 fn anchor(name: u64) -> Anchor {
-    Anchor::of(&name.to_string())
+    Anchor::from_name(&name.to_string())
 }
 
 /// A count of key 0 under these anchors.

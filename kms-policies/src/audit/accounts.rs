@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    automaton::{Asked, Automaton, State, Text},
+    automaton::{Automaton, State, Text, Texts},
     vocabulary::Vocabulary,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Accounts {
     /// The texts before the account's digits for each of them.
     before: Vec<String>,
     /// Of the account itself; of those of one condition one has to match.
-    ids: Vec<Asked>,
+    ids: Vec<Texts>,
 }
 
 /// All that conditions can say of an account: the same for two that they cannot tell apart.
@@ -67,7 +67,7 @@ impl Accounts {
                     Value::Text(pattern, case) => text(pattern.clone(), *case),
                     _ => None,
                 });
-                let texts: Asked = texts.collect();
+                let texts: Texts = texts.collect();
                 if !texts.is_empty() && !accounts.ids.contains(&texts) {
                     accounts.ids.push(texts);
                 }

@@ -9,12 +9,12 @@ use crate::actions::WITH_ENCRYPTION_CONTEXT;
 pub(super) struct Sensitive {
     pub(super) name: &'static str,
     /// What it is if somebody may do it who should not.
-    pub(super) kind: Kind,
+    pub(super) kind: Danger,
 }
 
 /// What an action is to an attacker.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum Danger {
     /// Gives plaintext, unless a document says to whom. Takes a Recipient.
     Plaintext,
     /// Nobody should be able to do it.
@@ -24,15 +24,15 @@ pub(super) enum Kind {
 }
 
 const fn plaintext(name: &'static str) -> Sensitive {
-    Sensitive { name, kind: Kind::Plaintext }
+    Sensitive { name, kind: Danger::Plaintext }
 }
 
 const fn never(name: &'static str, rule: &'static Rule) -> Sensitive {
-    Sensitive { name, kind: Kind::Never(rule) }
+    Sensitive { name, kind: Danger::Never(rule) }
 }
 
 const fn control(name: &'static str, rule: &'static Rule) -> Sensitive {
-    Sensitive { name, kind: Kind::Control(rule) }
+    Sensitive { name, kind: Danger::Control(rule) }
 }
 
 /// Decides who may make grants; it is looked at in two ways.
@@ -104,7 +104,7 @@ const ONLY_WITH: [(&str, &[&str]); 21] = [
 /// Whether a request for the action can have a condition key, given in lower case.
 pub(super) fn can_have(action: &str, key: &str) -> bool {
     let name = action.strip_prefix("kms:").unwrap_or(action);
-    if key.starts_with(super::domain::CONTEXT) {
+    if key.starts_with(super::condition_keys::CONTEXT) {
         return WITH_ENCRYPTION_CONTEXT.contains(&name);
     }
     ONLY_WITH.iter().find(|(known, _)| *known == key).is_none_or(|(_, actions)| actions.contains(&name))

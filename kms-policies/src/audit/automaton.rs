@@ -25,7 +25,7 @@ pub(super) struct Text {
 }
 
 /// Patterns of which one has to match.
-pub(super) type Asked = Vec<Text>;
+pub(super) type Texts = Vec<Text>;
 
 /// A text, and which of those that are asked match it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl<'a> Automaton<'a> {
 /// One text for every combination of `asked` that matches together, among the texts that
 /// `within` matches and that are made of `alphabet`, if it is given. The shortest texts first.
 pub(super) fn classes(
-    asked: &[Asked],
+    asked: &[Texts],
     within: Option<&Text>,
     alphabet: Option<&str>,
     deadline: Instant,
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn found(patterns: &[Text], within: Option<&Text>, alphabet: Option<&str>) -> Classes {
-        let asked: Vec<Asked> = patterns.iter().map(|text| vec![text.clone()]).collect();
+        let asked: Vec<Texts> = patterns.iter().map(|text| vec![text.clone()]).collect();
         classes(&asked, within, alphabet, Instant::now() + Duration::from_secs(60))
     }
 
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn of_patterns_of_which_one_has_to_match_it_does_not_matter_which() {
-        let many: Asked = (0..60u8)
+        let many: Texts = (0..60u8)
             .map(|n| {
                 text(&format!("*{}*{}", char::from(b'a' + n % 26), char::from(b'A' + n % 25)), Case::Matters)
             })

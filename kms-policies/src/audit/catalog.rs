@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::Severity::{self, Critical, High, Info, Low, Medium};
+use super::severity::Severity::{self, Critical, High, Info, Low, Medium};
 
 mod documents;
 

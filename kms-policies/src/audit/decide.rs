@@ -8,25 +8,25 @@ use std::{
 
 use super::{
     Finding, Severity, Subject,
-    actions::{self, CREATE_GRANT, ENCRYPT, Kind, SENSITIVE, Sensitive},
+    actions::{self, CREATE_GRANT, Danger, ENCRYPT, SENSITIVE, Sensitive},
     catalog::{self, Rule},
-    domain::{Domain, is_register},
+    condition_keys::{ENDPOINT, is_register},
+    domain::Domain,
     granted::Granted,
     image::Image,
     lint,
     people::{Named, People},
     search::{Answer, Free, Question},
     vocabulary::Vocabulary,
-    ways::ENDPOINT,
     who::{Group, groups},
     world::{Registers, World},
 };
 use crate::{
     Arn,
     authorize::{Authority, Decider, Identity},
-    evaluate::Asked,
+    effect::Effect,
     grant::Grant,
-    policy::Effect,
+    request::Asked,
 };
 
 /// The condition key of what a grant is for.
@@ -148,13 +148,13 @@ impl<'a> Audit<'a> {
                 continue;
             }
             match action.kind {
-                Kind::Plaintext => {
+                Danger::Plaintext => {
                     let symmetric = action.name == DECAPSULATE && self.seems_symmetric();
                     let found = self.plaintext(group, action).into_iter();
                     hits.extend(found.filter(|hit| !symmetric || names(hit.by, action.name)));
                 }
-                Kind::Never(_) if action.name == CREATE_GRANT => hits.extend(self.grants(group)),
-                Kind::Never(rule) => {
+                Danger::Never(_) if action.name == CREATE_GRANT => hits.extend(self.grants(group)),
+                Danger::Never(rule) => {
                     let rule = if action.name == ENCRYPT && group.encrypter {
                         &catalog::EXPECTED_ENCRYPT
                     } else {
@@ -164,7 +164,7 @@ impl<'a> Audit<'a> {
                     let hit = self.ask(group, action, World::Unattested, &[]);
                     hits.extend(hit.map(|hit| Hit { rule, severity, ..hit }));
                 }
-                Kind::Control(rule) => {
+                Danger::Control(rule) => {
                     let hit = self.ask(group, action, World::Unattested, &[]);
                     let rule = if group.admin { &catalog::ADMIN_CONTROL } else { rule };
                     hits.extend(hit.map(|hit| Hit { rule, severity: rule.severity, ..hit }));

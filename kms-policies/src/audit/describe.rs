@@ -10,8 +10,8 @@ use super::{
     Finding, Place, Severity, Witness,
     actions::SENSITIVE,
     catalog::{self, Rule},
+    condition_keys::{CONTEXT, CONTEXT_KEYS, PCR, canonical, is_register},
     decide::{Audit, Hit},
-    domain::{CONTEXT, CONTEXT_KEYS, PCR, canonical, is_register},
     image::Platform,
     people::PRINCIPAL_ARN,
     who::Group,
@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     authorize::{Authority, Decider},
-    evaluate::Asked,
-    policy::{Effect, Kind as PolicyKind, Statement},
+    effect::{Effect, Kind},
+    policy::Statement,
     principal::coverage,
+    request::Asked,
 };
 
 impl<'a> Audit<'a> {
@@ -281,7 +282,7 @@ impl<'a> Audit<'a> {
 
 /// The key policy as a whole.
 fn whole() -> Place {
-    Place { document: PolicyKind::Resource.to_string(), statement: String::new(), at: None }
+    Place { document: Kind::Resource.to_string(), statement: String::new(), at: None }
 }
 
 fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    automaton::{Asked, Text, classes},
+    automaton::{Text, Texts, classes},
+    condition_keys::{CONTEXT, CONTEXT_KEYS, ENDPOINT, SOURCE_ARN, canonical, is_register},
     literals::told_apart,
     typed::Typed,
     vocabulary::Vocabulary,
-    ways::ENDPOINT,
 };
 use crate::{
     condition::{Comparison, Value, date, number},
@@ -29,16 +29,6 @@ const OWN_REGISTERS: [&str; 2] = [
     "c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee",
     "decafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbaddecafbad",
 ];
-/// Names the keys of an encryption context.
-pub(super) const CONTEXT_KEYS: &str = "kms:encryptioncontextkeys";
-/// The prefix of its pairs.
-pub(super) const CONTEXT: &str = "kms:encryptioncontext:";
-/// For which resource a service asks.
-pub(super) const SOURCE_ARN: &str = "aws:sourcearn";
-/// The prefix of the registers of an enclave's document.
-pub(super) const PCR: &str = "kms:recipientattestation:pcr";
-/// And of an instance's.
-pub(super) const TPM_PCR: &str = "kms:recipientattestation:nitrotpmpcr";
 
 /// Keys that may have several values. Source: IAM User Guide, "Multivalued context keys"; KMS
 /// Developer Guide, "AWS KMS condition keys".
@@ -74,16 +64,6 @@ const OF_KEYS: [&str; 7] = [
 ];
 /// Keys that are the time of the request.
 const TIME: [&str; 2] = ["aws:currenttime", "aws:epochtime"];
-
-/// ImageSha384 is PCR0 by another name. Source: KMS Developer Guide, "kms:RecipientAttestation:ImageSha384".
-pub(super) fn canonical(key: &str) -> &str {
-    if key == "kms:recipientattestation:imagesha384" { "kms:recipientattestation:pcr0" } else { key }
-}
-
-/// Whether a key is a register of a document.
-pub(super) fn is_register(key: &str) -> bool {
-    key.starts_with(PCR) || key.starts_with(TPM_PCR)
-}
 
 /// Values that a key may have at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +117,7 @@ impl Vocabulary<'_> {
         if key == CONTEXT_KEYS {
             return self.other_names(fixed);
         }
-        let (mut asked, mut values, mut complete): (Vec<Asked>, _, _) = (Vec::new(), Vec::new(), true);
+        let (mut asked, mut values, mut complete): (Vec<Texts>, _, _) = (Vec::new(), Vec::new(), true);
         let mut typed = Typed::default();
         // Of a condition's values one has to match, whichever.
         for condition in self.conditions(key).iter().filter(|one| one.operator.comparison != Comparison::Null)
@@ -293,8 +273,8 @@ impl Vocabulary<'_> {
     }
 
     /// What is asked of the names of an encryption context.
-    fn names_asked(&self, fixed: &BTreeMap<String, Vec<String>>) -> (Vec<Asked>, bool) {
-        let (mut asked, mut complete): (Vec<Asked>, bool) = (Vec::new(), true);
+    fn names_asked(&self, fixed: &BTreeMap<String, Vec<String>>) -> (Vec<Texts>, bool) {
+        let (mut asked, mut complete): (Vec<Texts>, bool) = (Vec::new(), true);
         for condition in self.conditions(CONTEXT_KEYS) {
             let mut texts = Vec::new();
             for value in &condition.values {
@@ -313,9 +293,9 @@ impl Vocabulary<'_> {
     /// Names of an encryption context that no document names: one for each way in which they are matched.
     fn other_names(&self, fixed: &BTreeMap<String, Vec<String>>) -> Domain {
         let named = self.pairs().values().filter_map(|name| pattern(name));
-        let named: Asked = named.map(|pattern| Text { pattern, case: Case::Ignored }).collect();
+        let named: Texts = named.map(|pattern| Text { pattern, case: Case::Ignored }).collect();
         let (asked, known) = self.names_asked(fixed);
-        let asked: Vec<Asked> = std::iter::once(named).chain(asked).collect();
+        let asked: Vec<Texts> = std::iter::once(named).chain(asked).collect();
         let found = told_apart(&asked, None, None, &[OTHER, "another", "somename"], self.deadline);
         let others = found
             .classes

@@ -29,7 +29,7 @@ pub struct KeyFacts {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct KeyDescription {
     key_metadata: Metadata,
 }
 
@@ -67,7 +67,7 @@ impl KeyFacts {
     /// # Errors
     /// [`PolicyError`] with line and column.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let Answer { key_metadata } = serde_json::from_str(text).map_err(|error| {
+        let KeyDescription { key_metadata } = serde_json::from_str(text).map_err(|error| {
             let at = Position { line: error.line().max(1), column: error.column().max(1) };
             PolicyError::new("key", at, Problem::Expected("what aws kms describe-key prints"))
         })?;

@@ -40,7 +40,7 @@ impl<'a> Granted<'a> {
     pub(super) fn of(all: &'a [Grant], vocabulary: &Vocabulary<'_>) -> Self {
         let mut granted = Self::default();
         let mut kinds: HashMap<String, usize> = HashMap::new();
-        let by_variable = vocabulary.has_variable_of(super::domain::CONTEXT);
+        let by_variable = vocabulary.has_variable_of(super::condition_keys::CONTEXT);
         let mut known: HashSet<(String, usize)> = HashSet::new();
         for grant in all {
             let useful: Vec<&str> = SENSITIVE
@@ -52,11 +52,11 @@ impl<'a> Granted<'a> {
             let pairs: BTreeMap<String, Vec<Truth>> = grant
                 .encryption_context()
                 .map(|(name, value)| {
-                    let key = format!("{}{}", super::domain::CONTEXT, name.to_lowercase());
+                    let key = format!("{}{}", super::condition_keys::CONTEXT, name.to_lowercase());
                     (name.clone(), taken(vocabulary.conditions(&key), &key, value))
                 })
                 .collect();
-            let source = super::domain::SOURCE_ARN;
+            let source = super::condition_keys::SOURCE_ARN;
             let source = grant.source_arn().map(|arn| taken(vocabulary.conditions(source), source, arn));
             let next = kinds.len();
             // A variable may tell values apart that no condition names.

@@ -9,7 +9,7 @@ use std::{
 
 use attestation::{Pcr, PcrIndex};
 
-use super::domain::{PCR, TPM_PCR};
+use super::condition_keys::{PCR, TPM_PCR};
 
 /// Whose registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

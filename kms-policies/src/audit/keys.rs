@@ -7,7 +7,7 @@ use std::{cmp::Reverse, time::Instant};
 use super::{
     Finding, Subject,
     accounts::Accounts,
-    automaton::{Asked, Classes, Text, classes},
+    automaton::{Classes, Text, Texts, classes},
     catalog,
     people::Named,
     vocabulary::{Vocabulary, is_relevant},
@@ -15,8 +15,9 @@ use super::{
 use crate::{
     arn::{AccountId, Arn},
     authorize::Identity,
+    effect::Listed,
     pattern::{Case, Pattern, Syntax},
-    policy::{Listed, Policy, Statement},
+    policy::{Policy, Statement},
     principal::Principal,
 };
 
@@ -168,7 +169,7 @@ fn matched(subject: &Subject, partition: &str, account: &AccountId, deadline: In
         return (plain().into_iter().collect(), true);
     }
     let within = within.ok().map(|pattern| Text { pattern, case: Case::Matters });
-    let asked: Vec<Asked> = patterns.into_iter().map(|text| vec![text]).collect();
+    let asked: Vec<Texts> = patterns.into_iter().map(|text| vec![text]).collect();
     let Classes { classes: found, complete } = classes(&asked, within.as_ref(), None, deadline);
     // A pattern matches it, or not; the worst counts. Those that most patterns match come first.
     let mut found = found;

@@ -3,8 +3,9 @@
 use crate::{
     arn::Arn,
     condition::Condition,
+    effect::Kind,
     error::Position,
-    policy::{Kind, Policy, Statement},
+    policy::{Policy, Statement},
 };
 
 use super::{

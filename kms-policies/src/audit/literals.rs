@@ -6,13 +6,13 @@ use std::{
     time::Instant,
 };
 
-use super::automaton::{Asked, Class, Classes, Text, classes};
+use super::automaton::{Class, Classes, Text, Texts, classes};
 use crate::pattern::{Case, Piece};
 
 /// One text for every combination of `asked` that matches together: see [`classes`]. `others` are texts
 /// to try for what none of them matches.
 pub(super) fn told_apart(
-    asked: &[Asked],
+    asked: &[Texts],
     within: Option<&Text>,
     alphabet: Option<&str>,
     others: &[&str],
@@ -22,7 +22,7 @@ pub(super) fn told_apart(
 }
 
 /// The classes where no pattern has a wildcard; none where that is not so, or takes a search.
-fn plain(asked: &[Asked], within: Option<&Text>, alphabet: Option<&str>, others: &[&str]) -> Option<Classes> {
+fn plain(asked: &[Texts], within: Option<&Text>, alphabet: Option<&str>, others: &[&str]) -> Option<Classes> {
     let one = |text: &Text| Some((exactly(text)?, text.case));
     let written: Vec<Vec<(String, Case)>> =
         asked.iter().map(|texts| texts.iter().map(one).collect()).collect::<Option<_>>()?;
@@ -114,7 +114,7 @@ mod tests {
         Text { pattern: Pattern::parse(pattern, syntax).unwrap(), case }
     }
 
-    fn each(patterns: &[Text]) -> Vec<Asked> {
+    fn each(patterns: &[Text]) -> Vec<Texts> {
         patterns.iter().map(|text| vec![text.clone()]).collect()
     }
 

@@ -16,16 +16,19 @@ use self::{decide::Brief, granted::Granted, keys::Keys, people::Named, vocabular
 use crate::{
     arn::Arn,
     authorize::{Authority, Identity},
-    policy::{Effect, Policy},
+    effect::Effect,
+    policy::Policy,
 };
 
 mod accounts;
 mod actions;
 mod automaton;
 pub mod catalog;
+mod condition_keys;
 mod decide;
 mod describe;
 mod domain;
+mod escalation;
 mod facts;
 mod finding;
 mod granted;
@@ -38,6 +41,7 @@ mod one;
 mod people;
 mod rights;
 mod search;
+mod severity;
 mod typed;
 mod vocabulary;
 mod ways;
@@ -45,9 +49,10 @@ mod who;
 mod world;
 
 pub use facts::KeyFacts;
-pub use finding::{Finding, Place, Report, Severity, Witness};
+pub use finding::{Finding, Place, Report, Witness};
 pub use image::{Image, Platform};
 pub use one::Decided;
+pub use severity::Severity;
 pub use ways::Endpoint;
 
 /// How long an audit may take, unless told otherwise.

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use attestation::{Pcr, PcrIndex};
 
 use super::{
-    domain::canonical,
+    condition_keys::canonical,
     image::{Image, Platform},
     world::{measurement, register},
 };
 use crate::{
     condition::{Comparison, Condition, Quantifier},
-    policy::{Effect, Policy, Statement},
+    effect::Effect,
+    policy::{Policy, Statement},
 };
 
 /// Values of registers that stand beside each other.
-type Named = BTreeMap<u8, BTreeSet<Pcr>>;
+type NamedRegisters = BTreeMap<u8, BTreeSet<Pcr>>;
 /// More images than that are not told apart.
 const MAX_IMAGES: usize = 4096;
 
@@ -27,7 +28,7 @@ pub(super) fn named_images<'a>(policies: impl Iterator<Item = &'a Policy> + Clon
         if !images.is_empty() {
             break;
         }
-        let mut spared = Named::new();
+        let mut spared = NamedRegisters::new();
         for statement in policies.clone().flat_map(Policy::statements) {
             let named = named(statement, platform);
             match statement.effect() {
@@ -46,8 +47,8 @@ pub(super) fn named_images<'a>(policies: impl Iterator<Item = &'a Policy> + Clon
 }
 
 /// The registers that a statement lets through, each with its values.
-fn named(statement: &Statement, platform: Platform) -> Named {
-    let mut named = Named::new();
+fn named(statement: &Statement, platform: Platform) -> NamedRegisters {
+    let mut named = NamedRegisters::new();
     for condition in statement.conditions.iter().filter(|condition| lets_through(statement, condition)) {
         let Some((of, index)) = register(canonical(&condition.key)) else { continue };
         let values = condition.texts.iter().filter_map(|(text, _)| measurement(text)?.parse::<Pcr>().ok());
@@ -72,7 +73,7 @@ fn lets_through(statement: &Statement, condition: &Condition) -> bool {
 }
 
 /// The images of a statement's registers, where they say which image it is.
-fn whole(platform: Platform, named: &Named) -> Vec<Image> {
+fn whole(platform: Platform, named: &NamedRegisters) -> Vec<Image> {
     let registers: &[u8] = match platform {
         Platform::Enclave if named.contains_key(&0) => &[0],
         Platform::Enclave if named.contains_key(&1) && named.contains_key(&2) => &[1, 2],

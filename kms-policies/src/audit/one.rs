@@ -1,11 +1,11 @@
 //! One request, decided with everything that takes part: so that anybody can try a witness, or what he
 //! thinks of himself.
 
-use super::{Place, Subject, ways};
+use super::{Place, Subject, condition_keys::ENDPOINT};
 use crate::{
     arn::Arn,
     authorize::{Authority, Decider, Identity},
-    evaluate::Asked,
+    request::Asked,
     request::Request,
     truth::Truth,
 };
@@ -29,7 +29,7 @@ impl Subject {
 
     /// Decides one request on the key.
     pub fn decide(&self, request: &Request) -> Decided {
-        let endpoint = request.context().get(ways::ENDPOINT).and_then(|ids| ids.first());
+        let endpoint = request.context().get(ENDPOINT).and_then(|ids| ids.first());
         let endpoint = self.endpoints.iter().find(|one| one.id.as_ref() == endpoint && endpoint.is_some());
         let caller = request.caller();
         let home = caller.account() == Some(&request.owner);

@@ -12,58 +12,20 @@ use super::{
     catalog::{self, ADMIN_CONTROL},
     decide::{Audit, Hit},
     describe::place,
+    escalation::{ASSUME, Gain, PASS_ROLE, WAYS},
     vocabulary::is_relevant,
     who::{Group, Known},
 };
 use crate::{
     Arn,
     authorize::{Authority, Decider, Identity},
-    evaluate::Asked,
-    policy::{Effect, Kind, Policy, Statement},
+    effect::{Effect, Kind},
+    policy::Policy,
     principal::{Principal, is_unique_id},
+    request::Asked,
     truth::Truth,
 };
 
-/// What somebody gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gain {
-    /// The target gets whatever IAM can give.
-    Policies,
-    /// The same, and loses what bounds it.
-    Bounds,
-    /// He becomes the target, or a program of his does.
-    Identity,
-}
-
-/// An action of IAM, the kind of what it is done to, and what it gives.
-const WAYS: [(&str, &str, Gain); 25] = [
-    ("iam:PutRolePolicy", "role", Gain::Policies),
-    ("iam:AttachRolePolicy", "role", Gain::Policies),
-    ("iam:DeleteRolePolicy", "role", Gain::Policies),
-    ("iam:DetachRolePolicy", "role", Gain::Policies),
-    ("iam:DeleteRolePermissionsBoundary", "role", Gain::Bounds),
-    ("iam:PutRolePermissionsBoundary", "role", Gain::Bounds),
-    ("iam:PutUserPolicy", "user", Gain::Policies),
-    ("iam:AttachUserPolicy", "user", Gain::Policies),
-    ("iam:DeleteUserPolicy", "user", Gain::Policies),
-    ("iam:DetachUserPolicy", "user", Gain::Policies),
-    ("iam:DeleteUserPermissionsBoundary", "user", Gain::Bounds),
-    ("iam:PutUserPermissionsBoundary", "user", Gain::Bounds),
-    ("iam:PutGroupPolicy", "group", Gain::Policies),
-    ("iam:AttachGroupPolicy", "group", Gain::Policies),
-    ("iam:DeleteGroupPolicy", "group", Gain::Policies),
-    ("iam:DetachGroupPolicy", "group", Gain::Policies),
-    ("iam:AddUserToGroup", "group", Gain::Policies),
-    ("iam:RemoveUserFromGroup", "group", Gain::Policies),
-    ("iam:CreatePolicyVersion", "policy", Gain::Policies),
-    ("iam:SetDefaultPolicyVersion", "policy", Gain::Policies),
-    ("iam:UpdateAssumeRolePolicy", "role", Gain::Identity),
-    (PASS_ROLE, "role", Gain::Identity),
-    ("iam:CreateAccessKey", "user", Gain::Identity),
-    ("iam:CreateLoginProfile", "user", Gain::Identity),
-    ("iam:UpdateLoginProfile", "user", Gain::Identity),
-];
-const PASS_ROLE: &str = "iam:PassRole";
 /// Actions that take something away: of use where a Deny stands in the way.
 const LIFTS: [&str; 7] = [
     "iam:DeleteRolePolicy",
@@ -78,12 +40,6 @@ const LIFTS: [&str; 7] = [
 const MOST_TARGETS: usize = 64;
 /// How people of an identity provider become a role.
 const FEDERATED: [&str; 2] = ["sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"];
-const ASSUME: &str = "sts:AssumeRole";
-
-/// Whether a statement speaks of what gives rights.
-pub(super) fn gives_rights(statement: &Statement) -> bool {
-    statement.is_about(ASSUME) || WAYS.iter().any(|(action, ..)| statement.is_about(action))
-}
 
 impl<'a> Audit<'a> {
     /// People who can give themselves, or whom they like, what they do not have on the key.

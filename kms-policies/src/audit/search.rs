@@ -4,12 +4,13 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use super::{
-    domain::{CONTEXT, CONTEXT_KEYS, Choice, Domain, canonical},
+    condition_keys::{CONTEXT, CONTEXT_KEYS, canonical},
+    domain::{Choice, Domain},
     who::Group,
 };
 use crate::{
     authorize::{Authority, Decider, Identity},
-    evaluate::Asked,
+    request::Asked,
     truth::{Context, Truth},
 };
 

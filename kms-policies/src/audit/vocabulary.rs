@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     actions::SENSITIVE,
-    domain::{CONTEXT, CONTEXT_KEYS, SOURCE_ARN, canonical},
+    condition_keys::{CONTEXT, CONTEXT_KEYS, SOURCE_ARN, canonical},
 };
 use crate::{
     authorize::{Authority, Identity},

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::{
     Subject,
+    condition_keys::ENDPOINT,
     domain::{Choice, Domain},
     people::Person,
     vocabulary::Vocabulary,
 };
 use crate::{arn::AccountId, authorize::Authority, grant::Grant, policy::Policy};
 
-/// The condition keys of an endpoint and of its VPC.
-pub(super) const ENDPOINT: &str = "aws:sourcevpce";
+/// The condition key of an endpoint's VPC.
 const VPC: &str = "aws:sourcevpc";
 /// Stands for an endpoint whose id is not known.
 const UNKNOWN: &str = "vpce-00000000000000000";

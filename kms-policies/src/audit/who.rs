@@ -10,13 +10,13 @@ use std::{
 use super::{
     Subject,
     domain::Domain,
+    escalation::gives_rights,
     granted::Granted,
     people::{People, Person, fixed, resource_policies},
-    rights::gives_rights,
     vocabulary::{Vocabulary, is_relevant},
     ways::Way,
 };
-use crate::{AccountId, Arn, authorize::Identity, evaluate::Asked, principal::coverage, truth::Context};
+use crate::{AccountId, Arn, authorize::Identity, principal::coverage, request::Asked, truth::Context};
 
 /// Keys that follow from who somebody is.
 const OF_PERSONS: [&str; 6] = [
@@ -114,8 +114,9 @@ pub(super) fn groups<'a>(
         }
         known.insert(alike, groups.len());
         let free = vocabulary.keys();
-        let free =
-            free.into_iter().filter(|key| !fixed.contains_key(key) && !super::domain::is_register(key));
+        let free = free
+            .into_iter()
+            .filter(|key| !fixed.contains_key(key) && !super::condition_keys::is_register(key));
         let free = free.map(|key| (key, OnceCell::new())).collect();
         let is = |list: &[Arn]| {
             let principal = person.caller.principal();

@@ -122,8 +122,8 @@ impl World {
     }
 
     /// What a register may have in it, in a document of the world's platform.
-    fn allows(self, register: u8, value: Kind) -> bool {
-        use Kind::{Expected, Own, Written, Zero};
+    fn allows(self, register: u8, value: RegisterValue) -> bool {
+        use RegisterValue::{Expected, Own, Written, Zero};
         let measured = value != Zero;
         match (self, register) {
             (Self::Unattested, _) => false,
@@ -150,7 +150,7 @@ impl World {
 
 /// What a register holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum RegisterValue {
     /// Zeroes.
     Zero,
     /// One of our images'.
@@ -163,15 +163,15 @@ enum Kind {
 
 /// The values of a register that make a difference, and whether they are all.
 #[derive(Debug)]
-struct Values {
-    values: Vec<(String, Kind)>,
+struct RegisterValues {
+    values: Vec<(String, RegisterValue)>,
     complete: bool,
 }
 
 /// The registers that documents ask for, and the values that make a difference.
 #[derive(Debug)]
 pub(super) struct Registers {
-    registers: BTreeMap<(Platform, u8), Values>,
+    registers: BTreeMap<(Platform, u8), RegisterValues>,
     images: Vec<Image>,
     /// What says that a document is of one of our images.
     ours: Vec<Vec<(String, String)>>,
@@ -191,13 +191,13 @@ impl Registers {
             let bounds = Bounds { within: any.as_ref(), alphabet: Some(HEX), more: &more };
             let domain = vocabulary.domain(&key, &BTreeMap::new(), bounds);
             let kind = |text: &String| match text {
-                _ if *text == zero => Kind::Zero,
-                _ if expected.contains(text) => Kind::Expected,
-                _ if written.contains(text) => Kind::Written,
-                _ => Kind::Own,
+                _ if *text == zero => RegisterValue::Zero,
+                _ if expected.contains(text) => RegisterValue::Expected,
+                _ if written.contains(text) => RegisterValue::Written,
+                _ => RegisterValue::Own,
             };
             let values = domain.present().map(|text| (text.clone(), kind(text))).collect();
-            registers.insert((platform, register), Values { values, complete: domain.complete });
+            registers.insert((platform, register), RegisterValues { values, complete: domain.complete });
         }
         let ours = images.iter().flat_map(Image::identities).collect();
         Self { registers, images, ours }
@@ -231,10 +231,10 @@ impl Registers {
             World::Ours(at) => self.images.get(at),
             _ => None,
         };
-        let domain = |((of, register), known): (&(Platform, u8), &Values)| {
+        let domain = |((of, register), known): (&(Platform, u8), &RegisterValues)| {
             let key = format!("{}{register}", of.prefix());
             let named = image.and_then(|image| image.get(*register)).filter(|_| platform == Some(*of));
-            let may = |(text, kind): &&(String, Kind)| {
+            let may = |(text, kind): &&(String, RegisterValue)| {
                 platform == Some(*of)
                     && world.allows(*register, *kind)
                     && named.as_ref().is_none_or(|named| named == text)

@@ -9,7 +9,7 @@ use super::{Image, RenderError, Template, Values, measured};
 use crate::arn::Arn;
 
 /// What a placeholder stands for; nothing for a value that was left out.
-type Known = BTreeMap<&'static str, Option<Value>>;
+type Placeholders = BTreeMap<&'static str, Option<Value>>;
 
 /// The placeholders of a statement that is written once for each image.
 const EACH: [&str; 3] = ["{{image.pcr0}}", "{{image.pcr1}}", "{{image.pcr2}}"];
@@ -39,7 +39,7 @@ pub(super) fn fill(template: Template, values: &Values) -> Result<Value, RenderE
     Ok(policy)
 }
 
-fn known(values: &Values) -> Known {
+fn known(values: &Values) -> Placeholders {
     let Values { admins, enclave_role, images, signers, deployment, recovery, pins } = values;
     let pinned = |texts: Vec<String>| (!texts.is_empty()).then(|| Value::from(distinct(texts.into_iter())));
     let places =
@@ -94,7 +94,11 @@ fn one_or_many(values: impl Iterator<Item = String>) -> Value {
 }
 
 /// The statement for every image, so that registers of two images never add up to a third one.
-fn for_each_image(statement: &Value, images: &[Image], known: &Known) -> Result<Vec<Value>, RenderError> {
+fn for_each_image(
+    statement: &Value,
+    images: &[Image],
+    known: &Placeholders,
+) -> Result<Vec<Value>, RenderError> {
     let mut filled = Vec::new();
     for (number, image) in (1usize..).zip(images) {
         let mut statement = statement.clone();
@@ -113,7 +117,7 @@ fn for_each_image(statement: &Value, images: &[Image], known: &Known) -> Result<
 
 /// One statement. With a condition on a value that was left out, nothing can match: what it would
 /// allow is not there, and what it would except from a denial is denied.
-fn one(mut statement: Value, known: &Known) -> Result<Option<Value>, RenderError> {
+fn one(mut statement: Value, known: &Placeholders) -> Result<Option<Value>, RenderError> {
     let left_out = |name: &str| known.get(name).is_some_and(Option::is_none);
     let condition = statement.get("Condition");
     if condition.is_some_and(|condition| known.keys().any(|name| left_out(name) && holds(condition, name))) {
@@ -137,7 +141,7 @@ fn holds(value: &Value, name: &str) -> bool {
     }
 }
 
-fn put(value: &mut Value, known: &Known) -> Result<(), RenderError> {
+fn put(value: &mut Value, known: &Placeholders) -> Result<(), RenderError> {
     match value {
         Value::String(text) if text.contains("{{") => {
             *value = known.get(text.as_str()).cloned().flatten().ok_or(RenderError::Template)?;

@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 
 use attestation::Pcr;
 
-use crate::{arn::Arn, policy::MAX_POLICY};
+use crate::{arn::Arn, error::MAX_POLICY};
 
 /// Why there is no policy for these parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

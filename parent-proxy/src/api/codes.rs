@@ -149,7 +149,6 @@ pub static CODES: [Codes; 24] = [
             "transaction.bitcoin.internal_key",
             "transaction.bitcoin.keys",
             "transaction.bitcoin.locktime",
-            "transaction.bitcoin.modifiable",
             "transaction.bitcoin.outpoint",
             "transaction.bitcoin.output",
             "transaction.bitcoin.outputs",

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
-use super::distinct;
 use crate::operators::OperatorKey;
 
 /// What a client may do.
@@ -90,7 +89,7 @@ impl From<ClientId> for String {
 pub struct Client {
     id: ClientId,
     key: OperatorKey,
-    #[serde(deserialize_with = "distinct::set")]
+    #[serde(deserialize_with = "super::set")]
     roles: BTreeSet<Role>,
 }
 

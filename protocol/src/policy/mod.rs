@@ -4,14 +4,13 @@
 
 mod activation;
 mod client;
-mod distinct;
 mod error;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chains::Chain;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteArray;
 use sha2::{Digest, Sha256};
 
@@ -58,20 +57,31 @@ struct File {
     not_after: Timestamp,
     clients: Vec<Client>,
     rules: Vec<RuleSet>,
-    #[serde(default, deserialize_with = "distinct::map")]
-    crediting: BTreeMap<Chain, Crediting>,
+    #[serde(default)]
+    crediting: Crediting,
     #[serde(default)]
     frozen: Frozen,
-    #[serde(default, deserialize_with = "distinct::set")]
+    #[serde(default, deserialize_with = "set")]
     lifted_orders: BTreeSet<OrderId>,
 }
 
-/// Whether deposits are to be credited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether deposits on a chain are to be credited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Crediting {
+enum ChainCrediting {
     Active,
+    #[default]
     Paused,
+}
+
+/// The same for each chain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Crediting {
+    evm: ChainCrediting,
+    bitcoin: ChainCrediting,
+    solana: ChainCrediting,
+    tron: ChainCrediting,
 }
 
 /// What is not signed for, whatever the rules say.
@@ -79,11 +89,11 @@ enum Crediting {
 #[serde(deny_unknown_fields, default)]
 struct Frozen {
     all: bool,
-    #[serde(deserialize_with = "distinct::set")]
+    #[serde(deserialize_with = "set")]
     chains: BTreeSet<Chain>,
-    #[serde(deserialize_with = "distinct::set")]
+    #[serde(deserialize_with = "set")]
     users: BTreeSet<UserRef>,
-    #[serde(deserialize_with = "distinct::set")]
+    #[serde(deserialize_with = "set")]
     keys: BTreeSet<KeyId>,
 }
 
@@ -197,7 +207,14 @@ impl Policy {
 
     /// Whether it says that deposits on a chain are to be credited. Silence is no.
     pub fn credits(&self, chain: Chain) -> bool {
-        self.file.crediting.get(&chain) == Some(&Crediting::Active)
+        let Crediting { evm, bitcoin, solana, tron } = self.file.crediting;
+        let crediting = match chain {
+            Chain::Evm => evm,
+            Chain::Bitcoin => bitcoin,
+            Chain::Solana => solana,
+            Chain::Tron => tron,
+        };
+        crediting == ChainCrediting::Active
     }
 
     /// Whether it lifts an order.
@@ -232,13 +249,32 @@ impl File {
             self.rules.iter().all(|rules| names.insert(rules.name())),
             "rules: each name once was expected",
         )?;
-        self.rules.iter().try_for_each(RuleSet::check)?;
-        let Frozen { chains: _, users, keys, all: _ } = &self.frozen;
-        expect(
-            users.len().max(keys.len()).max(self.lifted_orders.len()) <= MAX_ENTRIES,
-            "frozen, lifted_orders: at most 4096 entries of each were expected",
-        )
+        self.rules.iter().try_for_each(RuleSet::check)
     }
+}
+
+/// A list in which each entry comes once. Serde's own sets let the last one win, and then a reader of the
+/// text may see another policy than the enclave.
+fn set<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord + Clone>(
+    deserializer: D,
+) -> Result<BTreeSet<T>, D::Error> {
+    let entries: Vec<T> = chains::distinct(deserializer, "entries", MAX_ENTRIES, T::clone)?;
+    Ok(entries.into_iter().collect())
+}
+
+/// The same, for a field that may be absent, or null.
+fn optional_set<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord + Clone>(
+    deserializer: D,
+) -> Result<Option<BTreeSet<T>>, D::Error> {
+    struct Set<T>(BTreeSet<T>);
+
+    impl<'de, T: Deserialize<'de> + Ord + Clone> Deserialize<'de> for Set<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            set(deserializer).map(Self)
+        }
+    }
+
+    Ok(Option::<Set<T>>::deserialize(deserializer)?.map(|Set(entries)| entries))
 }
 
 #[cfg(test)]

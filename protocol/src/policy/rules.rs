@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chains::{Chain, Rules, bitcoin, evm, solana, tron};
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_ENTRIES, PolicyError, distinct};
+use super::{PolicyError, optional_set};
 use crate::{KeyId, Label, Purpose, UserRef};
 
 /// What may be signed with the keys that it is for. A chain without rules: nothing.
@@ -14,18 +14,18 @@ use crate::{KeyId, Label, Purpose, UserRef};
 pub struct RuleSet {
     name: Label,
     purpose: Purpose,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "distinct::optional_set")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_set")]
     users: Option<BTreeSet<UserRef>>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "distinct::optional_set")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_set")]
     keys: Option<BTreeSet<KeyId>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    evm: Option<evm::Rules>,
+    evm: Option<evm::EvmRules>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    bitcoin: Option<bitcoin::Rules>,
+    bitcoin: Option<bitcoin::BitcoinRules>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    solana: Option<solana::Rules>,
+    solana: Option<solana::SolanaRules>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    tron: Option<tron::Rules>,
+    tron: Option<tron::TronRules>,
 }
 
 impl RuleSet {
@@ -70,12 +70,9 @@ impl RuleSet {
             let name = self.name.to_string();
             if holds { Ok(()) } else { Err(PolicyError::Rules { name, expected }) }
         };
-        let size = |entries: usize| (1..=MAX_ENTRIES).contains(&entries);
-        expect(
-            self.users.as_ref().is_none_or(|users| size(users.len()))
-                && self.keys.as_ref().is_none_or(|keys| size(keys.len())),
-            "users, keys: 1 to 4096 entries, or none of the field, were expected",
-        )?;
+        let empty = self.users.as_ref().is_some_and(BTreeSet::is_empty)
+            || self.keys.as_ref().is_some_and(BTreeSet::is_empty);
+        expect(!empty, "users, keys: expected 1 to 4096 entries, or no such member, found an empty list")?;
         expect(
             self.purpose == Purpose::Sweep || !self.is_general(),
             "users or keys were expected: an api wallet has rules of its own",

@@ -1,9 +1,34 @@
 //! What BIP-174, 370 and 371 call their fields, and why those that are refused are.
 
-use super::pair::{FIELD, Place};
+use std::fmt;
+
+/// The tag of a field that must not be there, or that must.
+pub(super) const FIELD: &str = "transaction.bitcoin.field";
 
 /// What is said of a field that is not known here.
 pub(super) const KNOWN: &str = "a field that a sweep needs";
+
+/// What is said of a PSBT of another version.
+pub(super) const VERSION_0: &str =
+    "a PSBT of version 0, as `cofferdam transaction convert` makes it of one of version 2,";
+
+/// Which map a pair is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Global,
+    Input(usize),
+    Output(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Global => f.write_str("the global map"),
+            Self::Input(index) => write!(f, "input {index}"),
+            Self::Output(index) => write!(f, "output {index}"),
+        }
+    }
+}
 
 /// The name of a type of field, where it is one of the three documents'.
 pub(super) const fn name(place: Place, kind: u8) -> Option<&'static str> {
@@ -59,6 +84,7 @@ pub(super) const fn name(place: Place, kind: u8) -> Option<&'static str> {
 /// The tag and the reason for a type that is never taken.
 pub(super) const fn why_refused(place: Place, kind: u8) -> (&'static str, &'static str) {
     match (place, kind) {
+        (Place::Global, 0x02..=0x06) => ("transaction.bitcoin.version", VERSION_0),
         (Place::Input(_), 0x02 | 0x07 | 0x08 | 0x13) => {
             ("transaction.bitcoin.signed", "an input that nobody has signed")
         }

@@ -5,38 +5,18 @@ use std::{collections::BTreeSet, fmt};
 
 use data_encoding::HEXLOWER;
 
-use super::{fields::Field, names};
+use super::names::{self, FIELD, Place};
 use crate::{
     Refused,
     bitcoin::{
-        codec::{Reader, malformed, put_bytes, put_compact_size},
+        codec::{malformed, put_bytes, put_compact_size, reader},
         script::shortened,
     },
+    reader::Reader,
 };
 
 /// At most so many inputs, and so many outputs.
 pub(super) const MOST: usize = 100;
-
-/// The tag of a field that must not be there, or that must.
-pub(super) const FIELD: &str = "transaction.bitcoin.field";
-
-/// Which map a pair is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Global,
-    Input(usize),
-    Output(usize),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Global => f.write_str("the global map"),
-            Self::Input(index) => write!(f, "input {index}"),
-            Self::Output(index) => write!(f, "output {index}"),
-        }
-    }
-}
 
 /// One pair.
 pub(super) struct Pair<'a> {
@@ -76,14 +56,6 @@ impl<'a> Pair<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// The value of a plain key, a number of inputs or outputs.
-    pub(super) fn count(&self, tag: &'static str) -> Result<usize, Refused> {
-        let mut reader = Reader::new(self.plain()?);
-        let count = reader.compact_size()?;
-        reader.finish("the count")?;
-        check_count(usize::try_from(count).unwrap_or(usize::MAX), tag)
-    }
-
     /// The value, for people.
     pub(super) fn shown_value(&self) -> String {
         shortened(self.value)
@@ -113,6 +85,15 @@ pub(super) fn check_count(count: usize, tag: &'static str) -> Result<usize, Refu
     Err(Refused::new(tag, format!("1 to {MOST}"), count.to_string()))
 }
 
+/// A field of one kind of map.
+pub(super) trait Field: Sized {
+    /// Reads a pair.
+    fn read(pair: &Pair<'_>) -> Result<Self, Refused>;
+
+    /// Writes the pair that was read.
+    fn put(&self, out: &mut Vec<u8>);
+}
+
 /// Reads a map to its end.
 pub(super) fn read_map<F: Field>(reader: &mut Reader<'_>, place: Place) -> Result<Vec<F>, Refused> {
     let mut seen = BTreeSet::new();
@@ -126,7 +107,7 @@ pub(super) fn read_map<F: Field>(reader: &mut Reader<'_>, place: Place) -> Resul
             let found = format!("{} twice in {place}", HEXLOWER.encode(key.get(..40).unwrap_or(key)));
             return Err(Refused::new(FIELD, "each key once", found));
         }
-        let mut within = Reader::new(key);
+        let mut within = self::reader(key);
         let kind = within.compact_size()?;
         let value = reader.bytes()?;
         let Ok(kind) = u8::try_from(kind) else {

@@ -1,12 +1,12 @@
 //! Rules applied to a sweep: every rule says what it found and what it allows.
 
-use super::{FeePayer, Rules, Token};
+use super::{FeePayer, SolanaRules, SplToken};
 use crate::{
-    Amount, Check, Meter, Velocity,
-    limits::at_least,
+    Amount, Check, Meter,
+    limits::{at_least, at_most},
     solana::{
-        Address, Sweep,
-        sweep::{Payment, TokenPayment},
+        SolanaAddress, Sweep,
+        sweep::{Moved, TokenPayment},
     },
     sweep::void,
 };
@@ -24,7 +24,7 @@ const COMPUTE: &str = "policy.solana.compute";
 const FEE: &str = "policy.solana.fee";
 const VELOCITY: &str = "policy.solana.velocity";
 
-impl Rules {
+impl SolanaRules {
     /// Every rule that applies to `sweep`, in a fixed order. Nothing in a transaction of Solana's
     /// says a time, so `_now` (milliseconds since 1970) decides nothing: a blockhash is good for some 150
     /// blocks, a nonce's value until it is advanced.
@@ -35,9 +35,9 @@ impl Rules {
     pub fn check(&self, sweep: &Sweep, _now: u64) -> Vec<Check> {
         let mut checks = Vec::new();
         match &sweep.payment {
-            Payment::Nothing => return vec![void("solana.advance")],
-            Payment::Sol(_) => self.check_sol(sweep, &mut checks),
-            Payment::Token(token) => self.check_token(sweep, token, &mut checks),
+            Moved::Nothing => return vec![void("solana.advance")],
+            Moved::Sol(_) => self.check_sol(sweep, &mut checks),
+            Moved::Token(token) => self.check_token(sweep, token, &mut checks),
         }
         self.check_fee(sweep, &mut checks);
         checks
@@ -59,7 +59,7 @@ impl Rules {
             checks.push(Check::new(
                 NONCE_AUTHORITY,
                 known.contains(&found),
-                &*self.listed.nonce_authorities,
+                self.given.nonce_authorities.listed(),
                 found.to_string(),
             ));
         }
@@ -69,8 +69,7 @@ impl Rules {
         let (limit, most) = (sweep.unit_limit(), self.given.max_unit_limit);
         let allowed = format!("at most {most} compute units");
         checks.push(Check::new(COMPUTE, limit <= most, allowed, format!("{limit}")));
-        let (fee, most) = (sweep.fee, self.given.fee.per_transaction);
-        checks.push(Check::new(FEE, fee <= most, format!("at most {most} lamports"), format!("{fee}")));
+        checks.push(at_most(FEE, self.given.fee.per_transaction, sweep.fee, "lamports"));
     }
 
     /// What `sweep` adds to the running counts: `solana/native` or `solana/<mint>`, and
@@ -83,28 +82,20 @@ impl Rules {
     /// unless somebody sent more to it, and go to a pinned destination.
     pub fn meters(&self, sweep: &Sweep) -> Vec<Meter> {
         let asset = match &sweep.payment {
-            Payment::Nothing => None,
-            Payment::Sol(_) => {
+            Moved::Nothing => None,
+            Moved::Sol(_) => {
                 self.given.native.as_ref().map(|native| ("native".to_owned(), native.velocity()))
             }
-            Payment::Token(paid) => {
+            Moved::Token(paid) => {
                 self.token(&paid.mint).map(|(token, _)| (paid.mint.to_string(), token.velocity))
             }
         };
-        let asset = asset.map(|(name, Velocity { per_key_per_day, per_day })| Meter {
-            name: format!("solana/{name}"),
-            tag: VELOCITY,
-            counts: sweep.sources().into_iter().map(|(key, amount)| sweep.count(key, amount)).collect(),
-            per_key_per_day: Some(per_key_per_day),
-            per_day,
+        let asset = asset.map(|(name, velocity)| {
+            let counts = sweep.sources().into_iter().map(|(key, amount)| sweep.count(key, amount));
+            Meter::of_asset(format!("solana/{name}"), VELOCITY, counts.collect(), velocity)
         });
-        let fee = Meter {
-            name: "solana/fee".to_owned(),
-            tag: FEE,
-            counts: vec![sweep.count(sweep.fee_payer_key().unwrap_or_default(), sweep.fee)],
-            per_key_per_day: None,
-            per_day: self.given.fee.per_day,
-        };
+        let fee = vec![sweep.count(sweep.fee_payer_key().unwrap_or_default(), sweep.fee)];
+        let fee = Meter::of_fee("solana/fee".to_owned(), FEE, fee, self.given.fee);
         asset.into_iter().chain([fee]).collect()
     }
 
@@ -118,13 +109,13 @@ impl Rules {
     }
 
     /// That each of the accounts that are paid is a pinned owner.
-    fn pinned(&self, tag: &'static str, paid: impl Iterator<Item = Address>, checks: &mut Vec<Check>) {
+    fn pinned(&self, tag: &'static str, paid: impl Iterator<Item = SolanaAddress>, checks: &mut Vec<Check>) {
         let mut seen = Vec::new();
         for found in paid {
             if !seen.contains(&found) {
                 seen.push(found);
                 let holds = self.given.destinations.contains(&found);
-                checks.push(Check::new(tag, holds, &*self.listed.destinations, found.to_string()));
+                checks.push(Check::new(tag, holds, self.given.destinations.listed(), found.to_string()));
             }
         }
     }
@@ -134,12 +125,12 @@ impl Rules {
         let mint = paid.mint.to_string();
         let (accounts, decimals) = match self.token(&paid.mint) {
             Some((token, accounts)) => {
-                checks.push(Check::new(ASSET, true, &*token.symbol, mint));
+                checks.push(Check::new(ASSET, true, token.symbol.to_string(), mint));
                 checks.push(at_least(MIN_AMOUNT, token.min_amount, sweep.moved(), "base units"));
                 (accounts, Some(token.decimals))
             }
             None => {
-                checks.push(Check::new(ASSET, false, &*self.listed.tokens, mint));
+                checks.push(Check::new(ASSET, false, self.given.tokens.listed(), mint));
                 (&[][..], None)
             }
         };
@@ -148,14 +139,14 @@ impl Rules {
             checks.push(Check::new(DECIMALS, decimals == paid.decimals, allowed, found));
         }
         let place = accounts.iter().position(|account| *account == paid.destination);
-        let allowed = format!("the associated token account of {}", self.listed.destinations);
+        let allowed = format!("the associated token account of {}", self.given.destinations.listed());
         checks.push(Check::new(DESTINATION, place.is_some(), allowed, paid.destination.to_string()));
         if let Some(new) = paid.creates {
             let owner = place.and_then(|place| owners.get(place));
             let holds = owner == Some(&new.owner) && new.account == paid.destination;
             let allowed = match owner {
                 Some(owner) => format!("{} for {owner}", paid.destination),
-                None => format!("the associated token account for {}", self.listed.destinations),
+                None => format!("the associated token account for {}", self.given.destinations.listed()),
             };
             checks.push(Check::new(CREATE, holds, allowed, format!("{} for {}", new.account, new.owner)));
         }
@@ -177,11 +168,11 @@ impl Rules {
             FeePayer::Swept => gives,
             FeePayer::Pinned(address) => *address == found,
         });
-        Check::new(FEE_PAYER, holds, &*self.listed.fee_payers, found.to_string())
+        Check::new(FEE_PAYER, holds, self.given.fee_payers.listed(), found.to_string())
     }
 
     /// A listed token, and the accounts that may be paid in it, in the order of the destinations.
-    fn token(&self, mint: &Address) -> Option<(&Token, &[Address])> {
+    fn token(&self, mint: &SolanaAddress) -> Option<(&SplToken, &[SolanaAddress])> {
         let mut listed = self.given.tokens.iter().zip(&self.token_accounts);
         listed.find(|(token, _)| token.mint == *mint).map(|(token, accounts)| (token, accounts.as_slice()))
     }

@@ -57,7 +57,7 @@ fn all() -> Value {
     })
 }
 
-fn rules(value: &Value) -> Rules {
+fn rules(value: &Value) -> SolanaRules {
     serde_json::from_value(value.clone()).unwrap()
 }
 
@@ -219,7 +219,7 @@ fn an_address_without_a_private_key_is_paid_only_where_it_is_named_as_such() {
     let why = |change: &dyn Fn(&mut Value)| {
         let mut value = all();
         change(&mut value);
-        serde_json::from_value::<Rules>(value).unwrap_err().to_string()
+        serde_json::from_value::<SolanaRules>(value).unwrap_err().to_string()
     };
     let token_account = associated_token_account(&OWNER.parse().unwrap(), &mint.parse().unwrap()).unwrap();
     let token_account = token_account.to_string();
@@ -227,9 +227,18 @@ fn an_address_without_a_private_key_is_paid_only_where_it_is_named_as_such() {
     let mistake = why(&|all| all["destinations"] = json!([OWNER, vault, token_account]));
     assert!(mistake.contains(&token_account) && mistake.contains("off_curve"), "{mistake}");
     assert!(why(&|all| drop(all.as_object_mut().unwrap().remove("off_curve"))).contains(&vault));
-    assert!(why(&|all| all["off_curve"] = json!([vault, OWNER])).contains("off the curve, not"));
-    assert!(why(&|all| all["off_curve"] = json!([vault, token_account])).contains("a destination, not"));
-    assert!(why(&|all| all["off_curve"] = json!([vault, vault])).contains("each item once"));
+    assert!(
+        why(&|all| all["off_curve"] = json!([vault, OWNER]))
+            .contains("expected addresses off the curve, found")
+    );
+    assert!(
+        why(&|all| all["off_curve"] = json!([vault, token_account]))
+            .contains("off_curve: expected destinations, found")
+    );
+    assert!(
+        why(&|all| all["off_curve"] = json!([vault, vault]))
+            .contains("addresses: expected each once, found number 2 again")
+    );
     // Whoever pays a fee or advances a nonce signs, which no such address can.
     for field in ["fee_payers", "nonce_authorities"] {
         assert!(why(&|all| all[field] = json!([vault])).contains("off the curve"), "{field}");
@@ -237,7 +246,7 @@ fn an_address_without_a_private_key_is_paid_only_where_it_is_named_as_such() {
 }
 
 #[test]
-fn rules_that_contradict_themselves_are_none() {
+fn rules_that_contradict_themselves_are_invalid() {
     let [mint, payer, _] = accounts();
     let token = |mint: &str, symbol: &str| {
         let velocity = json!({"per_key_per_day": "1", "per_day": "1"});
@@ -249,16 +258,20 @@ fn rules_that_contradict_themselves_are_none() {
         token
     };
     let many = |count: usize| -> Vec<String> {
-        let key = |n: usize| ed25519_dalek::SigningKey::from_bytes(&[u8::try_from(n).unwrap(); 32]);
-        (0..count).map(|n| Address::new(key(n).verifying_key().to_bytes()).to_string()).collect()
+        let key = |n: usize| {
+            let mut seed = [0; 32];
+            seed[..8].copy_from_slice(&n.to_be_bytes());
+            ed25519_dalek::SigningKey::from_bytes(&seed)
+        };
+        (0..count).map(|n| SolanaAddress::new(key(n).verifying_key().to_bytes()).to_string()).collect()
     };
     let mut right = all();
     right["tokens"] = json!([with_decimals(255)]);
-    right["fee_payers"] = json!(many(64));
-    assert!(serde_json::from_value::<Rules>(right).is_ok());
+    right["fee_payers"] = json!(many(256));
+    right["tokens"][0]["symbol"] = json!("A+(bridged)");
+    assert!(serde_json::from_value::<SolanaRules>(right).is_ok());
     let nobody = "11111111111111111111111111111111";
     for (field, value) in [
-        ("destinations", json!([])),
         ("destinations", json!([OWNER, OWNER])),
         ("destinations", json!([nobody])),
         ("destinations", json!(["TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"])),
@@ -266,7 +279,7 @@ fn rules_that_contradict_themselves_are_none() {
         ("destinations", json!(["SysvarRent111111111111111111111111111111111"])),
         ("destinations", json!([format!("{OWNER} ")])),
         ("destinations", json!(["0x00000000000000000000000000000000000000aa"])),
-        ("destinations", json!(many(17))),
+        ("destinations", json!(many(257))),
         ("destinations", json!([mint])),
         ("native", json!({"per_key_per_day": "1"})),
         ("native", json!({"per_key_per_day": 1, "per_day": 1})),
@@ -275,12 +288,12 @@ fn rules_that_contradict_themselves_are_none() {
         ("tokens", json!([token(nobody, "A")])),
         ("tokens", json!([token(&mint, "")])),
         ("tokens", json!([token(&mint, "A B")])),
-        ("tokens", json!([token(&mint, "a symbol too long")])),
+        ("tokens", json!([token(&mint, &"S".repeat(33))])),
         ("tokens", json!([with_decimals(256)])),
         ("fee_payers", json!(["self", "self"])),
         ("fee_payers", json!(["Self"])),
         ("fee_payers", json!([nobody])),
-        ("fee_payers", json!(many(65))),
+        ("fee_payers", json!(many(257))),
         ("nonce_authorities", json!(["self"])),
         ("nonce_authorities", json!([payer, payer])),
         ("nonce_authorities", json!([nobody])),
@@ -297,12 +310,41 @@ fn rules_that_contradict_themselves_are_none() {
             "destinations" => paying(&mut changed, value.clone()),
             _ => changed[field] = value.clone(),
         }
-        let error = serde_json::from_value::<Rules>(changed).expect_err(&format!("{field}: {value}"));
+        let error = serde_json::from_value::<SolanaRules>(changed).expect_err(&format!("{field}: {value}"));
         assert!(!error.to_string().is_empty());
     }
     for field in ["destinations", "fee_payers", "fee", "max_unit_price", "max_unit_limit", "confirmations"] {
         let mut without = all();
         without.as_object_mut().unwrap().remove(field);
-        assert!(serde_json::from_value::<Rules>(without).is_err(), "{field}");
+        assert!(serde_json::from_value::<SolanaRules>(without).is_err(), "{field}");
     }
+}
+
+#[test]
+fn destinations_and_tokens_together_are_bounded() {
+    let velocity = json!({"per_key_per_day": "1", "per_day": "1"});
+    let read = |destinations: u8, tokens: u16| {
+        let address = |n: u16, kind: u8| {
+            let mut seed = [kind; 32];
+            seed[..2].copy_from_slice(&n.to_be_bytes());
+            seed
+        };
+        let owner = |n: u8| ed25519_dalek::SigningKey::from_bytes(&[n; 32]).verifying_key().to_bytes();
+        let owner = |n| SolanaAddress::new(owner(n)).to_string();
+        let token = |n| {
+            let mint = SolanaAddress::new(address(n, 7)).to_string();
+            json!({"mint": mint, "symbol": "T", "decimals": 6, "velocity": velocity})
+        };
+        let mut rules = all();
+        rules.as_object_mut().unwrap().remove("off_curve");
+        rules["destinations"] = (0..destinations).map(owner).collect();
+        rules["tokens"] = (0..tokens).map(token).collect();
+        serde_json::from_value::<SolanaRules>(rules).map_err(|error| error.to_string())
+    };
+    assert!(read(0, 3).is_ok(), "nobody is paid");
+    assert_eq!(read(17, 3).unwrap().token_accounts.concat().len(), 51);
+    let expected =
+        "tokens: expected at most 16384 token accounts, one for each destination and token, found 16388";
+    assert!(read(17, 964).unwrap_err().contains(expected));
+    assert!(read(1, 1025).unwrap_err().contains("tokens: expected at most 1024, found 1025"));
 }

@@ -6,8 +6,8 @@ use crate::{
         Finding, Severity,
         catalog::{DELETED_PRINCIPAL, NOT_PRINCIPAL, UNKNOWN_ACTION, UNKNOWN_CONDITION_KEY},
     },
+    effect::{Effect, Kind, Listed},
     pattern::ActionPattern,
-    policy::{Effect, Kind, Listed},
     principal::{Principal, is_unique_id},
 };
 

@@ -12,13 +12,13 @@ use crate::{
             MIXED_TYPES, PCR_BASE64, PCR_CASE, PCR_IF_EXISTS, PCR_LENGTH, PCR_NEGATED_ALLOW, PCR_PATTERN,
             PCR_ZERO,
         },
-        domain::canonical,
+        condition_keys::canonical,
         image::Platform,
         world::register,
     },
     condition::{Comparison, Condition},
+    effect::Effect,
     error::Position,
-    policy::Effect,
 };
 
 /// The register that a condition key, given in lower case, stands for.

@@ -11,11 +11,12 @@ use crate::{
             EMPTY_DENY, EQUAL_SIDS, FOR_ALL_VALUES, MIXED_TYPES, NEVER_ALLOWED, NO_ACTION, RESOURCE,
             SET_OPERATOR,
         },
-        domain::{CONTEXT, canonical, is_register},
+        condition_keys::{CONTEXT, canonical, is_register},
     },
     condition::{Comparison, Condition, Quantifier, Value},
+    effect::{Effect, Kind, Listed},
     pattern::{Case, Pattern},
-    policy::{Effect, Kind, Listed, Policy, Statement},
+    policy::{Policy, Statement},
 };
 
 pub(super) fn lint(here: &Written<'_>, key: Option<&Arn>) -> Vec<Finding> {

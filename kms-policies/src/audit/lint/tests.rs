@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Authority, Identity, policy::Kind};
+use crate::{Authority, Identity, effect::Kind};
 
 const PCR0: &str = "kms:RecipientAttestation:PCR0";
 const HEX: &str =
