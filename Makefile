@@ -60,7 +60,7 @@ examples: build ## Every script of examples/, against a stack of its own
 bench: setup ## Speed, as ratios to the raw cryptography of the same run; freezes under floods; audits
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) bench --locked -p cofferdam-tests
-	$(CARGO) bench --locked -p kms-policies
+	$(CARGO) bench --locked -p cofferdam-kms-policies
 
 .PHONY: nightly
 nightly: ## What takes too long for every change: fuzzing, benches, the container image

@@ -2,7 +2,7 @@
 //! change of a byte goes unnoticed.
 #![allow(clippy::unwrap_used)]
 
-use chains::{
+use cofferdam_chains::{
     PublicKey, Refused, ToSign,
     evm::{Sweep, Transaction},
 };
@@ -137,8 +137,9 @@ fn one_key_of_the_right_curve_signs() {
     let case = &cases(SWEEPS)[0];
     let transaction = Transaction::parse(&bytes(&case["unsigned"])).unwrap();
     let key = public(&signing_key(case));
-    let ed25519 = PublicKey::from_bytes(chains::Curve::Ed25519, &[1; 32]);
-    let ed25519 = ed25519.or_else(|_| PublicKey::from_bytes(chains::Curve::Ed25519, &[0x20; 32])).unwrap();
+    let ed25519 = PublicKey::from_bytes(cofferdam_chains::Curve::Ed25519, &[1; 32]);
+    let ed25519 =
+        ed25519.or_else(|_| PublicKey::from_bytes(cofferdam_chains::Curve::Ed25519, &[0x20; 32])).unwrap();
     for keys in [vec![], vec![key.clone(), key.clone()], vec![ed25519]] {
         assert_eq!(transaction.sweep(&keys).unwrap_err().tag, "transaction.evm.key");
     }

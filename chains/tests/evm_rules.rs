@@ -2,7 +2,7 @@
 //! which rules are none.
 #![allow(clippy::unwrap_used)]
 
-use chains::{
+use cofferdam_chains::{
     Amount, Asset, Check, Meter, PublicKey, Spends,
     evm::{EvmRules, Sweep, Transaction},
 };
@@ -406,7 +406,7 @@ fn lists_are_bounded() {
     let address = |id: u64| {
         let mut account = [1; 20];
         account[..8].copy_from_slice(&id.to_be_bytes());
-        chains::evm::EvmAddress::new(account)
+        cofferdam_chains::evm::EvmAddress::new(account)
     };
     let destinations = |count| {
         let all = (0..count).map(address).collect::<Vec<_>>();

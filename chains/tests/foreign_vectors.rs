@@ -2,7 +2,7 @@
 //! and those that the BIPs print.
 #![allow(clippy::unwrap_used)]
 
-use chains::{BitcoinNetwork, Chain, Curve, PublicKey, addresses, bitcoin};
+use cofferdam_chains::{BitcoinNetwork, Chain, Curve, PublicKey, addresses, bitcoin};
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 //! read, what is signed, what comes out, and what is refused.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use chains::{
+use cofferdam_chains::{
     Curve, PublicKey, Signed, ToSign,
     solana::{Sweep, Transaction},
 };
@@ -42,7 +42,7 @@ fn sweep(case: &Value) -> Sweep {
 }
 
 fn sign(sweep: &Sweep, keys: &[SigningKey]) -> Vec<Vec<u8>> {
-    let sign = |input: chains::SigningInput| match input.message {
+    let sign = |input: cofferdam_chains::SigningInput| match input.message {
         ToSign::Ed25519(message) => keys[input.key].sign(&message).to_bytes().to_vec(),
         ToSign::Ecdsa(_) | ToSign::TaprootKeySpend(_) => unreachable!(),
     };

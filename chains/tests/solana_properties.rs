@@ -1,7 +1,7 @@
 //! Whatever bytes come: no panic, one form for one transaction, and no message with two meanings.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use chains::{Curve, PublicKey, solana::Transaction};
+use cofferdam_chains::{Curve, PublicKey, solana::Transaction};
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::SigningKey;
 use proptest::{prelude::*, sample::Index};
@@ -123,7 +123,7 @@ proptest! {
         for transfer in sweep.summary().transfers {
             let amount = u64::try_from(transfer.amount.get()).unwrap();
             prop_assert!(holds(&amount.to_le_bytes()));
-            let destination: chains::solana::SolanaAddress = transfer.destination.parse().unwrap();
+            let destination: cofferdam_chains::solana::SolanaAddress = transfer.destination.parse().unwrap();
             prop_assert!(holds(destination.as_bytes()));
         }
     }

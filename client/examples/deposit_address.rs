@@ -5,7 +5,7 @@
 use std::{env, error::Error, fs};
 
 use attestation::{DocumentHash, TrustAnchor};
-use client::{Client, Identity};
+use cofferdam_client::{Client, Identity};
 use ed25519_dalek::SigningKey;
 use protocol::api::AddressRequest;
 use verifier::{Documents, Image, Trust, measurements};

@@ -8,8 +8,9 @@
 //!
 //! ```no_run
 //! # async fn example(pem: &str, key: ed25519_dalek::SigningKey) -> Result<(), Box<dyn std::error::Error>> {
-//! use client::{Client, Identity};
-//! use protocol::api::AddressRequest;
+//! # extern crate protocol as cofferdam_protocol;
+//! use cofferdam_client::{Client, Identity};
+//! use cofferdam_protocol::api::AddressRequest;
 //!
 //! let identity = Identity::new(key, "backend", &"laptop".parse()?)?;
 //! let client = Client::new("https://parent.internal:8080".parse()?, Some(pem.as_bytes()), Some(identity))?;

@@ -5,8 +5,8 @@ mod common;
 
 use std::io::{self, Read};
 
+use cofferdam_eif::{EifError, Image, MAX_COMMAND_LINE, MAX_METADATA, MAX_SIGNATURE, Metadata, SectionKind};
 use common::{read, refit, vector};
-use eif::{EifError, Image, MAX_COMMAND_LINE, MAX_METADATA, MAX_SIGNATURE, Metadata, SectionKind};
 use proptest::prelude::*;
 
 const OFFSETS: usize = 28;
@@ -341,15 +341,15 @@ proptest! {
     ) {
         let metadata = Metadata::new(&name, "v", None, 7);
         let slices: Vec<&[u8]> = ramdisks.iter().map(Vec::as_slice).collect();
-        let parts = eif::Parts {
-            architecture: eif::Architecture::X86_64,
+        let parts = cofferdam_eif::Parts {
+            architecture: cofferdam_eif::Architecture::X86_64,
             kernel: &kernel,
             command_line: &command_line,
             ramdisks: &slices,
             metadata: &metadata,
         };
-        let (bytes, image) = eif::build(&parts, None).unwrap();
-        prop_assert_eq!(&eif::build(&parts, None).unwrap().0, &bytes);
+        let (bytes, image) = cofferdam_eif::build(&parts, None).unwrap();
+        prop_assert_eq!(&cofferdam_eif::build(&parts, None).unwrap().0, &bytes);
         prop_assert_eq!(image.command_line(), command_line);
         prop_assert_eq!(image.metadata(), Some(&metadata));
         prop_assert_eq!(image.sections().len(), 3 + ramdisks.len());

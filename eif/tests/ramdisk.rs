@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use eif::Ramdisk;
+use cofferdam_eif::Ramdisk;
 
 fn tree() -> Ramdisk {
     let mut tree = Ramdisk::new();

@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{COMMAND_LINE, build, read, text, vector};
-use eif::{
+use cofferdam_eif::{
     Architecture, EifError, Metadata, Parts, Ramdisk, Reference, SectionKind, SignatureError, Signer,
     layout::HEADER_LENGTH,
 };
+use common::{COMMAND_LINE, build, read, text, vector};
 
 const FOUR: [&str; 4] = ["ramdisk0.bin", "ramdisk1.bin", "kernel.bin", "ramdisk0.bin"];
 
@@ -112,7 +112,7 @@ fn an_image_that_we_sign_differs_from_awss_in_the_signature_alone() {
         ramdisks: &[&first, &second],
         metadata: &metadata,
     };
-    let (bytes, image) = eif::build(&parts, Some(&signer)).unwrap();
+    let (bytes, image) = cofferdam_eif::build(&parts, Some(&signer)).unwrap();
     let theirs = vector("signed.eif");
     let their_image = read(&theirs).unwrap();
     assert_eq!(image.measurements(), their_image.measurements());
@@ -121,7 +121,7 @@ fn an_image_that_we_sign_differs_from_awss_in_the_signature_alone() {
     let at = signer.certificate().valid_from();
     assert_eq!(image.signature().unwrap().verify(&image.measurements().pcr0, at), Ok(()));
     // The measured part is the same without a signature.
-    let (_, unsigned) = eif::build(&parts, None).unwrap();
+    let (_, unsigned) = cofferdam_eif::build(&parts, None).unwrap();
     assert_eq!(unsigned.measurements().pcr0, image.measurements().pcr0);
     assert_eq!((unsigned.measurements().pcr8, unsigned.signature()), (None, None));
 }
@@ -149,26 +149,29 @@ fn parts_that_fit_no_image_are_refused() {
         ramdisks: &[part; 28],
         metadata: &metadata,
     };
-    assert_eq!(eif::build(&good, None).unwrap().1.sections().len(), 31);
+    assert_eq!(cofferdam_eif::build(&good, None).unwrap().1.sections().len(), 31);
     let signer = Signer::new(&text("p384.key.pem"), &text("p384.certificate.pem")).unwrap();
-    assert_eq!(eif::build(&good, Some(&signer)).unwrap().1.sections().len(), 32);
+    assert_eq!(cofferdam_eif::build(&good, Some(&signer)).unwrap().1.sections().len(), 32);
 
     let count = |found| EifError::RamdiskCount { limit: 28, found };
-    assert_eq!(eif::build(&Parts { ramdisks: &[], ..good }, None).unwrap_err(), count(0));
-    assert_eq!(eif::build(&Parts { ramdisks: &[part; 29], ..good }, None).unwrap_err(), count(29));
+    assert_eq!(cofferdam_eif::build(&Parts { ramdisks: &[], ..good }, None).unwrap_err(), count(0));
+    assert_eq!(cofferdam_eif::build(&Parts { ramdisks: &[part; 29], ..good }, None).unwrap_err(), count(29));
     let empty = |kind| EifError::Empty(kind);
-    assert_eq!(eif::build(&Parts { kernel: &[], ..good }, None).unwrap_err(), empty(SectionKind::Kernel));
     assert_eq!(
-        eif::build(&Parts { ramdisks: &[part, &[]], ..good }, None).unwrap_err(),
+        cofferdam_eif::build(&Parts { kernel: &[], ..good }, None).unwrap_err(),
+        empty(SectionKind::Kernel)
+    );
+    assert_eq!(
+        cofferdam_eif::build(&Parts { ramdisks: &[part, &[]], ..good }, None).unwrap_err(),
         empty(SectionKind::Ramdisk)
     );
     for bad in ["a\nb", "a\0", "é", "\t", &"x".repeat(2048)] {
-        let refused = eif::build(&Parts { command_line: bad, ..good }, None).unwrap_err();
+        let refused = cofferdam_eif::build(&Parts { command_line: bad, ..good }, None).unwrap_err();
         assert!(matches!(refused, EifError::CommandLine(_)), "{bad:?}");
     }
-    assert!(eif::build(&Parts { command_line: &"x".repeat(2047), ..good }, None).is_ok());
+    assert!(cofferdam_eif::build(&Parts { command_line: &"x".repeat(2047), ..good }, None).is_ok());
     let long = Metadata::new(&"n".repeat(1 << 20), "v", None, 0);
-    let refused = eif::build(&Parts { metadata: &long, ..good }, None).unwrap_err();
+    let refused = cofferdam_eif::build(&Parts { metadata: &long, ..good }, None).unwrap_err();
     assert!(matches!(refused, EifError::TooLong { kind: SectionKind::Metadata, .. }));
 }
 
@@ -185,7 +188,7 @@ fn a_boundary_that_moves_between_kernel_command_line_and_first_ramdisk_is_not_me
             ramdisks: &[first.as_bytes(), second.as_bytes()],
             metadata: &metadata,
         };
-        *eif::build(&parts, None).unwrap().1.measurements()
+        *cofferdam_eif::build(&parts, None).unwrap().1.measurements()
     };
     let original = measure("kernel", "panic=30 quiet", "first", "second");
     assert_eq!(measure("kernelpanic=30", " quiet", "first", "second"), original);

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use kms_policies::audit::{Subject, audit};
+use cofferdam_kms_policies::audit::{Subject, audit};
 use serde_json::{Map, json};
 
 #[path = "../tests/long/mod.rs"]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use attestation::{Pcr, PcrIndex};
-use kms_policies::{
+use cofferdam_kms_policies::{
     Arn, Authority, Grant, Identity, Kind, Policy,
     audit::{Endpoint, Finding, Image, KeyFacts, Severity, Subject, audit, catalog},
 };

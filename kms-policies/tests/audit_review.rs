@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use attestation::{Pcr, PcrIndex};
-use kms_policies::{
+use cofferdam_kms_policies::{
     Authority, Grant, Identity, Kind, Policy,
     audit::{Image, Severity, Subject, audit},
 };

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use attestation::{Pcr, PcrIndex};
-use kms_policies::{
+use cofferdam_kms_policies::{
     Authority, Caller, Decision, Grant, Identity, Policy, Request,
     audit::{Image, Severity, Subject, audit},
 };

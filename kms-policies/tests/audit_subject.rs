@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use attestation::{Pcr, PcrIndex};
-use kms_policies::{
+use cofferdam_kms_policies::{
     Authority, Grant, Identity, Kind, Policy,
     audit::{Image, Severity, Subject, SubjectError, audit},
 };

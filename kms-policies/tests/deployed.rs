@@ -6,11 +6,11 @@
 
 mod deploy;
 
-use deploy::{sample, vector};
-use kms_policies::{
+use cofferdam_kms_policies::{
     Caller, Policy, Request,
     render::{Image, Parameters, Pins, Template, Values, production, render},
 };
+use deploy::{sample, vector};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -94,7 +94,7 @@ fn while_it_is_asked_for_the_administrator_replicates_into_one_region_and_nothin
         "arn:aws:iam::111111111111:role/operator",
     ];
     for caller in callers.map(|arn| Caller::parse(arn).unwrap()) {
-        for action in kms_policies::actions::ALL {
+        for action in cofferdam_kms_policies::actions::ALL {
             let request = |region: &str| {
                 let key = "arn:aws:kms:eu-central-1:000000000000:key/mrk-1".parse().unwrap();
                 Request::new(caller.clone(), &format!("kms:{}", action.name.trim_start_matches("kms:")), key)

@@ -4,8 +4,8 @@
 mod deploy;
 
 use attestation::{Pcr, PcrIndex};
+use cofferdam_kms_policies::{Caller, Kind, Policy, Request};
 use deploy::{OTHER, arn, decide, policy, request, sample, session, vector};
-use kms_policies::{Caller, Kind, Policy, Request};
 use serde_json::{Value, json};
 
 type Image = [String; 3];

@@ -4,8 +4,8 @@
 
 mod deploy;
 
+use cofferdam_kms_policies::{Caller, Kind, Policy};
 use deploy::{CREATION, KINDS, OTHER, STORE, arn, decide, policy, request, session, without};
-use kms_policies::{Caller, Kind, Policy};
 
 /// A bucket and everybody who has a say in it.
 struct World {

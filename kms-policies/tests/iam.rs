@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use kms_policies::{Authority, Caller, Decision, Grant, Identity, Kind, Policy, PolicyError, Request};
+use cofferdam_kms_policies::{
+    Authority, Caller, Decision, Grant, Identity, Kind, Policy, PolicyError, Request,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -83,7 +85,7 @@ impl Case {
             (_, Some(caller), None) => Caller::parse(caller).unwrap(),
             _ => panic!("{}: nobody asks", self.name),
         };
-        let key: kms_policies::Arn = self.key.parse().unwrap();
+        let key: cofferdam_kms_policies::Arn = self.key.parse().unwrap();
         let resource = asked.resource.as_deref().unwrap_or(&self.key);
         let mut request = Request::on(caller, &asked.action, resource, key.account().clone());
         for (key, value) in &asked.context {

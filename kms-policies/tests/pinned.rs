@@ -3,7 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use attestation::{Pcr, PcrIndex};
-use kms_policies::{
+use cofferdam_kms_policies::{
     Authority, Caller, Decision, Policy, Request,
     audit::{Severity, Subject, audit},
     render::{Image, Pins, Template, Values, render},

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use attestation::{Pcr, PcrIndex};
-use kms_policies::{
+use cofferdam_kms_policies::{
     Caller, Decision, Policy, Request,
     actions::{self, ActionKind},
     render::{Image, Recovery, Template, Values, render},
@@ -360,7 +360,7 @@ fn a_service_that_calls_for_somebody_gets_nothing() {
 fn a_replica_comes_into_the_named_region_only() {
     let policy = Policy::parse(&WORLD.text(Template::Recovery)).unwrap();
     let (_, admin) = WORLD.everyone().swap_remove(0);
-    let key: kms_policies::Arn = "arn:aws:kms:eu-central-1:000000000000:key/mrk-1".parse().unwrap();
+    let key: cofferdam_kms_policies::Arn = "arn:aws:kms:eu-central-1:000000000000:key/mrk-1".parse().unwrap();
     let ask = |region: Option<&str>| {
         let request = Request::new(admin.clone(), "kms:ReplicateKey", key.clone());
         let request = region.iter().fold(request, |r, region| r.with("kms:ReplicaRegion", *region));
@@ -377,7 +377,8 @@ fn kmss_lockout_check_passes_for_each_administrator_and_nobody_goes_around_it() 
     for template in Template::ALL {
         let policy = Policy::parse(&WORLD.text(template)).unwrap();
         for (who, caller) in WORLD.everyone() {
-            let key: kms_policies::Arn = "arn:aws:kms:eu-central-1:000000000000:key/mrk-1".parse().unwrap();
+            let key: cofferdam_kms_policies::Arn =
+                "arn:aws:kms:eu-central-1:000000000000:key/mrk-1".parse().unwrap();
             let put = Request::new(caller, "kms:PutKeyPolicy", key);
             let admin = matches!(who, Who::Admin | Who::SecondAdmin);
             // The key is missing where the request says nothing.

@@ -4,15 +4,15 @@
 
 use attestation::{DocumentHash, Pcr};
 use chains::{BitcoinNetwork, Chain, PublicKey, addresses, bitcoin::MAX_PSBT};
-use data_encoding::BASE64;
-use ed25519_dalek::SigningKey;
-use protocol::{
+use cofferdam_protocol::{
     AddressClaims, Index, KeyId, KeyPath, Purpose, Record, RecordError, RecordHeader,
     api::{MAX_PREVIOUS, MAX_SIGNING_BODY, MAX_SIGNING_KEYS, SignatureRequest, SignaturesRequest},
     certificate::Issuer,
     record::LONGEST,
     request::MAX_BODY,
 };
+use data_encoding::BASE64;
+use ed25519_dalek::SigningKey;
 use serde_bytes::{ByteArray, ByteBuf};
 
 /// A record with the longest names, whose certificate escapes every character of them, under the

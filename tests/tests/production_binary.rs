@@ -47,7 +47,7 @@ fn no_dependency_of_a_production_program_leads_to_the_simulator() {
             .output()
             .unwrap();
         let tree = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && tree.contains("protocol v"), "cargo tree works");
+        assert!(output.status.success() && tree.contains("cofferdam-protocol v"), "cargo tree works");
         for forbidden in ["simulator v", "rcgen v", "rsa v", "openssl v", "ring v"] {
             assert!(
                 !tree.lines().any(|line| line.starts_with(forbidden)),

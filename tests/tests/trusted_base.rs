@@ -46,6 +46,8 @@ fn tree() -> BTreeMap<String, BTreeSet<String>> {
         path.truncate(line[..digits].parse().unwrap());
         // Name and version, without where it is from and whether it was shown before.
         let name = line[digits..].split(' ').take(2).collect::<Vec<_>>().join(" ");
+        // Our own are called by their folders.
+        let name = name.strip_prefix("cofferdam-").unwrap_or(&name).to_owned();
         if let Some(parent) = path.last() {
             direct.get_mut(parent).unwrap().insert(name.clone());
         }

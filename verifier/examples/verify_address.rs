@@ -4,7 +4,7 @@
 use std::{env, error::Error, fs};
 
 use attestation::TrustAnchor;
-use verifier::{Image, Trust, measurements, verify_address};
+use cofferdam_verifier::{Image, Trust, measurements, verify_address};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use verifier::{Image, Trust, measurements, verify_address};
+//! use cofferdam_verifier::{Image, Trust, measurements, verify_address};
 //!
 //! let measured = std::fs::read_to_string("measurements.json")?; // of your own build
 //! let trust = Trust::aws(vec![Image::parse(&measurements::read(&measured)?)?])?;

@@ -139,7 +139,9 @@ fn signatures_that_are_not_the_keys_of_the_inputs_do_not_come_out() {
     high[..64].copy_from_slice(&negated.unwrap().to_bytes());
     high[64] ^= 1;
     refused(0, high);
-    let chains::ToSign::TaprootKeySpend(digest) = &inputs[1].message else { panic!("P2TR was expected") };
+    let cofferdam_chains::ToSign::TaprootKeySpend(digest) = &inputs[1].message else {
+        panic!("P2TR was expected")
+    };
     let untweaked = k256::schnorr::SigningKey::from(&case.keys[1]).sign_raw(digest, &[0; 32]).unwrap();
     refused(1, untweaked.to_bytes().to_vec());
     let by_hand = tweaked(&case.keys[1]).sign_raw(digest, &[9; 32]).unwrap().to_bytes().to_vec();

@@ -4,7 +4,7 @@ use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute::LockTime,
     consensus::encode::serialize, hashes::Hash, transaction::Version,
 };
-use chains::{BitcoinNetwork, PublicKey, bitcoin::Sweep};
+use cofferdam_chains::{BitcoinNetwork, PublicKey, bitcoin::Sweep};
 use k256::SecretKey;
 use sha2::{Digest, Sha256};
 
@@ -233,6 +233,6 @@ impl Lies {
     }
 }
 
-pub(crate) fn read(psbt: &[u8], beside: &[Vec<u8>]) -> Option<chains::bitcoin::Transaction> {
+pub(crate) fn read(psbt: &[u8], beside: &[Vec<u8>]) -> Option<cofferdam_chains::bitcoin::Transaction> {
     crate::support::read(psbt).ok()?.with_previous(beside).ok()
 }

@@ -3,6 +3,9 @@
 //! verification.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+// As the converter of PSBTs, which is the command line's, calls this crate.
+extern crate cofferdam_chains as chains;
+
 mod consensus;
 mod lies;
 mod malformed;

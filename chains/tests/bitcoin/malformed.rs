@@ -1,7 +1,7 @@
 //! Everything that is refused for how it is written: fields, versions, shapes, encodings, counts.
 
 use bitcoin::{Amount, Sequence, TxOut, consensus::encode::serialize};
-use chains::bitcoin::Transaction;
+use cofferdam_chains::bitcoin::Transaction;
 
 use crate::support::{
     Case, Coin, Form, Maps, P2TR, P2WPKH, Pair, collection, pair, public, secret, tag, tag_of, tag_of_case,

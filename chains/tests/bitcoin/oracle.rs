@@ -10,7 +10,7 @@ use bitcoin::{
     sighash::{EcdsaSighashType, Prevouts, SighashCache},
     transaction::Version,
 };
-use chains::{
+use cofferdam_chains::{
     BitcoinNetwork, ToSign,
     bitcoin::{BitcoinRules, Transaction},
 };
@@ -90,8 +90,8 @@ fn expected(case: &Case) -> Vec<[u8; 32]> {
         .collect()
 }
 
-fn digests(sweep: &chains::bitcoin::Sweep) -> Vec<[u8; 32]> {
-    let digest = |input: chains::SigningInput| match input.message {
+fn digests(sweep: &cofferdam_chains::bitcoin::Sweep) -> Vec<[u8; 32]> {
+    let digest = |input: cofferdam_chains::SigningInput| match input.message {
         ToSign::Ecdsa(digest) | ToSign::TaprootKeySpend(digest) => digest,
         ToSign::Ed25519(_) => unreachable!("Bitcoin has no Ed25519"),
     };

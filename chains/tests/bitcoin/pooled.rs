@@ -11,7 +11,7 @@ use bitcoin::{
     consensus::encode::serialize,
     script::{Builder, PushBytesBuf},
 };
-use chains::{ToSign, bitcoin::Sweep};
+use cofferdam_chains::{ToSign, bitcoin::Sweep};
 use proptest::prelude::*;
 
 use crate::{

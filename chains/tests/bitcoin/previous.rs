@@ -2,7 +2,7 @@
 //! them.
 
 use bitcoin::{Amount, Transaction as Tx, consensus::encode::serialize};
-use chains::{
+use cofferdam_chains::{
     BitcoinNetwork, Chain, Refused,
     bitcoin::{MAX_PSBT, Sweep},
 };
@@ -160,7 +160,7 @@ fn other_families_have_none() {
     let all = include_str!("../../../tests/vectors/evm/eth-account.jsonl");
     let case: Value = serde_json::from_str(all.lines().next().unwrap()).unwrap();
     let bytes = HEXLOWER.decode(case["unsigned"].as_str().unwrap().as_bytes()).unwrap();
-    let evm = chains::Transaction::parse(Chain::Evm, &bytes).unwrap();
+    let evm = cofferdam_chains::Transaction::parse(Chain::Evm, &bytes).unwrap();
     assert!(evm.clone().with_previous(&[]).is_ok());
     let previous = moved_out(&Case::mixed(), 0).1;
     assert_eq!(evm.with_previous(&previous).unwrap_err().tag, "transaction.encoding");

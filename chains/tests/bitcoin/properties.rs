@@ -1,7 +1,7 @@
 //! Whatever is changed in a PSBT: it is refused, or it means the same, or what is signed is of
 //! another transaction. And nothing panics.
 
-use chains::{
+use cofferdam_chains::{
     SigningInput,
     bitcoin::{MAX_PSBT, Sweep, Transaction},
 };

@@ -4,7 +4,7 @@ use bitcoin::{
     Amount, ScriptBuf, Sequence, TxOut, absolute::LockTime, consensus::encode::serialize,
     transaction::Version,
 };
-use chains::{BitcoinNetwork, Curve, PublicKey, bitcoin::Transaction};
+use cofferdam_chains::{BitcoinNetwork, Curve, PublicKey, bitcoin::Transaction};
 
 use crate::support::{
     Case, Coin, Form, Maps, P2TR, P2WPKH, collection, pair, public, script, secret, tag, tag_of, tag_of_case,

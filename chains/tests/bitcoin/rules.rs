@@ -1,7 +1,7 @@
 //! What a policy allows: destinations, fees, fee rates; what it counts; which rules are none.
 
 use bitcoin::{Amount, Network, TxOut};
-use chains::{
+use cofferdam_chains::{
     BitcoinNetwork, Check,
     bitcoin::{BitcoinRules, Sweep, Transaction},
 };

@@ -5,7 +5,7 @@ use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute::LockTime,
     consensus::encode::serialize, hashes::Hash, transaction::Version,
 };
-use chains::{
+use cofferdam_chains::{
     BitcoinNetwork, PublicKey, Refused, SigningInput, ToSign,
     bitcoin::{Sweep, tap_tweak},
 };
@@ -168,9 +168,9 @@ impl Case {
 }
 
 /// Reads a PSBT; one of version 2 as the command line makes it one of version 0.
-pub(crate) fn read(bytes: &[u8]) -> Result<chains::bitcoin::Transaction, Refused> {
+pub(crate) fn read(bytes: &[u8]) -> Result<cofferdam_chains::bitcoin::Transaction, Refused> {
     let converted = to_version_0(bytes)?;
-    chains::bitcoin::Transaction::parse(converted.as_deref().unwrap_or(bytes))
+    cofferdam_chains::bitcoin::Transaction::parse(converted.as_deref().unwrap_or(bytes))
 }
 
 /// The transaction that pays a coin, with a witness as a node would hand it out.

@@ -1,6 +1,6 @@
 //! The BIPs' vectors, and what embit and bitcoinjs-lib made (`tests/vectors/bitcoin`).
 
-use chains::{
+use cofferdam_chains::{
     BitcoinNetwork, Curve, PublicKey, Refused, ToSign,
     bitcoin::{Transaction, output_key, tap_tweak},
 };
@@ -152,7 +152,7 @@ fn the_tweak_is_that_of_bip_341s_wallet_vectors() {
             };
             assert_eq!(tap_tweak(&key).as_slice(), unhex(&case["intermediary"]["tweak"]));
             assert_eq!(output_key(&key).unwrap().as_slice(), unhex(&case["intermediary"]["tweakedPubkey"]));
-            let address = chains::bitcoin::p2tr(&key, BitcoinNetwork::Mainnet).unwrap();
+            let address = cofferdam_chains::bitcoin::p2tr(&key, BitcoinNetwork::Mainnet).unwrap();
             assert_eq!(address, case["expected"]["bip350Address"]);
             checked += 1;
         }

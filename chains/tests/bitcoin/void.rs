@@ -2,7 +2,7 @@
 //! it by itself; Bitcoin Core takes it for outputs that another transaction then cannot spend.
 
 use bitcoin::{Amount, ScriptBuf, TxOut, consensus::encode::deserialize};
-use chains::{
+use cofferdam_chains::{
     Check, Spends,
     bitcoin::{BitcoinRules, Sweep},
 };

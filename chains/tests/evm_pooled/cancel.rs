@@ -1,7 +1,7 @@
 //! The one transaction that moves nothing: what it must be, that no rule allows it by itself, and that a
 //! node takes it for the very nonce of what it ends.
 
-use chains::{Spends, evm::Sweep};
+use cofferdam_chains::{Spends, evm::Sweep};
 use k256::ecdsa::SigningKey;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn sweep(key: &SigningKey, form: Form, terms: &Terms) -> Result<Sweep, &'static 
 }
 
 fn own(key: &SigningKey) -> [u8; 20] {
-    chains::evm::account(&key.verifying_key().into())
+    cofferdam_chains::evm::account(&key.verifying_key().into())
 }
 
 fn cancel(key: &SigningKey, nonce: u64) -> Terms {
@@ -80,7 +80,8 @@ fn no_rule_allows_it_and_an_order_leaves_all_that_bounds_its_fee() {
     assert_eq!(denied(rules().check_void(&found(&cancel(&key, 5), unlisted), 0)), ["policy.evm.network"]);
     // A sweep passes for none, whatever an order says.
     let moves = Terms { to: PINNED[0], value: 5_000_000, ..cancel(&key, 5) };
-    let all = chains::Rules::Evm(&rules()).check_void(&chains::Sweep::Evm(found(&moves, 1)), 0);
+    let all =
+        cofferdam_chains::Rules::Evm(&rules()).check_void(&cofferdam_chains::Sweep::Evm(found(&moves, 1)), 0);
     assert_eq!(denied(all), ["policy.void"]);
 }
 

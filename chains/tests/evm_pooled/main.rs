@@ -11,7 +11,7 @@ mod node;
 
 use std::cell::Cell;
 
-use chains::{
+use cofferdam_chains::{
     Check, Meter, PublicKey, Summary, ToSign,
     evm::{EvmRules, Transaction},
 };
@@ -115,7 +115,7 @@ impl Answer {
 }
 
 fn checksummed(bytes: [u8; 20]) -> String {
-    chains::evm::EvmAddress::new(bytes).to_string()
+    cofferdam_chains::evm::EvmAddress::new(bytes).to_string()
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
@@ -184,7 +184,7 @@ fn candidates(requests: &[Request], changes: [u8; 2], other: u64) -> Vec<(Terms,
 #[test]
 fn whatever_a_node_takes_of_pooled_signatures_is_one_answer_alone() {
     let (rules, keys) = (rules(), keys());
-    let ours = keys.clone().map(|key| chains::evm::account(&key.verifying_key().into()));
+    let ours = keys.clone().map(|key| cofferdam_chains::evm::account(&key.verifying_key().into()));
     let (answered, taken_as_ours) = (Cell::new(0_u32), Cell::new(0_u32));
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) });
     let strategy = (requests(), any::<[u8; 2]>(), select(NETWORKS.to_vec()));
@@ -218,7 +218,7 @@ fn whatever_a_node_takes_of_pooled_signatures_is_one_answer_alone() {
 #[test]
 fn a_signature_for_one_network_is_the_keys_on_no_other() {
     let (rules, [key, _]) = (rules(), keys());
-    let ours = chains::evm::account(&key.verifying_key().into());
+    let ours = cofferdam_chains::evm::account(&key.verifying_key().into());
     let terms = Terms { nonce: 0, price: 7, gas: 21_000, to: PINNED[0], value: 5_000_000, data: Vec::new() };
     for network in LISTED {
         for form in [Form::Eip155(network), Form::Eip1559(network)] {

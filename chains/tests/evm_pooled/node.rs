@@ -213,16 +213,16 @@ fn this_node_recovers_the_senders_of_what_eth_account_signed() {
     for case in cases.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
         let signed = data_encoding::HEXLOWER.decode(case["signed"].as_str().unwrap().as_bytes()).unwrap();
         let taken = taken(&signed).unwrap();
-        assert_eq!(chains::evm::EvmAddress::new(taken.sender).to_string(), case["sender"]);
+        assert_eq!(cofferdam_chains::evm::EvmAddress::new(taken.sender).to_string(), case["sender"]);
         assert_eq!(format!("evm:{}", taken.network.unwrap()), case["network"]);
         let (token, to, amount) = taken.terms.payment().unwrap();
-        let asset =
-            token.map_or("native".to_owned(), |token| chains::evm::EvmAddress::new(token).to_string());
+        let asset = token
+            .map_or("native".to_owned(), |token| cofferdam_chains::evm::EvmAddress::new(token).to_string());
         assert_eq!(
             (asset, amount.to_string()),
             (case["asset"].as_str().unwrap().into(), case["amount"].as_str().unwrap().into())
         );
-        assert_eq!(chains::evm::EvmAddress::new(to).to_string(), case["destination"]);
+        assert_eq!(cofferdam_chains::evm::EvmAddress::new(to).to_string(), case["destination"]);
         count += 1;
     }
     assert_eq!(count, 200);

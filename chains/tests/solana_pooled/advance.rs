@@ -1,7 +1,7 @@
 //! The transaction that moves nothing: it makes a nonce account's value another, so that what was signed
 //! with the value before is worth nothing. No rule allows it by itself.
 
-use chains::{
+use cofferdam_chains::{
     Check, PublicKey, Spends,
     solana::{SolanaAddress, SolanaRules, Sweep, Transaction},
 };

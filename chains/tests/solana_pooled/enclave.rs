@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use chains::{
+use cofferdam_chains::{
     Check, PublicKey, ToSign,
     solana::{SolanaRules, Transaction},
 };
@@ -81,7 +81,7 @@ impl Enclave {
             (meter.name, amounts.collect())
         });
         let counted = counted.collect();
-        let sign = |input: chains::SigningInput| match input.message {
+        let sign = |input: cofferdam_chains::SigningInput| match input.message {
             ToSign::Ed25519(message) => Who::Ours(keys[input.key]).key().sign(&message).to_bytes().to_vec(),
             _ => unreachable!(),
         };

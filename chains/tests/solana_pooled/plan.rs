@@ -1,7 +1,7 @@
 //! Transactions that the adversary makes up, written by `solana-message` as wallets write them. A plan
 //! knows what it was asked to move, so nobody has to read it out of the bytes again.
 
-use chains::solana::associated_token_account;
+use cofferdam_chains::solana::associated_token_account;
 use ed25519_dalek::SigningKey;
 use solana_message::{AccountMeta, Address, Hash, Instruction, VersionedMessage, legacy, v0, v1};
 
@@ -103,7 +103,8 @@ pub(crate) fn mint(number: u8) -> Address {
 }
 
 fn account_of(owner: Address, mint: Address) -> Address {
-    let [owner, mint] = [owner, mint].map(|address| chains::solana::SolanaAddress::new(address.to_bytes()));
+    let [owner, mint] =
+        [owner, mint].map(|address| cofferdam_chains::solana::SolanaAddress::new(address.to_bytes()));
     Address::new_from_array(*associated_token_account(&owner, &mint).unwrap().as_bytes())
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use chains::{PublicKey, tron::TronAddress};
+use cofferdam_chains::{PublicKey, tron::TronAddress};
 use k256::ecdsa::SigningKey;
 use prost::Message;
 

@@ -8,7 +8,7 @@ use bitcoin::secp256k1::{
     constants::CURVE_ORDER,
     ecdsa::{RecoverableSignature, RecoveryId},
 };
-use chains::tron::TronAddress;
+use cofferdam_chains::tron::TronAddress;
 use proptest::prelude::*;
 use prost::Message;
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! Rules against sweeps: what is not pinned, listed or capped does not hold, by its tag.
 
-use chains::{
+use cofferdam_chains::{
     Amount, Check, Meter,
     tron::{Sweep, Transaction, TronRules},
 };
@@ -179,7 +179,7 @@ fn a_sweep_counts_its_asset_and_its_fee() {
         let other = read(rules()).meters(&sweep(&later));
         assert_ne!(other[0].counts[0].anchors, meters[0].counts[0].anchors, "both can be mined");
         let expiration = later.expiration.cast_unsigned();
-        assert_eq!(sweep(&later).spends(), chains::Spends::Expiration(expiration));
+        assert_eq!(sweep(&later).spends(), cofferdam_chains::Spends::Expiration(expiration));
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use chains::{
+use cofferdam_chains::{
     Check, Count, Meter, Summary, ToSign,
     tron::{Transaction, TronAddress, TronRules},
 };

@@ -1,7 +1,7 @@
 //! What holds for every input: nothing panics, one transaction has one encoding, what is read is
 //! what another decoder reads, and a signature stands for one meaning.
 
-use chains::{
+use cofferdam_chains::{
     Asset, ToSign,
     tron::{Sweep, Transaction, TronAddress, TronRules},
 };

@@ -1,6 +1,6 @@
 //! Every part that a sweep must not have, one at a time, is refused by its tag.
 
-use chains::{Curve, PublicKey, Refused, ToSign, tron::Transaction};
+use cofferdam_chains::{Curve, PublicKey, Refused, ToSign, tron::Transaction};
 use prost::Message;
 
 use crate::messages::{

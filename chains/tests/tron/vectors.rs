@@ -1,6 +1,6 @@
 //! What tronpy and TronWeb make is read, means what they were asked for, and is signed as they do.
 
-use chains::{
+use cofferdam_chains::{
     Amount, PublicKey, ToSign,
     tron::{Transaction, TronAddress},
 };

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use eif::{Architecture, EifError, Image, Metadata, Parts, layout::CRC_OFFSET};
+use cofferdam_eif::{Architecture, EifError, Image, Metadata, Parts, layout::CRC_OFFSET};
 
 /// The command line of the vectors that `make.sh` made.
 pub(crate) const COMMAND_LINE: &str =
@@ -43,5 +43,5 @@ pub(crate) fn build(
     let metadata = Metadata::parse(&vector(metadata)).unwrap();
     let parts =
         Parts { architecture, kernel: &kernel, command_line, ramdisks: &ramdisks, metadata: &metadata };
-    eif::build(&parts, None).unwrap().0
+    cofferdam_eif::build(&parts, None).unwrap().0
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use kms_policies::{Caller, Decision, Kind, Outcome, Policy, Request};
+use cofferdam_kms_policies::{Caller, Decision, Kind, Outcome, Policy, Request};
 use serde_json::Value;
 
 pub(crate) const ACCOUNT: &str = "000000000000";

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use attestation::Pcr;
-use kms_policies::{Authority, Policy, audit::Subject};
+use cofferdam_kms_policies::{Authority, Policy, audit::Subject};
 use serde_json::{Value, json};
 
 const PCR0: &str = "kms:RecipientAttestation:PCR0";

@@ -1,10 +1,10 @@
 //! `docs/requests.md`: its worked example, its bounds and its tags are those of the code.
 
-use data_encoding::HEXLOWER;
-use protocol::request::{
+use cofferdam_protocol::request::{
     MAX_BODY, MAX_HEADER, MAX_LABEL, MAX_METHOD, MAX_NAME, MAX_NONCE, MAX_PATH, MAX_QUERY, MIN_NONCE,
     NonceMemory, RequestError, SignedHeaders, Signer, Window,
 };
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::{Plain, key};

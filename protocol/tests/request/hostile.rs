@@ -1,13 +1,13 @@
 //! A hostile parent, and clients that go wrong: nothing panics, nothing changed is believed, nothing is taken
 //! twice.
 
-use data_encoding::BASE64;
-use ed25519_dalek::VerifyingKey;
-use proptest::prelude::*;
-use protocol::request::{
+use cofferdam_protocol::request::{
     MAX_BODY, MAX_HEADER, MAX_LABEL, MAX_NAME, MAX_NONCE, MIN_NONCE, NonceMemory, RequestError,
     SignedRequest, Signer, Window,
 };
+use data_encoding::BASE64;
+use ed25519_dalek::VerifyingKey;
+use proptest::prelude::*;
 use serde_bytes::ByteBuf;
 
 use crate::{Plain, key};

@@ -5,9 +5,9 @@ mod documented;
 mod hostile;
 mod vectors;
 
+use cofferdam_protocol::request::{SignedHeaders, SignedRequest, Signer};
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::SigningKey;
-use protocol::request::{SignedHeaders, SignedRequest, Signer};
 use serde_bytes::ByteBuf;
 
 /// A request as it is before it is signed.

@@ -1,7 +1,7 @@
 //! `tests/vectors/requests`: what other people's clients sign is read, our client signs the same bytes, and
 //! what must be refused is refused for the reason that is written there.
 
-use protocol::request::{RequestError, RequestSignature, SignedHeaders, SignedRequest, Signer};
+use cofferdam_protocol::request::{RequestError, RequestSignature, SignedHeaders, SignedRequest, Signer};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
