@@ -8,8 +8,13 @@ use crate::Problem;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// An address that is no parent's.
-    #[error("the parent's address: {0} was expected")]
-    Url(&'static str),
+    #[error("the parent's address: {expected} was expected, found {found}")]
+    Url {
+        /// What it can be.
+        expected: &'static str,
+        /// Its scheme, or its path; never the name and password that a URL can hold.
+        found: String,
+    },
     /// No certificates where they should be.
     #[error("the parent's authorities: certificates in PEM were expected, found none")]
     Authorities,
@@ -31,4 +36,16 @@ pub enum ClientError {
     /// What is asked cannot be written as JSON.
     #[error("the request as JSON: {0}")]
     Json(serde_json::Error),
+}
+
+/// An error of the HTTP client with its causes: the first alone says little.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut texts: Vec<String> = Vec::new();
+    for text in causes.map(ToString::to_string) {
+        if texts.last().is_none_or(|last| !last.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    format!("the parent: {}", texts.join(": "))
 }

@@ -4,14 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use attestation::DocumentHash;
 use protocol::{
-    UserRef,
     api::{AddressRequest, AddressesRequest, Route, SignatureRequest},
     log::ContentHash,
 };
 use reqwest::{Method, Response, Url};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Address, AddressPages, ClientError, Identity, Problem, Signed, retry::retry};
+use crate::{Address, ClientError, Identity, Problem, Signed, error::told, retry::retry};
 
 /// The most bytes of a JSON answer: a batch of 1,000 addresses is about 1.5 MB.
 pub const MAX_JSON: u64 = 16 << 20;
@@ -43,11 +42,15 @@ impl Client {
         identity: Option<Identity>,
     ) -> Result<Self, ClientError> {
         if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
-            return Err(ClientError::Url("a URL of http or https"));
+            return Err(ClientError::Url {
+                expected: "a URL of http or https",
+                found: url.scheme().to_owned(),
+            });
         }
         // The path is signed, and the enclave reads it: nothing on the way may change it.
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(ClientError::Url("a URL without a path"));
+            let found = if url.path() == "/" { "a query or a fragment" } else { url.path() };
+            return Err(ClientError::Url { expected: "a URL without a path", found: found.to_owned() });
         }
         // Fails only where a provider is installed already, which is then this one.
         let _ =
@@ -166,11 +169,6 @@ impl Client {
         Ok(made.addresses)
     }
 
-    /// A user's addresses, page by page.
-    pub fn addresses_of(&self, user: &UserRef) -> AddressPages<'_> {
-        AddressPages::new(self, user)
-    }
-
     /// The attestation document with this hash: what certificates name. Verify what it binds.
     ///
     /// # Errors
@@ -197,7 +195,10 @@ impl Client {
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, ClientError> {
         let mut url = self.base.clone();
         url.path_segments_mut()
-            .map_err(|()| ClientError::Url("a URL of http or https"))?
+            .map_err(|()| ClientError::Url {
+                expected: "a URL of http or https",
+                found: self.base.scheme().to_owned(),
+            })?
             .pop_if_empty()
             .push("v1")
             .extend(path);
@@ -272,16 +273,4 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(bytes).map_err(|error| {
         ClientError::Parent(format!("the parent: an answer of its API was expected: {error}"))
     })
-}
-
-/// An error of the HTTP client with its causes: the first alone says little.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<String> = Vec::new();
-    for text in causes.map(ToString::to_string) {
-        if texts.last().is_none_or(|last| !last.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    format!("the parent: {}", texts.join(": "))
 }

@@ -24,11 +24,14 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-impl<'c> AddressPages<'c> {
-    pub(crate) fn new(client: &'c Client, user: &UserRef) -> Self {
-        Self { client, user: user.clone(), next: Some(None) }
+impl Client {
+    /// A user's addresses, page by page.
+    pub fn addresses_of(&self, user: &UserRef) -> AddressPages<'_> {
+        AddressPages { client: self, user: user.clone(), next: Some(None) }
     }
+}
 
+impl AddressPages<'_> {
     /// The next page; nothing after the last. Whose addresses they are is the parent's word until they are
     /// verified.
     ///

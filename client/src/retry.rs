@@ -6,7 +6,7 @@ use std::{error, future::Future, io, time::Duration};
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{Response, StatusCode, header::RETRY_AFTER};
 
-use crate::{ClientError, http::told};
+use crate::{ClientError, error::told};
 
 /// Attempts in all.
 const ATTEMPTS: u32 = 6;

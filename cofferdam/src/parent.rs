@@ -119,7 +119,9 @@ fn nobody() -> Error {
 impl From<ClientError> for Error {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Url(expected) => Self::input("--url", format_args!("{expected} was expected")),
+            ClientError::Url { expected, found } => {
+                Self::input("--url", format_args!("{expected} was expected, found {found}"))
+            }
             ClientError::Nobody => nobody(),
             ClientError::Problem(problem) => Self::Problem(problem),
             ClientError::Parent(text) => Self::Parent(text),
