@@ -50,7 +50,7 @@ pub(super) fn decode(chain: Chain, text: &str) -> Result<Vec<u8>, Error> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     let hex = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok();
     let base64 = BASE64.decode(text.as_bytes()).ok();
-    let is_psbt_v2 = |bytes: &[u8]| chain == Chain::Bitcoin && matches!(to_version_0(bytes), Ok(Some(_)));
+    let is_psbt_v2 = |bytes: &[u8]| chain == Chain::Bitcoin && !matches!(to_version_0(bytes), Ok(None));
     let is_transaction = |bytes: &Vec<u8>| Transaction::parse(chain, bytes).is_ok() || is_psbt_v2(bytes);
     let found = match (hex, base64) {
         (Some(hex), Some(base64)) => match (is_transaction(&hex), is_transaction(&base64)) {
