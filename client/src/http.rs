@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use attestation::DocumentHash;
 use protocol::{
-    api::{AddressRequest, AddressesRequest, Route, SignatureRequest},
+    api::{AddressRequest, AddressesRequest, Route, TransactionToSign},
     log::ContentHash,
 };
 use reqwest::{Method, Response, Url};
@@ -182,7 +182,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]; what the policy forbids is a [`Problem`] with its tag.
-    pub async fn sign(&self, transaction: &SignatureRequest) -> Result<Signed, ClientError> {
+    pub async fn sign(&self, transaction: &TransactionToSign) -> Result<Signed, ClientError> {
         self.post(&["signatures"], transaction).await
     }
 
@@ -221,7 +221,7 @@ impl Client {
         identity: &mut Option<ContentHash>,
     ) -> Result<Response, ClientError> {
         // Attestation documents are everyone's, and a policy's signatures are its own.
-        let takes_a_role = Route::of(method.as_str(), url.path(), url.query()).is_some();
+        let takes_a_role = Route::from_request(method.as_str(), url.path(), url.query()).is_some();
         let signer = takes_a_role.then(|| self.identity.as_deref().ok_or(ClientError::Nobody)).transpose()?;
         let content = json.as_deref().unwrap_or_default();
         let attempt = || {

@@ -113,11 +113,11 @@ mod tests {
 
     #[test]
     fn what_an_order_forbids_names_the_order() {
-        let body = br#"{"code":"order.frozen","detail":"a key that is not frozen was expected","order_id":"order_abc"}"#;
+        let body = br#"{"code":"order.frozen","detail":"the key is frozen","order_id":"order_abc"}"#;
         let problem = Problem::read(423, body);
         assert_eq!(
             problem.to_string(),
-            "the parent refused: order.frozen (HTTP 423): a key that is not frozen was expected [order_abc]"
+            "the parent refused: order.frozen (HTTP 423): the key is frozen [order_abc]"
         );
         assert_eq!(problem.to_json()["order_id"], "order_abc");
         assert!(problem.is("order.frozen") && !problem.is("policy.denied"));

@@ -174,7 +174,7 @@ fn entry(id: &str, change: impl FnOnce(&mut NewEntry)) -> String {
     let facts = BootFacts { previous: None, config: [0; 48], pcr0: attestation::Pcr::new([1; 48]) };
     let (mut chain, _) = Chain::begin(boot, &facts, 1);
     let mut event = NewEntry::new("order.submit".parse().unwrap(), Outcome::ALLOW);
-    event.detail = Some(Detail::of(&event.operation, &json!({"order": id, "type": "freeze_all"})));
+    event.detail = Some(Detail::new(&event.operation, &json!({"order": id, "type": "freeze_all"})));
     change(&mut event);
     chain.append(&event, 2).text
 }
@@ -186,7 +186,7 @@ fn taking(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> Parent {
         let inside = body["order"].as_str().map(|text| BASE64.decode(text.as_bytes()).unwrap());
         let envelope = inside.map_or(body, |inside| serde_json::from_slice(&inside).unwrap());
         let payload = BASE64.decode(envelope["payload"].as_str().unwrap().as_bytes()).unwrap();
-        Answer::json(201, &answer(&protocol::OrderId::of(&payload).to_string()))
+        Answer::json(201, &answer(&protocol::OrderId::from_payload(&payload).to_string()))
     })
 }
 

@@ -8,7 +8,7 @@ use common::vector;
 use data_encoding::HEXLOWER;
 use protocol::{
     dsse::{ACTIVATION_TYPE, Envelope, ORDER_TYPE, POLICY_TYPE},
-    operators::{OperatorKey, Quorum},
+    operators::{Ed25519Key, Quorum},
     order::Order,
     policy::{ActivationStatement, Policy},
 };
@@ -19,7 +19,7 @@ fn vectors() -> Value {
     serde_json::from_slice(&fs::read(vector("policy/dsse.json")).unwrap()).unwrap()
 }
 
-fn operators(vectors: &Value) -> Vec<OperatorKey> {
+fn operators(vectors: &Value) -> Vec<Ed25519Key> {
     vectors["operators"]
         .as_array()
         .unwrap()
@@ -54,7 +54,7 @@ fn foreign_envelopes_are_taken_or_refused_each_by_its_tag() {
         if let Ok(payload) = verified {
             assert_eq!(HEXLOWER.encode(&Sha256::digest(&payload)), case["sha256"], "{name}");
             if let Some(id) = case["order_id"].as_str() {
-                assert_eq!(protocol::OrderId::of(&payload).to_string(), id, "{name}");
+                assert_eq!(protocol::OrderId::from_payload(&payload).to_string(), id, "{name}");
             }
         }
     }

@@ -47,7 +47,10 @@ fn what_is_signed_is_what_goes_over_the_wire() {
         let request = seen.last().unwrap();
         opened(request, &client);
         let (path, query) = request.target.split_once('?').unwrap();
-        assert_eq!((Route::of("GET", path, Some(query)), path), (Some(Route::ListKeys), "/v1/keys"));
+        assert_eq!(
+            (Route::from_request("GET", path, Some(query)), path),
+            (Some(Route::ListKeys), "/v1/keys")
+        );
         assert!(query.starts_with("user=") && query.is_ascii(), "{query}");
         // Anything that is changed on the way is found.
         let mut changed = request.clone();

@@ -87,7 +87,7 @@ fn what_is_frozen_names_the_order() {
     let order = "order_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
     let parent = Parent::start(move |_| {
         let problem = json!({"type": "urn:cofferdam:problem:order.frozen", "title": "It is frozen", "status": 423,
-            "detail": "a key that is not frozen was expected", "code": "order.frozen", "order_id": order,
+            "detail": "the key is frozen", "code": "order.frozen", "order_id": order,
             "request_id": "r1"});
         Answer::json(423, &problem)
     });
@@ -96,9 +96,7 @@ fn what_is_frozen_names_the_order() {
     assert_eq!(said.code, NOT_VERIFIED);
     assert_eq!(
         said.err,
-        format!(
-            "✗ the parent refused: order.frozen (HTTP 423): a key that is not frozen was expected [{order}] [request r1]\n"
-        )
+        format!("✗ the parent refused: order.frozen (HTTP 423): the key is frozen [{order}] [request r1]\n")
     );
     let error = &run(&parent, &args, &["--json"]).json()["error"];
     assert_eq!((&error["code"], &error["order_id"]), (&"order.frozen".into(), &order.into()));
@@ -380,7 +378,7 @@ fn a_key_is_replaced_by_an_order_that_operators_sign() {
     let Restriction::RetireKey { key_id, replacement: Some(replacement) } = order.restriction() else {
         panic!("{order:?}")
     };
-    assert_eq!((*key_id, &replacement.path), (id(4), &path(5)));
+    assert_eq!((*key_id, &replacement.path()), (id(4), &path(5)));
     assert_eq!(replacement.label.as_ref().unwrap().as_str(), "second");
 
     let said = run(&parent, &args, &[]);

@@ -8,13 +8,14 @@ use attestation::DocumentHash;
 use chains::{BitcoinNetwork, Chain, Rules, Spends};
 use protocol::{
     Deployment, KeyId, KeyPath, OrderId, PolicyRef,
-    dsse::{self, DsseError, Envelope},
+    dsse::{self, Envelope},
+    measured::{Activation, Operators},
     order::{Order, OrderSet},
     policy::{ActivationStatement, Policy, RuleSet},
 };
 use wire::{Refusal, RefusalCode, State};
 
-use protocol::measured::{Activation, Operators};
+use crate::refusal::{of_order, of_policy, refused_order};
 
 /// What decides, and what it was told so far.
 pub(crate) struct Authority {
@@ -24,24 +25,24 @@ pub(crate) struct Authority {
     boot: DocumentHash,
     /// The network whose Bitcoin addresses a policy may name.
     bitcoin: BitcoinNetwork,
-    standing: RwLock<Standing>,
+    in_force: RwLock<InForce>,
 }
 
 /// What is in force at one moment.
-pub(crate) struct Standing {
+pub(crate) struct InForce {
     policy: Option<Arc<Policy>>,
     orders: OrderSet,
     /// The lowest version of a policy that this boot may sign under, once it may at all.
     activated: Option<u64>,
 }
 
-/// When an order reaches this boot.
+/// How an order reaches this boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Given {
+pub(crate) enum Origin {
     /// Somebody submits it: it must restrict something.
-    Now,
-    /// An earlier boot took it: the policy may have lifted it since.
-    Before,
+    Submitted,
+    /// An earlier boot took it, and the parent shows it again: the policy may have lifted it since.
+    Replayed,
 }
 
 /// What an order changed.
@@ -62,14 +63,14 @@ impl Authority {
         bitcoin: BitcoinNetwork,
     ) -> Self {
         let activated = (activation == Activation::Policy).then_some(0);
-        let standing = Standing { policy: None, orders: OrderSet::default(), activated };
-        Self { deployment, operators, boot, bitcoin, standing: RwLock::new(standing) }
+        let in_force = InForce { policy: None, orders: OrderSet::default(), activated };
+        Self { deployment, operators, boot, bitcoin, in_force: RwLock::new(in_force) }
     }
 
     /// What is in force, for as long as it is held.
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Standing> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, InForce> {
         // A panic while it was written leaves what was there, or what is stricter.
-        self.standing.read().unwrap_or_else(PoisonError::into_inner)
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The policy, if it is in force now.
@@ -91,11 +92,13 @@ impl Authority {
         let payload = envelope.verify(&self.operators.policy).map_err(of_policy)?;
         let policy = Policy::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
         if *policy.deployment() != self.deployment {
-            return Err(refuse("policy.deployment", "a policy of this deployment was expected".into()));
+            let (expected, found) = (&self.deployment, policy.deployment());
+            let text = format!("a policy of the deployment {expected} was expected, found one of {found}");
+            return Err(refuse("policy.deployment", text));
         }
         let operators = self.operators.policy.keys.iter().chain(&self.operators.freeze.keys);
         if policy.names_operator(operators) {
-            let text = "clients' keys that are no operator's were expected";
+            let text = "an operator's key must not be a client's key";
             return Err(refuse("policy.client_key", text.into()));
         }
         let elsewhere = |rules: &RuleSet| matches!(rules.of(Chain::Bitcoin), Some(Rules::Bitcoin(rules)) if !rules.are_for(self.bitcoin));
@@ -105,8 +108,8 @@ impl Authority {
         }
         policy.is_valid_at(now).map_err(|error| refuse(error.tag(), error.to_string()))?;
         let reference = policy.reference();
-        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = standing.policy.as_ref().map(|policy| policy.reference()) {
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = in_force.policy.as_ref().map(|policy| policy.reference()) {
             if before == reference {
                 return Ok((reference, false));
             }
@@ -117,7 +120,7 @@ impl Authority {
                 return Err(refuse("policy.version", text).wrong(expected, found));
             }
         }
-        standing.policy = Some(Arc::new(policy));
+        in_force.policy = Some(Arc::new(policy));
         commit(&reference);
         Ok((reference, true))
     }
@@ -132,9 +135,9 @@ impl Authority {
         if statement.deployment != self.deployment || statement.boot != self.boot {
             return Err(refuse("activation.boot", "the activation of this boot was expected".into()));
         }
-        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         // Another statement for the same boot can only ask for more.
-        standing.activated = standing.activated.max(Some(statement.policy_version.unwrap_or_default()));
+        in_force.activated = in_force.activated.max(Some(statement.policy_version.unwrap_or_default()));
         Ok(())
     }
 
@@ -144,81 +147,68 @@ impl Authority {
     pub(crate) fn order(
         &self,
         envelope: &[u8],
-        given: Given,
+        origin: Origin,
         expect: impl FnOnce(&Order) -> Result<(), Refusal>,
         commit: impl FnOnce(&Order, bool, Option<PolicyRef>),
     ) -> Result<Applied, Refusal> {
-        let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::OrderRefused, text).tagged(tag);
         let envelope = Envelope::parse(envelope, dsse::ORDER_TYPE).map_err(of_order)?;
         let payload = envelope.verify(&self.operators.freeze).map_err(of_order)?;
-        let order = Order::parse(&payload).map_err(|error| refuse(error.tag(), error.to_string()))?;
+        let order = Order::parse(&payload).map_err(|error| refused_order(error.tag(), error.to_string()))?;
         if *order.deployment() != self.deployment {
-            return Err(refuse("order.deployment", "an order of this deployment was expected".into()));
+            return Err({
+                let (expected, found) = (&self.deployment, order.deployment());
+                refused_order(
+                    "order.deployment",
+                    format!("an order of the deployment {expected} was expected, found one of {found}"),
+                )
+            });
         }
         expect(&order)?;
         let id = order.id();
-        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
-        let policy = standing.policy.clone();
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        let policy = in_force.policy.clone();
         let lifted = |order: &OrderId| policy.as_ref().is_some_and(|policy| policy.lifts(order));
-        if given == Given::Now && lifted(&id) {
-            let text = "an order that the policy does not lift was expected: sign a new one".into();
-            return Err(Refusal { order: Some(id), ..refuse("order.lifted", text) });
+        if origin == Origin::Submitted && lifted(&id) {
+            let text = "the policy lifts this order: sign a new one";
+            return Err(Refusal { order: Some(id), ..refused_order("order.lifted", text) });
         }
-        let taken = match given {
-            Given::Now => standing.orders.apply(order.clone(), lifted),
-            Given::Before => standing.orders.replay(order.clone(), lifted),
+        let taken = match origin {
+            Origin::Submitted => in_force.orders.apply(order.clone(), lifted),
+            Origin::Replayed => in_force.orders.replay(order.clone(), lifted),
         };
-        let new = taken.map_err(|error| refuse(error.tag(), error.to_string()))?;
-        commit(&order, new, standing.reference());
+        let new = taken.map_err(|error| refused_order(error.tag(), error.to_string()))?;
+        commit(&order, new, in_force.reference());
         Ok(Applied { id, new })
     }
 
     /// What is in force, for those who ask.
     pub(crate) fn state(&self, now: u64) -> State {
-        let standing = self.read();
-        let policy = standing.policy.as_deref();
+        let in_force = self.read();
+        let policy = in_force.policy.as_deref();
         State {
             policy: policy.map(Policy::reference),
-            active: standing.policy(now).is_ok(),
-            crediting: Chain::ALL.into_iter().map(|chain| (chain, standing.credits(chain, now))).collect(),
-            orders: standing.in_force().collect(),
+            active: in_force.policy(now).is_ok(),
+            crediting: Chain::ALL.into_iter().map(|chain| (chain, in_force.credits(chain, now))).collect(),
+            orders: in_force.order_ids().collect(),
         }
     }
 }
 
-/// An envelope that is not taken, of a policy or an activation.
-fn of_policy(error: DsseError) -> Refusal {
-    of_envelope(RefusalCode::PolicyRefused, &error)
-}
-
-/// An envelope that is not taken, of an order.
-fn of_order(error: DsseError) -> Refusal {
-    of_envelope(RefusalCode::OrderRefused, &error)
-}
-
-fn of_envelope(code: RefusalCode, error: &DsseError) -> Refusal {
-    let refusal = Refusal::new(code, error.to_string()).tagged(error.tag());
-    match error {
-        DsseError::TooFew { expected, found } => {
-            refusal.wrong(format!("{expected} signatures"), found.to_string())
-        }
-        _ => refusal,
-    }
-}
-
-impl Standing {
+impl InForce {
     /// The policy, if it is in force now.
     pub(crate) fn policy(&self, now: u64) -> Result<&Arc<Policy>, Refusal> {
         let refuse = |tag: &str, text: String| Refusal::new(RefusalCode::PolicyInactive, text).tagged(tag);
-        let policy =
-            self.policy.as_ref().ok_or_else(|| refuse("policy.none", "a policy was expected".into()))?;
+        let policy = self
+            .policy
+            .as_ref()
+            .ok_or_else(|| refuse("policy.none", "there is no policy yet: operators must put one".into()))?;
         policy.is_valid_at(now).map_err(|error| refuse(error.tag(), error.to_string()))?;
         if self.activated.is_some_and(|least| policy.reference().version >= least) {
             Ok(policy)
         } else {
             let text =
-                "the operators' activation of this boot, for this policy or an earlier one, was expected";
-            Err(refuse("policy.activation", text.into()))
+                format!("this boot is not activated for policy version {}", policy.reference().version);
+            Err(refuse("policy.activation", text))
         }
     }
 
@@ -230,7 +220,7 @@ impl Standing {
     /// Whether an order, or the policy itself, forbids to sign with a key.
     pub(crate) fn usable(&self, path: &KeyPath, key: &KeyId) -> Result<(), Refusal> {
         let frozen = |order: Option<&OrderId>| {
-            let text = "a key that is not frozen was expected";
+            let text = "the key is frozen";
             let refusal = Refusal::new(RefusalCode::Frozen, text);
             Err(Refusal { order: order.copied(), ..refusal })
         };
@@ -244,7 +234,7 @@ impl Standing {
         match self.orders.retired(key, lifted) {
             // All that a sweep key can do is to bring late deposits home.
             Some((order, _)) if path.purpose != protocol::Purpose::Sweep => {
-                let text = "a key that is not retired was expected";
+                let text = "the key is retired: use the one that replaces it";
                 let refusal = Refusal::new(RefusalCode::Frozen, text).tagged("order.retired");
                 Err(Refusal { order: Some(*order), ..refusal })
             }
@@ -262,6 +252,11 @@ impl Standing {
         self.orders.void(key, spends, |order| self.lifts(order)).copied()
     }
 
+    /// Whether an order was given and the policy does not lift it.
+    pub(crate) fn has_order(&self, order: &OrderId) -> bool {
+        self.orders.has(order) && !self.lifts(order)
+    }
+
     fn lifts(&self, order: &OrderId) -> bool {
         self.policy.as_ref().is_some_and(|policy| policy.lifts(order))
     }
@@ -273,7 +268,7 @@ impl Standing {
     }
 
     /// The orders that the policy does not lift.
-    fn in_force(&self) -> impl Iterator<Item = OrderId> {
+    fn order_ids(&self) -> impl Iterator<Item = OrderId> {
         self.orders.ids().filter(|order| !self.lifts(order))
     }
 }

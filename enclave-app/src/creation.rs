@@ -1,96 +1,163 @@
-//! Making keys for authorised requests, and opening stored ones to check them.
+//! Making the keys that a request names. What is made promises nothing: the store decides which record
+//! of a key is the one, and a client is shown only what was confirmed (`confirmation.rs`).
+//!
+//! A request may come again, in parts or whole: there is no memory of what was made for it. Whoever
+//! repeats it gets records of other keys under the same names, of which the store keeps none.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use data_encoding::HEXLOWER;
 use protocol::{
-    AddressClaims, CheckClaims, KeyId, NewKey, Purpose, Record, RecordHeader,
-    api::Expected,
-    jws::{Issuer, Stated},
-    log::{ContentHash, OperationName},
+    AddressClaims, KeyId, NewKey, OrderId, Purpose, RecordHeader,
+    api::{self, Route},
+    dsse::{Envelope, ORDER_TYPE},
+    jws::Issuer,
+    log::OperationName,
+    order::Order,
+    request::SignedRequest,
 };
 use serde_bytes::{ByteArray, ByteBuf};
-use serde_json::json;
-use wire::{Answer, Refusal, RefusalCode, message::MAX_KEYS};
+use tokio::sync::OwnedSemaphorePermit;
+use wire::{Answer, Refusal, message::MAX_KEYS};
 
 use crate::{
     Secret,
+    authority::InForce,
     data_keys::Reservation,
-    gate::Caller,
-    journal::{Event, Trail},
+    gate::{Caller, Uses},
+    journal::{Event, RequestLog},
     keys::PrivateKey,
     kms::WrappedDataKey,
-    refusal::internal,
+    refusal::{blocking, internal, malformed, malformed_body, misplaced, of_order, refused_order},
     sealing,
     secret::with_clean_stack,
-    service::{Service, blocking, malformed},
-    vault,
+    service::Service,
 };
 
-/// A record that opened.
-struct Opened {
-    /// The statement of it.
-    statement: String,
-    /// Of the private key in it.
-    public_key: Vec<u8>,
+/// The keys that a request has made.
+pub(crate) struct Creation {
+    /// In the order of the request.
+    pub(crate) keys: Vec<NewKey>,
+    /// The order that asks for it, where a key replaces a retired one.
+    order: Option<OrderId>,
+}
+
+impl Creation {
+    /// What a request for this route has made, which came with this operation.
+    pub(crate) fn read(route: Route, body: &[u8], sent_as: &str) -> Result<Self, Refusal> {
+        match route {
+            Route::CreateAddress | Route::CreateAddresses => {
+                let keys = api::new_keys(route, body).map_err(malformed_body)?;
+                Ok(Self { keys, order: None })
+            }
+            Route::ReplaceKey(key) => {
+                let envelope = api::replacement_order(body).map_err(malformed_body)?;
+                // Who signed it was verified before it came into force, and its id names every byte.
+                let payload = Envelope::parse(&envelope, ORDER_TYPE).and_then(|envelope| envelope.payload());
+                let order = Order::parse(&payload.map_err(of_order)?)
+                    .map_err(|error| refused_order(error.tag(), error.to_string()))?;
+                let next = replacement(&order, &key)?.clone();
+                Ok(Self { keys: vec![next], order: Some(order.id()) })
+            }
+            other => Err(misplaced(other, sent_as)),
+        }
+    }
+
+    /// Whether it may be carried out by what is in force: the order that asks for it must be.
+    pub(crate) fn is_ordered(&self, in_force: &InForce) -> Result<(), Refusal> {
+        match self.order {
+            Some(order) if !in_force.has_order(&order) => {
+                let text =
+                    "the order is not in force: submit it first, or a new one where a policy lifted it";
+                Err(Refusal { order: Some(order), ..refused_order("order.replacement", text) })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an order puts in the place of this key, which it must retire.
+pub(crate) fn replacement<'o>(order: &'o Order, key: &KeyId) -> Result<&'o NewKey, Refusal> {
+    order.replacement().filter(|_| order.retires() == Some(key)).ok_or_else(|| {
+        let text = "the order that retires the key of the path, with its replacement, was expected";
+        refused_order("order.replacement", text)
+    })
 }
 
 impl Service {
-    pub(crate) async fn create_keys(
+    /// Makes the keys at `positions` among those that a request names.
+    pub(crate) async fn create(
         self: &Arc<Self>,
-        ticket: u64,
+        request: SignedRequest,
         positions: Vec<u32>,
-        trail: &mut Trail,
+        memory: Option<OwnedSemaphorePermit>,
+        log: &mut RequestLog,
     ) -> Result<Answer, Refusal> {
-        if !(1..=MAX_KEYS).contains(&positions.len()) {
-            return Err(malformed("positions: 1 to 256 were expected"));
-        }
-        self.journal.room(positions.len())?;
-        let (holder, keys) = self.tickets.take(ticket, &positions)?;
-        let made = self.make_keys(&holder, &keys).await;
-        let paths: Vec<KeyId> =
-            keys.iter().map(|key| KeyId::derive(self.config.deployment(), &key.path())).collect();
-        let released = self.release_keys(&holder, &paths, made, trail);
-        match &released {
-            Ok(_) => self.tickets.finish(ticket),
-            Err(_) => self.tickets.give_back(ticket, &positions),
-        }
-        released.map(Answer::Records)
+        let caller = self.admit(&request, Uses::Many, log)?;
+        let wanted = Creation::read(caller.route, &request.body, "create").and_then(|creation| {
+            let keys = at(&creation.keys, &positions)?;
+            self.journal.room(keys.len())?;
+            Ok((creation, keys))
+        });
+        let (creation, keys) = wanted.map_err(|refusal| self.turn_down(&caller, refusal, log))?;
+        // What was read of it is short; there may be a long wait for KMS now.
+        drop((request, memory));
+        let made = self.make_keys(&caller, &creation, &keys).await;
+        self.release_keys(&caller, &creation, &keys, made, log).map(Answer::Records)
     }
 
     /// What was made leaves, if the client may still have it; either way it is on the log.
     fn release_keys(
         &self,
-        holder: &Caller,
-        paths: &[KeyId],
+        caller: &Caller,
+        creation: &Creation,
+        keys: &[NewKey],
         made: Result<Vec<ByteBuf>, Refusal>,
-        trail: &mut Trail,
+        log: &mut RequestLog,
     ) -> Result<Vec<ByteBuf>, Refusal> {
-        let standing = self.authority.read();
+        let ids: Vec<KeyId> =
+            keys.iter().map(|key| KeyId::derive(self.config.deployment(), &key.path())).collect();
+        let in_force = self.authority.read();
         let by =
-            |event: Event| event.by(Some(&holder.client), Some(holder.request)).policy(standing.reference());
-        let made = made.and_then(|records| self.still_may(&standing, holder).map(|()| records));
+            |event: Event| event.by(Some(&caller.client), Some(caller.request)).policy(in_force.reference());
+        let made =
+            made.and_then(|records| self.may_still_make(&in_force, caller, creation).map(|()| records));
         match &made {
             Ok(records) => {
-                for (key_id, record) in paths.iter().zip(records) {
+                for (key_id, record) in ids.iter().zip(records) {
                     let event = by(Event::done(OperationName::ADDRESS_CREATE));
-                    self.journal.write(event.keys(&[*key_id]).result(record), trail);
+                    self.journal.write(event.keys(&[*key_id]).result(record), log);
                 }
             }
             Err(refusal) => {
                 let event = by(Event::refused(OperationName::ADDRESS_CREATE, refusal));
-                self.journal.write(event.keys(paths), trail);
+                self.journal.write(event.keys(&ids), log);
             }
         }
         made
     }
 
-    async fn make_keys(self: &Arc<Self>, holder: &Caller, keys: &[NewKey]) -> Result<Vec<ByteBuf>, Refusal> {
-        // It was allowed when the ticket was issued, and must be still: KMS is not asked for nothing.
-        self.still_may(&self.authority.read(), holder)?;
+    /// Whether the caller may have it made by what is in force now.
+    pub(crate) fn may_still_make(
+        &self,
+        in_force: &InForce,
+        caller: &Caller,
+        creation: &Creation,
+    ) -> Result<(), Refusal> {
+        self.still_may(in_force, caller)?;
+        creation.is_ordered(in_force)
+    }
+
+    async fn make_keys(
+        self: &Arc<Self>,
+        caller: &Caller,
+        creation: &Creation,
+        keys: &[NewKey],
+    ) -> Result<Vec<ByteBuf>, Refusal> {
+        // KMS is not asked for nothing.
+        self.may_still_make(&self.authority.read(), caller, creation)?;
         let purpose = keys.first().map_or(Purpose::default(), |key| key.purpose);
         if keys.iter().any(|key| key.purpose != purpose) {
-            return Err(malformed("keys: one purpose was expected, it is the data key's"));
+            return Err(malformed("positions: keys of one purpose were expected, it is the data key's"));
         }
         let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let reservations = self.data_keys.reserve(purpose, count).await?;
@@ -136,83 +203,50 @@ impl Service {
             data_key: ByteBuf::from(wrapped.blob.clone()),
             nonce: ByteArray::new(nonce),
         };
-        let claims = AddressClaims::of(&header, self.session.pcr0(), self.session.document_hash());
+        let claims = AddressClaims::from_record(&header, self.session.pcr0(), self.session.document_hash());
         let certificate = issuer.issue(&claims).map_err(internal)?;
         let record = sealing::seal(header, certificate, &key, data_key)?;
         Ok(ByteBuf::from(record.encode()?))
     }
+}
 
-    pub(crate) async fn check_record(
-        &self,
-        ticket: u64,
-        bytes: Vec<u8>,
-        trail: &mut Trail,
-    ) -> Result<Answer, Refusal> {
-        self.journal.room(1)?;
-        let (holder, key_id, expected) = self.tickets.checks(ticket)?;
-        let opened = self.open_record(key_id, expected, bytes, ContentHash::new(holder.request)).await;
-        let opened = self.release_statement(&holder, key_id, opened, trail);
-        self.tickets.finish(ticket);
-        opened.map(Answer::RecordOpened)
+/// The keys at these positions: 1 to [`MAX_KEYS`], each once.
+fn at(keys: &[NewKey], positions: &[u32]) -> Result<Vec<NewKey>, Refusal> {
+    if !(1..=MAX_KEYS).contains(&positions.len()) {
+        return Err(malformed(format!(
+            "positions: 1 to {MAX_KEYS} were expected, found {}",
+            positions.len()
+        )));
     }
+    let mut taken = HashSet::new();
+    let key = |at: &u32| {
+        let key = usize::try_from(*at).ok().and_then(|at| keys.get(at)).filter(|_| taken.insert(*at));
+        let expected = format!("positions: each of 0 to {} once was expected", keys.len().saturating_sub(1));
+        key.cloned().ok_or_else(|| malformed(format!("{expected}, found {at}")))
+    };
+    positions.iter().map(key).collect()
+}
 
-    /// The statement leaves, if the client may still have it; either way it is on the log.
-    fn release_statement(
-        &self,
-        holder: &Caller,
-        key_id: KeyId,
-        opened: Result<Opened, Refusal>,
-        trail: &mut Trail,
-    ) -> Result<String, Refusal> {
-        let standing = self.authority.read();
-        // Also in place of what was found wrong with the record.
-        let opened = self.still_may(&standing, holder).and(opened);
-        let event = match &opened {
-            Ok(opened) => {
-                let public_key = HEXLOWER.encode(&opened.public_key);
-                Event::done(OperationName::KEY_CHECK).detail(&json!({ "public_key": public_key }))
-            }
-            Err(refusal) => Event::refused(OperationName::KEY_CHECK, refusal).unexpected(refusal),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chains::Chain;
+    use protocol::{Index, KeyPath};
+    use wire::RefusalCode;
+
+    #[test]
+    fn each_key_of_a_request_is_made_once_at_most_by_one_operation() {
+        let key = |index| {
+            let (user, chain) = ("alice".parse().unwrap(), Chain::Evm);
+            let index = Index::try_from(index).unwrap();
+            NewKey::new(KeyPath { user, chain, purpose: Purpose::Sweep, index }, None)
         };
-        let event = event.by(Some(&holder.client), Some(holder.request)).policy(standing.reference());
-        self.journal.write(event.keys(&[key_id]), trail);
-        opened.map(|opened| opened.statement)
-    }
-
-    /// Opens a record, which must be of the key that is expected.
-    async fn open_record(
-        &self,
-        key_id: KeyId,
-        expected: Option<Expected>,
-        bytes: Vec<u8>,
-        request: ContentHash,
-    ) -> Result<Opened, Refusal> {
-        let record = Record::parse(&bytes)?;
-        if record.header().key_id != key_id {
-            return Err(Refusal::new(
-                RefusalCode::RecordIdentity,
-                "the record of the key that was asked for, of this deployment, was expected",
-            ));
+        let keys: Vec<NewKey> = (0..300).map(key).collect();
+        assert_eq!(at(&keys, &[2, 0, 299]).unwrap(), [key(2), key(0), key(299)]);
+        let (most, more): (Vec<u32>, Vec<u32>) = ((0..256).collect(), (0..257).collect());
+        assert_eq!(at(&keys, &most).unwrap(), keys[..256]);
+        for positions in [&[][..], &[1, 1], &[300], &[0, 300], &[u32::MAX], &more] {
+            assert_eq!(at(&keys, positions).unwrap_err().code, RefusalCode::RequestMalformed);
         }
-        let record = vault::ours(&self.config, record)?;
-        let header = record.header();
-        let wrapped =
-            WrappedDataKey { kms_key: header.kms_key.clone(), blob: header.data_key.clone().into_vec() };
-        let data_key = self.data_keys.open(header.purpose, &wrapped).await?;
-        let session = self.session.clone();
-        let open = move || {
-            sealing::open(&record, &data_key)?;
-            expected.map_or(Ok(()), |expected| expected.is(record.header()))?;
-            let stated = Stated {
-                iat: session.clock().now() / 1000,
-                pcr0: session.pcr0(),
-                attestation: session.document_hash(),
-            };
-            let claims = CheckClaims::of(record.header(), &bytes, request, stated);
-            let issued = Issuer::new(session.key()).and_then(|issuer| issuer.issue(&claims));
-            let statement = issued.map_err(internal)?;
-            Ok(Opened { statement, public_key: record.header().public_key.to_vec() })
-        };
-        blocking(move || with_clean_stack(open)).await?
     }
 }

@@ -88,8 +88,8 @@ impl DataKeys {
     }
 
     /// Data keys to seal `records` with: what the present one still allows, then fresh ones. One
-    /// caller at a time asks KMS; the others wait, and share its failure as well: else a KMS that
-    /// does not answer would keep each of them for a timeout after the other.
+    /// caller at a time asks KMS; the others wait, and share its failure as well: otherwise every
+    /// waiter would pay the full timeout in turn.
     ///
     /// # Errors
     /// [`KmsError`]

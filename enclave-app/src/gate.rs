@@ -18,6 +18,15 @@ pub(crate) struct Gate {
     nonces: Mutex<NonceMemory>,
 }
 
+/// How often a request is let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uses {
+    /// Once: its nonce is remembered.
+    One,
+    /// As often as it comes within its window: for what is harmless when repeated.
+    Many,
+}
+
 /// A request that is a client's, who may make it.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
@@ -50,14 +59,15 @@ impl Gate {
         Self { tag: format!("cofferdam:{deployment}"), window, nonces }
     }
 
-    /// Lets a request through once.
+    /// Lets a request through.
     pub(crate) fn pass(
         &self,
         request: &SignedRequest,
+        uses: Uses,
         policy: Result<Arc<Policy>, Refusal>,
         now: u64,
     ) -> Result<Caller, Box<TurnedAway>> {
-        let route = Route::of(&request.method, &request.path, request.query.as_deref());
+        let route = Route::from_request(&request.method, &request.path, request.query.as_deref());
         let away = |refusal, request, client| Box::new(TurnedAway { route, client, request, refusal });
         let policy = policy.map_err(|refusal| away(refusal, None, None))?;
         let signature = request.open().map_err(|error| away(refusal(error), None, None))?;
@@ -70,18 +80,19 @@ impl Gate {
             .and_then(|()| signature.verify(client.key()));
         authentic.map_err(|error| away(refusal(error), Some(hash), None))?;
         let name: Arc<str> = Arc::from(client.id());
-        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces
-            .remember(client.id(), signature.nonce(), signature.created(), now)
-            .map_err(|error| away(refusal(error), Some(hash), Some(name.clone())))?;
-        drop(nonces);
+        if uses == Uses::One {
+            let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = nonces.remember(client.id(), signature.nonce(), signature.created(), now);
+            drop(nonces);
+            taken.map_err(|error| away(refusal(error), Some(hash), Some(name.clone())))?;
+        }
         let forbidden = |text| {
             let refusal = Refusal::new(RefusalCode::Forbidden, text);
             away(refusal, Some(hash), Some(name.clone()))
         };
-        let route = route.ok_or_else(|| forbidden("a method and a path of the API were expected"))?;
+        let route = route.ok_or_else(|| forbidden("the API has no such method and path"))?;
         if !route.roles().iter().any(|role| client.roles().contains(role)) {
-            return Err(forbidden("a client with the role for it was expected"));
+            return Err(forbidden("the client has no role that allows it"));
         }
         Ok(Caller { client: name.clone(), key: client.key().to_bytes(), route, request: hash })
     }
@@ -94,7 +105,7 @@ impl Caller {
         if self.route.roles().iter().any(|role| self.may(policy, *role)) {
             return Ok(());
         }
-        let text = "a client of the policy in force with the role for it was expected";
+        let text = "the client has no role that allows it under the policy in force";
         Err(Refusal::new(RefusalCode::Forbidden, text))
     }
 

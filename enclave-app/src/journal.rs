@@ -10,10 +10,12 @@ use std::{
 use ed25519_dalek::SigningKey;
 use protocol::{
     Deployment, PolicyRef,
+    api::Route,
     log::{
-        BootFacts, Chain, Checkpoint, ClientName, ContentHash, Detail, EntryHash, Head, Keys, Line, NewEntry,
-        OperationName, Outcome, ReasonTag,
+        BootFacts, Chain, Checkpoint, ClientName, ContentHash, Detail, EntryHash, Head, Keys, NewEntry,
+        NewLine, OperationName, Outcome, ReasonTag,
     },
+    order::Order,
 };
 use serde_bytes::ByteArray;
 use wire::{LogHead, LogLine, Refusal, RefusalCode};
@@ -49,7 +51,17 @@ struct State {
 
 /// The lines that one request put on the log: they leave with its answer.
 #[derive(Default)]
-pub(crate) struct Trail(pub(crate) Vec<LogLine>);
+pub(crate) struct RequestLog(pub(crate) Vec<LogLine>);
+
+/// What the log says of an order.
+pub(crate) fn describe(order: &Order) -> serde_json::Value {
+    serde_json::json!({ "order": order.id().to_string(), "type": order.restriction().kind() })
+}
+
+/// What the log calls what a client asks for.
+pub(crate) fn operation(route: Route) -> OperationName {
+    route.operation().parse().unwrap_or(OperationName::REQUEST)
+}
 
 /// What happened, before it is an entry.
 pub(crate) struct Event {
@@ -109,7 +121,7 @@ impl Event {
 
     /// More about it.
     pub(crate) fn detail(mut self, detail: &serde_json::Value) -> Self {
-        self.entry.detail = Some(Detail::of(&self.entry.operation, detail));
+        self.entry.detail = Some(Detail::new(&self.entry.operation, detail));
         self
     }
 }
@@ -171,30 +183,30 @@ impl Journal {
         let state = self.lock();
         let refuse = |text| Err(Refusal::new(RefusalCode::LogUnavailable, text));
         if state.chain.is_none() {
-            refuse("a log that has begun was expected")
+            refuse("the log has not begun: the parent must open it")
         } else if state.waiting.len().saturating_add(entries) > lines || state.bytes > bytes {
-            refuse("a parent that stores the log was expected")
+            refuse("too many log entries wait for the parent to store them")
         } else {
             Ok(())
         }
     }
 
     /// Puts what happened on the log, after what strangers asked before. Room was asked for before.
-    pub(crate) fn write(&self, event: Event, trail: &mut Trail) {
+    pub(crate) fn write(&self, event: Event, log: &mut RequestLog) {
         let mut state = self.lock();
         let now = self.clock.now();
-        state.tell_strangers(true, now, trail);
-        state.append(&event, now, trail);
+        state.tell_strangers(true, now, log);
+        state.append(&event, now, log);
     }
 
     /// Puts on the log what somebody asked who is no client, as long as strangers have entries left
     /// today; else it is counted.
-    pub(crate) fn write_of_stranger(&self, event: Event, trail: &mut Trail) {
+    pub(crate) fn write_of_stranger(&self, event: Event, log: &mut RequestLog) {
         let mut state = self.lock();
         let now = self.clock.now();
-        state.tell_strangers(false, now, trail);
+        state.tell_strangers(false, now, log);
         if state.strangers.may_enter(event.entry.outcome.tag().as_str(), now) {
-            state.append(&event, now, trail);
+            state.append(&event, now, log);
         }
     }
 
@@ -203,7 +215,7 @@ impl Journal {
     pub(crate) fn expire(&self) {
         let mut state = self.lock();
         let now = self.clock.now();
-        state.tell_strangers(false, now, &mut Trail::default());
+        state.tell_strangers(false, now, &mut RequestLog::default());
     }
 
     /// Lines that wait to be stored, from this one on.
@@ -247,22 +259,23 @@ impl Journal {
 }
 
 impl State {
-    fn append(&mut self, event: &Event, now: u64, trail: &mut Trail) {
+    fn append(&mut self, event: &Event, now: u64, log: &mut RequestLog) {
         if let Some(chain) = self.chain.as_mut() {
             let line = chain.append(&event.entry, now);
-            trail.0.push(self.keep(line));
+            log.0.push(self.keep(line));
         }
     }
 
     /// Puts on the log how many strangers were counted, where that is due.
-    fn tell_strangers(&mut self, before_another: bool, now: u64, trail: &mut Trail) {
+    fn tell_strangers(&mut self, before_another: bool, now: u64, log: &mut RequestLog) {
         if let Some(count) = self.strangers.due(before_another, now) {
-            let refused = NewEntry::new(OperationName::REQUEST, Outcome::deny(ReasonTag::of(STRANGERS)));
-            self.append(&Event { entry: refused }.detail(&count), now, trail);
+            let refused =
+                NewEntry::new(OperationName::REQUEST, Outcome::deny(ReasonTag::from_static(STRANGERS)));
+            self.append(&Event { entry: refused }.detail(&count), now, log);
         }
     }
 
-    fn keep(&mut self, line: Line) -> LogLine {
+    fn keep(&mut self, line: NewLine) -> LogLine {
         let line = LogLine { seq: line.seq, line: line.text };
         self.bytes = self.bytes.saturating_add(line.line.len());
         self.waiting.push_back(line.clone());

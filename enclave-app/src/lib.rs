@@ -28,6 +28,7 @@
 mod authority;
 mod boot;
 pub mod clock;
+mod confirmation;
 pub mod console;
 mod creation;
 pub mod data_keys;
@@ -48,7 +49,6 @@ mod service;
 pub mod session;
 mod signing;
 mod strangers;
-mod tickets;
 mod vault;
 mod velocity;
 

@@ -30,7 +30,8 @@ fn main() -> ExitCode {
     let first = init::is_first_process();
     console::start();
     // A panic has said what it is about.
-    let ended = panic::catch_unwind(|| run(first)).unwrap_or_else(|_| Err("no panic was expected".into()));
+    let ended = panic::catch_unwind(|| run(first))
+        .unwrap_or_else(|_| Err("the program panicked; the line above says where".into()));
     if let Err(error) = &ended {
         tracing::error!("cannot serve: {error}");
     }
@@ -57,7 +58,7 @@ fn run(first: bool) -> Result<(), Box<dyn Error>> {
     // Stacks are locked in memory whole: as many as are of use, not Tokio's 512.
     let runtime = Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()?;
     let served = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(serve(first, config, nsm))))
-        .unwrap_or_else(|_| Err("no panic was expected".into()));
+        .unwrap_or_else(|_| Err("the program panicked; the line above says where".into()));
     // A call that hangs in the NSM does not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
     served

@@ -1,7 +1,7 @@
-//! Re-sealing: the private key of a stored record, under another KMS key. The record is opened as for
+//! Rewrapping: the private key of a stored record, sealed under another KMS key. The record is opened as for
 //! signing, and sealed again under a data key of the configuration's first KMS key. Names, address and
 //! certificate stay as they are; nothing but the sealed record leaves. A key that is frozen or retired
-//! is re-sealed like any other: it moves no money, and what is frozen must not be lost with a KMS key.
+//! is rewrapped like any other: it moves no money, and what is frozen must not be lost with a KMS key.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -21,13 +21,12 @@ use wire::{Answer, Refusal, RefusalCode, Rewrapped, Rewrapping};
 
 use crate::{
     data_keys::{DataKey, Reservation},
-    gate::Caller,
-    journal::{Event, Trail},
-    refusal::internal,
-    requests::malformed_body,
+    gate::{Caller, Uses},
+    journal::{Event, RequestLog},
+    refusal::{blocking, internal, malformed_body, misplaced},
     sealing,
     secret::with_clean_stack,
-    service::{Service, blocking},
+    service::Service,
     vault::{self, Sealed},
 };
 
@@ -40,35 +39,32 @@ type NewKeys = BTreeMap<Purpose, Result<VecDeque<Arc<DataKey>>, Refusal>>;
 type Outcome = (KeyId, Result<Rewrapping, Refusal>);
 
 impl Service {
-    /// Re-seals the keys that a request names. What fails for one key fails for that key alone.
+    /// Rewraps the keys that a request names. What fails for one key fails for that key alone.
     pub(crate) async fn rewrap(
         self: &Arc<Self>,
         request: SignedRequest,
         records: Vec<ByteBuf>,
-        trail: &mut Trail,
+        log: &mut RequestLog,
     ) -> Result<Answer, Refusal> {
-        let caller = self.admit(&request, trail)?;
+        let caller = self.admit(&request, Uses::One, log)?;
         let asked = match caller.route {
             Route::RewrapKeys => api::rewrap_request(&request.body).map_err(malformed_body),
-            _ => {
-                let text = "the operation for this route was expected";
-                Err(Refusal::new(RefusalCode::RequestMalformed, text))
-            }
+            other => Err(misplaced(other, "rewrap")),
         };
         let RewrapRequest { keys, expected } = asked
             .and_then(|asked| self.journal.room(asked.keys.len()).map(|()| asked))
-            .map_err(|refusal| self.turn_down(&caller, refusal, trail))?;
+            .map_err(|refusal| self.turn_down(&caller, refusal, log))?;
         let kms_key = self.config.kms().keys.first().cloned().ok_or_else(|| internal("no KMS key"))?;
         let wanted: HashSet<KeyId> = keys.iter().copied().collect();
-        let records = records.into_iter().map(ByteBuf::into_vec).collect();
+        let records = vault::wanted(&wanted, &records);
         // What is said to be current opens with what KMS answers now, not with what it once answered.
-        let sealed = vault::unwrap(&self.config, &self.data_keys, &wanted, records, Some(&kms_key)).await;
+        let sealed = vault::join_data_keys(&self.config, &self.data_keys, records, Some(&kms_key)).await;
         let new_keys = self.new_keys(&sealed, &kms_key).await;
         let (service, first) = (self.clone(), kms_key.clone());
         let work =
             move || with_clean_stack(|| service.rewrap_all(&keys, &expected, &sealed, &first, new_keys));
         let outcomes = blocking(work).await?;
-        self.log_rewrapped(&caller, &kms_key, &outcomes, trail)?;
+        self.log_rewrapped(&caller, &kms_key, &outcomes, log)?;
         let keys = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
         Ok(Answer::Rewrapped(Rewrapped { keys, kms_key }))
     }
@@ -98,7 +94,7 @@ impl Service {
     ) -> Vec<Outcome> {
         let outcomes = keys.iter().map(|key_id| {
             let sealed = sealed.get(key_id).cloned().unwrap_or_else(|| {
-                let text = "the stored record of every key of the request was expected";
+                let text = "no stored record of this key came with the request";
                 Err(Refusal::new(RefusalCode::RecordIdentity, text))
             });
             let outcome = sealed.and_then(|sealed| {
@@ -114,7 +110,7 @@ impl Service {
                     .map_err(|refusal| refusal.clone())?
                     .pop_front()
                     .ok_or_else(|| internal("a record without a data key"))?;
-                self.reseal(&sealed, expected, &new_key)
+                self.rewrap_one(&sealed, expected, &new_key)
             });
             (*key_id, outcome)
         });
@@ -122,7 +118,7 @@ impl Service {
     }
 
     /// The same key and the same names under another data key.
-    fn reseal(
+    fn rewrap_one(
         &self,
         sealed: &Sealed,
         expected: &[ExpectedKey],
@@ -152,15 +148,15 @@ impl Service {
         caller: &Caller,
         kms_key: &str,
         outcomes: &[Outcome],
-        trail: &mut Trail,
+        log: &mut RequestLog,
     ) -> Result<(), Refusal> {
-        let standing = self.authority.read();
-        let policy = standing.reference();
+        let in_force = self.authority.read();
+        let policy = in_force.reference();
         let by = |event: Event| event.by(Some(&caller.client), Some(caller.request)).policy(policy.clone());
-        if let Err(refusal) = self.still_may(&standing, caller) {
+        if let Err(refusal) = self.still_may(&in_force, caller) {
             let keys: Vec<KeyId> = outcomes.iter().map(|(key_id, _)| *key_id).collect();
             let event = by(Event::refused(OperationName::KEY_REWRAP, &refusal));
-            self.journal.write(event.keys(&keys), trail);
+            self.journal.write(event.keys(&keys), log);
             return Err(refusal);
         }
         let done = |state, public_keys: &[String]| {
@@ -177,7 +173,7 @@ impl Service {
                 }
                 Ok(Rewrapping::Record { record, public_key }) => {
                     let event = done("rewrapped", &[HEXLOWER.encode(public_key)]);
-                    self.journal.write(event.keys(&[*key_id]).result(record), trail);
+                    self.journal.write(event.keys(&[*key_id]).result(record), log);
                 }
                 Err(refusal) => {
                     refused.entry(refusal.tag()).or_insert((refusal, Vec::new())).1.push(*key_id);
@@ -187,11 +183,11 @@ impl Service {
         if !current.is_empty() {
             // Of a hundred keys there is no room for all.
             current_keys.truncate(LOGGED_PUBLIC_KEYS);
-            self.journal.write(done("current", &current_keys).keys(&current), trail);
+            self.journal.write(done("current", &current_keys).keys(&current), log);
         }
         for (refusal, key_ids) in refused.values() {
             let event = by(Event::refused(OperationName::KEY_REWRAP, refusal)).unexpected(refusal);
-            self.journal.write(event.keys(key_ids), trail);
+            self.journal.write(event.keys(key_ids), log);
         }
         Ok(())
     }

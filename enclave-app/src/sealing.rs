@@ -24,8 +24,8 @@ pub enum SealError {
     /// The record's form.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// It is under another key, or was changed. One reason, whatever it was.
-    #[error("a record that opens under its data key was expected")]
+    /// Wrong key or altered record; deliberately indistinguishable.
+    #[error("the record does not open under its data key")]
     Opening,
 }
 

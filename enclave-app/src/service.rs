@@ -10,23 +10,22 @@ use protocol::{
     request::Window,
 };
 use serde_bytes::ByteBuf;
+use tokio::sync::OwnedSemaphorePermit;
 use wire::{
     Answer, Credentials, Description, LogHead, Operation, Phase, Refusal, RefusalCode, message::MAX_NONCE,
 };
 
 use crate::{
-    authority::{Authority, Given},
+    authority::{Authority, Origin},
     data_keys::DataKeys,
     entropy::Entropy,
     gate::Gate,
-    journal::{Event, Journal, Trail},
+    journal::{Event, Journal, RequestLog, describe},
     kms::{KmsError, SharedCredentials},
-    refusal::{draining, internal, nsm},
-    requests,
+    refusal::{blocking, draining, malformed, nsm},
     secret::with_clean_stack,
     session::Session,
     signing::Signing,
-    tickets::Tickets,
     velocity::Velocity,
 };
 use protocol::MeasuredConfig;
@@ -45,7 +44,6 @@ pub(crate) struct Service {
     pub(crate) authority: Arc<Authority>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) gate: Gate,
-    pub(crate) tickets: Tickets,
     pub(crate) signing: Signing,
     draining: AtomicBool,
 }
@@ -90,7 +88,6 @@ impl Service {
             authority,
             journal,
             gate,
-            tickets: Tickets::default(),
             signing,
             draining: AtomicBool::new(false),
         }
@@ -104,7 +101,6 @@ impl Service {
     /// Lets go of everything that is too old to count.
     pub(crate) fn expire(&self) {
         self.data_keys.expire();
-        self.tickets.expire();
         self.journal.expire();
         self.signing.velocity.expire(self.session.clock().now());
     }
@@ -119,11 +115,13 @@ impl Service {
         }
     }
 
-    /// Carries out one operation, if the phase allows it. What it puts on the log is in `trail`.
+    /// Carries out one operation, if the phase allows it. `memory` is what the request takes of the room
+    /// for requests. What it puts on the log is in `log`.
     pub(crate) async fn perform(
         self: &Arc<Self>,
         operation: Operation,
-        trail: &mut Trail,
+        memory: Option<OwnedSemaphorePermit>,
+        log: &mut RequestLog,
     ) -> Result<Answer, Refusal> {
         let phase = self.phase();
         match (operation, phase) {
@@ -135,31 +133,29 @@ impl Service {
             (Operation::Attest { nonce }, _) => self.attest(nonce.into_vec()).await,
             (Operation::PutCredentials(credentials), _) => self.put_credentials(credentials),
             (Operation::OpenLog { previous }, _) => Ok(Answer::LogOpened(self.open_log(previous.as_ref()))),
-            (Operation::PutPolicy { envelope }, _) => self.put_policy(&envelope, trail),
-            (Operation::Activate { envelope }, _) => self.activate(&envelope, trail),
-            (Operation::ReplayOrders { envelopes }, _) => self.replay_orders(&envelopes, trail),
+            (Operation::PutPolicy { envelope }, _) => self.put_policy(&envelope, log),
+            (Operation::Activate { envelope }, _) => self.activate(&envelope, log),
+            (Operation::ReplayOrders { envelopes }, _) => self.replay_orders(&envelopes, log),
             (Operation::State, _) => Ok(Answer::State(self.authority.state(self.session.clock().now()))),
-            (Operation::Authorize { request }, _) => self.authorize(&request, trail),
-            (Operation::SubmitOrder { request }, _) => self.submit_order(&request, trail),
+            (Operation::Authorize { request }, _) => self.authorize(&request, log),
+            (Operation::SubmitOrder { request }, _) => self.submit_order(&request, log),
             (_, Phase::AwaitingCredentials) => Err(KmsError::NoCredentials.into()),
-            (Operation::CreateKeys { ticket, positions }, Phase::Serving) => {
-                self.create_keys(ticket, positions, trail).await
+            (Operation::Create { request, positions }, Phase::Serving) => {
+                self.create(request, positions, memory, log).await
             }
-            (Operation::CheckRecord { ticket, record }, Phase::Serving) => {
-                self.check_record(ticket, record.into_vec(), trail).await
+            (Operation::Confirm { request, records }, Phase::Serving) => {
+                self.confirm(request, records, log).await
             }
-            (Operation::Sign { request, records }, Phase::Serving) => {
-                self.sign(request, records, trail).await
-            }
+            (Operation::Sign { request, records }, Phase::Serving) => self.sign(request, records, log).await,
             (Operation::Rewrap { request, records }, Phase::Serving) => {
-                self.rewrap(request, records, trail).await
+                self.rewrap(request, records, log).await
             }
         }
     }
 
     fn describe(&self, phase: Phase) -> Description {
         let now = self.session.clock().now();
-        let standing = self.authority.read();
+        let in_force = self.authority.read();
         Description {
             deployment: self.config.deployment().clone(),
             phase,
@@ -169,14 +165,15 @@ impl Service {
             time: now,
             kms_keys: self.config.kms().keys.clone(),
             log_open: self.journal.is_open(),
-            policy: standing.reference(),
-            active: standing.policy(now).is_ok(),
+            policy: in_force.reference(),
+            active: in_force.policy(now).is_ok(),
         }
     }
 
     async fn attest(&self, nonce: Vec<u8>) -> Result<Answer, Refusal> {
         if !(1..=MAX_NONCE).contains(&nonce.len()) {
-            return Err(malformed("nonce: 1 to 512 bytes were expected"));
+            let found = nonce.len();
+            return Err(malformed(format!("nonce: 1 to {MAX_NONCE} bytes were expected, found {found}")));
         }
         let session = self.session.clone();
         let document = blocking(move || session.attest(Some(nonce))).await?.map_err(nsm)?;
@@ -209,62 +206,62 @@ impl Service {
         let checkpoint = with_clean_stack(|| {
             self.journal.checkpoint(stored, self.session.key(), self.config.deployment())
         });
-        let closed = || Refusal::new(RefusalCode::LogUnavailable, "a log that has begun was expected");
+        let closed =
+            || Refusal::new(RefusalCode::LogUnavailable, "the log has not begun: the parent must open it");
         Ok(Answer::Checkpoint(checkpoint.ok_or_else(closed)?.to_json()))
     }
 
-    fn put_policy(&self, envelope: &[u8], trail: &mut Trail) -> Result<Answer, Refusal> {
+    fn put_policy(&self, envelope: &[u8], log: &mut RequestLog) -> Result<Answer, Refusal> {
         self.journal.room_to_restrict()?;
         // Attested and logged before anyone signs under it.
         let put = self.authority.put_policy(envelope, self.session.clock().now(), |reference| {
             self.session.bind(reference.clone());
             let event = Event::done(OperationName::POLICY_PUT).policy(Some(reference.clone()));
-            self.journal.write(event.result(envelope), trail);
+            self.journal.write(event.result(envelope), log);
         });
         put.map(|(reference, _)| Answer::PolicyAccepted(reference)).map_err(|refusal| {
             let event = Event::refused(OperationName::POLICY_PUT, &refusal).result(envelope);
-            self.turn_stranger_down(event, refusal, trail)
+            self.turn_stranger_down(event, refusal, log)
         })
     }
 
     /// Refuses what anybody can send, and says so on the log, as long as strangers left room on it.
-    fn turn_stranger_down(&self, event: Event, refusal: Refusal, trail: &mut Trail) -> Refusal {
+    fn turn_stranger_down(&self, event: Event, refusal: Refusal, log: &mut RequestLog) -> Refusal {
         if let Err(full) = self.journal.room_for_strangers() {
             return full;
         }
-        self.journal.write_of_stranger(event.policy(self.authority.read().reference()), trail);
+        self.journal.write_of_stranger(event.policy(self.authority.read().reference()), log);
         refusal
     }
 
-    fn activate(&self, envelope: &[u8], trail: &mut Trail) -> Result<Answer, Refusal> {
+    fn activate(&self, envelope: &[u8], log: &mut RequestLog) -> Result<Answer, Refusal> {
         self.journal.room_to_restrict()?;
         match self.authority.activate(envelope) {
             Ok(()) => {
                 let event = Event::done(OperationName::ACTIVATION_PUT).result(envelope);
-                self.journal.write(event.policy(self.authority.read().reference()), trail);
+                self.journal.write(event.policy(self.authority.read().reference()), log);
                 Ok(Answer::Activated)
             }
             Err(refusal) => {
                 let event = Event::refused(OperationName::ACTIVATION_PUT, &refusal).result(envelope);
-                Err(self.turn_stranger_down(event, refusal, trail))
+                Err(self.turn_stranger_down(event, refusal, log))
             }
         }
     }
 
     /// Takes the orders that earlier boots took. One that is refused does not stop the others.
-    fn replay_orders(&self, envelopes: &[ByteBuf], trail: &mut Trail) -> Result<Answer, Refusal> {
+    fn replay_orders(&self, envelopes: &[ByteBuf], log: &mut RequestLog) -> Result<Answer, Refusal> {
         let mut taken = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
             self.journal.room_to_restrict()?;
             let taking = self.authority.order(
                 envelope,
-                Given::Before,
+                Origin::Replayed,
                 |_| Ok(()),
                 |order, new, policy| {
                     if new {
-                        let event =
-                            Event::done(OperationName::ORDER_REPLAY).detail(&requests::describe(order));
-                        self.journal.write(event.policy(policy), trail);
+                        let event = Event::done(OperationName::ORDER_REPLAY).detail(&describe(order));
+                        self.journal.write(event.policy(policy), log);
                     }
                 },
             );
@@ -274,20 +271,10 @@ impl Service {
                     // Anybody can send these.
                     self.journal.room_for_strangers()?;
                     let event = Event::refused(OperationName::ORDER_REPLAY, &refusal);
-                    self.journal.write_of_stranger(event.policy(self.authority.read().reference()), trail);
+                    self.journal.write_of_stranger(event.policy(self.authority.read().reference()), log);
                 }
             }
         }
         Ok(Answer::OrdersReplayed(taken))
     }
-}
-
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(internal)
-}
-
-pub(crate) fn malformed(message: &'static str) -> Refusal {
-    Refusal::new(RefusalCode::RequestMalformed, message)
 }

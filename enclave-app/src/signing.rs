@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chains::{Amount, Check, PublicKey, Refused, Spends, Summary, Sweep, Transaction, Transfer};
 use protocol::{
     KeyId, OrderId,
-    api::{self, BodyError, SignatureRequest},
+    api::{self, BodyError, TransactionToSign},
     log::OperationName,
     policy::RuleSet,
 };
@@ -16,10 +16,10 @@ use serde_json::json;
 use wire::{Refusal, RefusalCode, SignedTransaction};
 
 use crate::{
-    authority::{Authority, Standing},
+    authority::{Authority, InForce},
     clock::Clock,
     gate::Caller,
-    journal::{Event, Journal, Trail},
+    journal::{Event, Journal, RequestLog},
     keys::PrivateKey,
     refusal::internal,
     vault::Sealed,
@@ -41,7 +41,7 @@ pub(crate) struct Signing {
 
 /// A transaction of a request, and the records of its keys with their data keys.
 pub(crate) struct Task {
-    pub(crate) request: SignatureRequest,
+    pub(crate) request: TransactionToSign,
     pub(crate) keys: Vec<Sealed>,
 }
 
@@ -72,15 +72,15 @@ impl Signing {
         &self,
         caller: &Caller,
         task: Result<Task, (Vec<KeyId>, Refusal)>,
-        trail: &mut Trail,
+        log: &mut RequestLog,
     ) -> Result<SignedTransaction, Refusal> {
         let mut findings = Findings::default();
         // Held until the entry is written: an order waits for it, and nothing is signed after.
-        let standing = self.authority.read();
+        let in_force = self.authority.read();
         let (key_ids, result) = match task {
             Err((key_ids, refusal)) => (key_ids, Err(refusal)),
             Ok(task) => {
-                let cleared = self.clear(&standing, caller, &task, true, &mut findings);
+                let cleared = self.clear(&in_force, caller, &task, true, &mut findings);
                 (task.request.keys, cleared.and_then(|cleared| cleared.sign(&findings)))
             }
         };
@@ -89,12 +89,12 @@ impl Signing {
             Err(refusal) => Event::refused(OperationName::TRANSACTION_SIGN, refusal).unexpected(refusal),
         };
         let event = event.by(Some(&caller.client), Some(caller.request)).keys(&key_ids);
-        let event = event.policy(standing.reference());
+        let event = event.policy(in_force.reference());
         let event = match findings.detail(&result) {
             Some(detail) => event.detail(&detail),
             None => event,
         };
-        self.journal.write(event, trail);
+        self.journal.write(event, log);
         result
     }
 
@@ -103,14 +103,14 @@ impl Signing {
         &self,
         caller: &Caller,
         task: Result<Task, (Vec<KeyId>, Refusal)>,
-        trail: &mut Trail,
+        log: &mut RequestLog,
     ) -> String {
         let mut findings = Findings::default();
-        let standing = self.authority.read();
+        let in_force = self.authority.read();
         let (key_ids, result) = match task {
             Err((key_ids, refusal)) => (key_ids, Err(refusal)),
             Ok(task) => {
-                let cleared = self.clear(&standing, caller, &task, false, &mut findings);
+                let cleared = self.clear(&in_force, caller, &task, false, &mut findings);
                 (task.request.keys, cleared.map(|cleared| cleared.sweep.signing_inputs()))
             }
         };
@@ -119,21 +119,21 @@ impl Signing {
             Err(refusal) => Event::refused(OperationName::TRANSACTION_EXPLAIN, refusal).unexpected(refusal),
         };
         let event = event.by(Some(&caller.client), Some(caller.request)).keys(&key_ids);
-        self.journal.write(event.policy(standing.reference()), trail);
-        findings.explanation(&standing, &key_ids, &result).to_string()
+        self.journal.write(event.policy(in_force.reference()), log);
+        findings.explanation(&in_force, &key_ids, &result).to_string()
     }
 
     /// Reads, matches, checks and counts.
     fn clear(
         &self,
-        standing: &Standing,
+        in_force: &InForce,
         caller: &Caller,
         task: &Task,
         count: bool,
         findings: &mut Findings,
     ) -> Result<Cleared, Refusal> {
         let now = self.clock.now();
-        let policy = standing.policy(now)?;
+        let policy = in_force.policy(now)?;
         let request = &task.request;
         let mut frozen = None;
         for key in &task.keys {
@@ -147,8 +147,8 @@ impl Signing {
                 let text = "a key of the transaction's chain was expected";
                 return Err(Refusal::new(RefusalCode::Denied, text).tagged("key.chain"));
             }
-            if let Err(refusal) = standing.usable(&path, &key.key_id()) {
-                if !standing.has_void(&key.key_id()) {
+            if let Err(refusal) = in_force.usable(&path, &key.key_id()) {
+                if !in_force.has_void(&key.key_id()) {
                     return Err(refusal);
                 }
                 frozen = frozen.or(Some(refusal));
@@ -169,7 +169,7 @@ impl Signing {
         let sweep = transaction.sweep(&public_keys, self.config.bitcoin()).map_err(refused_transaction)?;
         findings.summary = Some(sweep.summary());
         findings.spends = Some(sweep.spends());
-        findings.void = void(standing, &task.keys, &sweep);
+        findings.void = void(in_force, &task.keys, &sweep);
         if let Some(refusal) = frozen.filter(|_| findings.void.is_none()) {
             return Err(refusal);
         }
@@ -258,7 +258,7 @@ impl Findings {
 
     fn explanation(
         &self,
-        standing: &Standing,
+        in_force: &InForce,
         keys: &[KeyId],
         result: &Result<Vec<chains::SigningInput>, Refusal>,
     ) -> serde_json::Value {
@@ -278,7 +278,7 @@ impl Findings {
                 "order_id": refusal.order.map(|order| order.to_string()),
             })
         });
-        let policy = standing.reference().map(|policy| {
+        let policy = in_force.reference().map(|policy| {
             json!({
                 "version": policy.version,
                 "sha256": data_encoding::HEXLOWER.encode(policy.sha256.as_slice()),
@@ -310,12 +310,12 @@ fn totals(transfers: &[Transfer]) -> Vec<Transfer> {
 }
 
 /// The order by which a transaction that moves nothing is signed; it must be one for each of its keys.
-fn void(standing: &Standing, keys: &[Sealed], sweep: &Sweep) -> Option<OrderId> {
+fn void(in_force: &InForce, keys: &[Sealed], sweep: &Sweep) -> Option<OrderId> {
     if !sweep.is_void() {
         return None;
     }
     let spends = sweep.spends();
-    let orders: Option<Vec<OrderId>> = keys.iter().map(|key| standing.void(&key.key_id(), &spends)).collect();
+    let orders: Option<Vec<OrderId>> = keys.iter().map(|key| in_force.void(&key.key_id(), &spends)).collect();
     orders?.into_iter().next()
 }
 

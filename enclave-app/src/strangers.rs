@@ -140,7 +140,7 @@ mod tests {
         strangers.counted.values_mut().for_each(|count| *count = u64::MAX / 64);
         let told = strangers.due(true, START).unwrap();
         assert_eq!(told["tags"].as_object().unwrap().len(), TAGS + 1);
-        let detail = Detail::of(&OperationName::REQUEST, &told).to_value();
+        let detail = Detail::new(&OperationName::REQUEST, &told).to_value();
         assert_eq!(detail, told);
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use chains::PublicKey;
 use protocol::{KeyId, KeyPath, Purpose, Record, RecordHeader};
+use serde_bytes::ByteBuf;
 use tokio::task::JoinSet;
 use wire::{Refusal, RefusalCode};
 
@@ -48,14 +49,24 @@ impl Sealed {
     }
 }
 
+/// For a record of another key or deployment.
+pub(crate) fn of_another() -> Refusal {
+    let text = "the record of the key that was asked for, of this deployment, was expected";
+    Refusal::new(RefusalCode::RecordIdentity, text)
+}
+
+/// The records of the keys that are wanted. Others are not looked at; an unreadable record cannot be
+/// attributed, so its key counts as missing.
+pub(crate) fn wanted(keys: &HashSet<KeyId>, records: &[ByteBuf]) -> Vec<Record> {
+    let records = records.iter().filter_map(|bytes| Record::read(bytes).ok());
+    records.filter(|record| keys.contains(&record.header().key_id)).collect()
+}
+
 /// A record, which must be of this deployment and under one of its KMS keys.
-pub(crate) fn ours(config: &MeasuredConfig, record: Record) -> Result<Record, Refusal> {
+fn ours(config: &MeasuredConfig, record: Record) -> Result<Record, Refusal> {
     let header = record.header();
     if header.deployment != *config.deployment() {
-        return Err(Refusal::new(
-            RefusalCode::RecordIdentity,
-            "the record of the key that was asked for, of this deployment, was expected",
-        ));
+        return Err(of_another());
     }
     if config.kms().key_for(&header.kms_key).is_none() {
         return Err(Refusal::new(
@@ -69,26 +80,22 @@ pub(crate) fn ours(config: &MeasuredConfig, record: Record) -> Result<Record, Re
 /// What names a data key.
 type Name = (Purpose, String, Vec<u8>);
 
-/// Joins the records of the keys that are wanted with their data keys, each of which is asked of
-/// KMS once at most, all at the same time. What fails for one key fails for that key alone; records
-/// of other keys are not looked at. A data key under the KMS key `anew` is asked of KMS even where it
-/// is in memory.
-pub(crate) async fn unwrap(
+/// Joins records, of each key the first, with their data keys, each of which is asked of KMS once at
+/// most, all at the same time. What fails for one key fails for that key alone. A data key under the
+/// KMS key `afresh` is asked of KMS even where it is in memory.
+pub(crate) async fn join_data_keys(
     config: &MeasuredConfig,
     data_keys: &Arc<DataKeys>,
-    wanted: &HashSet<KeyId>,
-    records: Vec<Vec<u8>>,
-    anew: Option<&str>,
+    records: Vec<Record>,
+    afresh: Option<&str>,
 ) -> HashMap<KeyId, Result<Sealed, Refusal>> {
-    // A record that is none leaves its key without one: whose it would be is unknown.
-    let records = records.iter().filter_map(|bytes| Record::read(bytes).ok());
     let mut found: HashMap<KeyId, Result<(Arc<Record>, Name), Refusal>> = HashMap::new();
     let mut asking: JoinSet<(Name, Result<Arc<Secret>, Refusal>)> = JoinSet::new();
     let mut opened: HashMap<Name, Result<Arc<Secret>, Refusal>> = HashMap::new();
     let mut names = HashSet::new();
     for record in records {
         let key_id = record.header().key_id;
-        if !wanted.contains(&key_id) || found.contains_key(&key_id) {
+        if found.contains_key(&key_id) {
             continue;
         }
         let record = ours(config, record).map(|record| {
@@ -100,13 +107,13 @@ pub(crate) async fn unwrap(
             && names.insert(name.clone())
         {
             let wrapped = WrappedDataKey { kms_key: name.1.clone(), blob: name.2.clone() };
-            let anew = anew.is_some_and(|kms_key| kms_key == wrapped.kms_key);
-            if let Some(held) = data_keys.held(name.0, &wrapped).filter(|_| !anew) {
+            let ask = afresh.is_some_and(|kms_key| kms_key == wrapped.kms_key);
+            if let Some(held) = data_keys.held(name.0, &wrapped).filter(|_| !ask) {
                 opened.insert(name.clone(), Ok(held));
             } else {
                 let (name, data_keys) = (name.clone(), data_keys.clone());
                 asking.spawn(async move {
-                    let opened = if anew {
+                    let opened = if ask {
                         data_keys.ask(name.0, &wrapped).await
                     } else {
                         data_keys.open(name.0, &wrapped).await

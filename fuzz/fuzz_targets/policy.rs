@@ -105,7 +105,7 @@ fn check_order(payload: &[u8]) {
         Err(error) => return assert!(error.tag().starts_with("order.")),
     };
     assert!(payload.len() <= MAX_ORDER);
-    assert_eq!(order.id(), OrderId::of(payload));
+    assert_eq!(order.id(), OrderId::from_payload(payload));
     assert_eq!(order.id().to_string().parse(), Ok(order.id()));
     let again = Order::payload(order.deployment(), order.restriction(), order.reason(), order.issued_at());
     let again = Order::parse(&again).expect("an order that was written");

@@ -12,7 +12,7 @@ use protocol::{
     KeyId, NewKey, Purpose,
     api::{
         self, MAX_ADDRESSES, MAX_PREVIOUS, MAX_REWRAPPED, MAX_SIGNATURES, MAX_SIGNING_BODY, MAX_SIGNING_KEYS,
-        Route, SignatureRequest,
+        Route, TransactionToSign,
     },
     log::OperationName,
 };
@@ -36,7 +36,7 @@ fn check_keys(route: Route, body: &[u8]) {
     assert_eq!(api::new_keys(Route::CreateAddresses, again.as_bytes()).as_ref(), Ok(&keys));
 }
 
-fn check_signature(request: &SignatureRequest) {
+fn check_signature(request: &TransactionToSign) {
     let most = if request.chain == Chain::Bitcoin { MAX_SIGNING_KEYS } else { 1 };
     assert!((1..=most).contains(&request.keys.len()));
     assert_eq!(request.keys.iter().collect::<BTreeSet<_>>().len(), request.keys.len());
@@ -62,13 +62,13 @@ fuzz_target!(|bytes: &[u8]| {
     let target =
         parts.next().and_then(|line| std::str::from_utf8(line).ok()).and_then(|line| line.split_once(' '));
     let (Some((method, path)), Some(body)) = (target, parts.next()) else { return };
-    let Some(route) = Route::of(method, path, None) else { return };
+    let Some(route) = Route::from_request(method, path, None) else { return };
     assert!(path.starts_with("/v1/") && path.len() < 100 && ["GET", "POST"].contains(&method));
     assert!(!route.roles().is_empty());
     let operation: OperationName = route.operation().parse().expect("a name for the log");
     assert!(OperationName::KNOWN.contains(&operation));
     for other in [format!("{path}/"), format!("{path}?"), format!("/{path}"), path.to_uppercase()] {
-        assert_eq!(Route::of(method, &other, None), None, "{other}");
+        assert_eq!(Route::from_request(method, &other, None), None, "{other}");
     }
     match route {
         Route::CreateAddress | Route::CreateAddresses => check_keys(route, body),

@@ -104,7 +104,7 @@ impl StoredKey {
         let claims = verifier::unverified::<AddressClaims>(record.certificate())
             .map_err(|_| AddressError::Certificate)?;
         // PCR0 and the document are what the record does not say.
-        if claims != AddressClaims::of(header, claims.pcr0, claims.attestation) {
+        if claims != AddressClaims::from_record(header, claims.pcr0, claims.attestation) {
             return Err(AddressError::Certificate);
         }
         let created = OffsetDateTime::from_unix_timestamp_nanos(i128::from(header.created) * 1_000_000);
@@ -132,6 +132,11 @@ impl StoredKey {
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         let header = self.record.header();
         [Some(&header.address), header.taproot_address.as_ref()].into_iter().flatten().map(String::as_str)
+    }
+
+    /// Its address certificate, as it is sealed with the key.
+    pub fn certificate(&self) -> &str {
+        self.record.certificate()
     }
 
     /// The boot document that its certificate names.

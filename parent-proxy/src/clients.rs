@@ -18,7 +18,7 @@ use protocol::{
     PolicyRef,
     api::Route,
     dsse::{ACTIVATION_TYPE, Envelope, POLICY_TYPE},
-    operators::{MAX_OPERATORS, OperatorKey, Quorum},
+    operators::{Ed25519Key, MAX_OPERATORS, Quorum},
     policy::{ActivationStatement, MAX_CLIENTS, Policy},
     request::{NonceMemory, RequestError, SignedRequest, Window},
 };
@@ -45,7 +45,7 @@ impl Default for FailureLimits {
 /// such policies.
 pub struct Clients {
     policy: RwLock<Option<Arc<Policy>>>,
-    operators: RwLock<Vec<OperatorKey>>,
+    operators: RwLock<Vec<Ed25519Key>>,
     window: Window,
     nonces: Mutex<NonceMemory>,
     failures: DefaultDirectRateLimiter,
@@ -148,7 +148,7 @@ impl Clients {
         self.window.check(signature.created(), signature.expires(), now)?;
         signature.verify(client.key())?;
         // Orders wait for each other alone: whoever may not give one does not make them wait.
-        let route = Route::of(&request.method, &request.path, request.query.as_deref());
+        let route = Route::from_request(&request.method, &request.path, request.query.as_deref());
         if let Some(route @ (Route::SubmitOrder | Route::ReplaceKey(_))) = route
             && !route.roles().iter().any(|role| client.roles().contains(role))
         {

@@ -83,7 +83,7 @@ pub enum Route {
 
 impl Route {
     /// The route of a method, a path and a query, all as they were signed.
-    pub fn of(method: &str, path: &str, query: Option<&str>) -> Option<Self> {
+    pub fn from_request(method: &str, path: &str, query: Option<&str>) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix("/v1/")?.splitn(4, '/').collect();
         let route = match (method, segments.as_slice()) {
             ("POST", ["addresses"]) => Self::CreateAddress,
@@ -134,6 +134,21 @@ impl Route {
             | Self::ReadLog
             | Self::ReadCheckpoint => &[Role::AuditRead],
         }
+    }
+
+    /// Whether the parent answers it from what it stores.
+    pub const fn is_read(self) -> bool {
+        matches!(
+            self,
+            Self::ListKeys
+                | Self::FindKeys
+                | Self::ListAllKeys
+                | Self::ReadKey(_)
+                | Self::ReadPolicy
+                | Self::ReadOrders
+                | Self::ReadLog
+                | Self::ReadCheckpoint
+        )
     }
 
     /// What the log calls it.
@@ -205,7 +220,7 @@ pub struct AddressesRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-pub struct SignatureRequest {
+pub struct TransactionToSign {
     /// Which family's transaction it is; the keys must be of the same.
     pub chain: Chain,
     /// The keys that shall sign, each once: 1, on Bitcoin up to 100.
@@ -237,7 +252,7 @@ pub struct SignaturesRequest {
     /// Each is signed or refused by itself.
     #[serde(deserialize_with = "object::each")]
     #[cfg_attr(feature = "schema", schema(min_items = 1, max_items = 256))]
-    pub signatures: Vec<SignatureRequest>,
+    pub signatures: Vec<TransactionToSign>,
 }
 
 /// Keys to rewrap.
@@ -322,7 +337,7 @@ pub fn new_keys(route: Route, body: &[u8]) -> Result<Vec<NewKey>, BodyError> {
 ///
 /// # Errors
 /// [`BodyError`]
-pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, BodyError> {
+pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<TransactionToSign>, BodyError> {
     if body.len() > MAX_SIGNING_BODY {
         return Err(BodyError(format!(
             "at most {MAX_SIGNING_BODY} bytes were expected, found {}",
@@ -331,7 +346,7 @@ pub fn signatures(route: Route, body: &[u8]) -> Result<Vec<SignatureRequest>, Bo
     }
     let requests = match route {
         Route::SignBatch => parse::<SignaturesRequest>(body)?.signatures,
-        _ => vec![parse::<SignatureRequest>(body)?],
+        _ => vec![parse::<TransactionToSign>(body)?],
     };
     count("signatures", requests.len(), MAX_SIGNATURES)?;
     for request in &requests {

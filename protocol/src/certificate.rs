@@ -27,11 +27,11 @@ pub struct AddressClaims {
     pub key_id: KeyId,
     /// Whose address.
     pub user: UserRef,
-    /// On which family of chains.
+    /// The family of chains.
     pub chain: Chain,
-    /// For what use.
+    /// What the key may be used for.
     pub purpose: Purpose,
-    /// Which one.
+    /// Index among the user's keys.
     pub index: Index,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub struct AddressClaims {
 
 impl AddressClaims {
     /// What the certificate of this record states.
-    pub fn of(header: &RecordHeader, pcr0: Pcr, attestation: DocumentHash) -> Self {
+    pub fn from_record(header: &RecordHeader, pcr0: Pcr, attestation: DocumentHash) -> Self {
         Self {
             v: 1,
             deployment: header.deployment.clone(),
@@ -72,7 +72,7 @@ impl AddressClaims {
         }
     }
 
-    /// The natural key.
+    /// What identifies the key.
     pub fn path(&self) -> KeyPath {
         KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
     }

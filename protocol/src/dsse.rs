@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     base64,
-    operators::{MAX_OPERATORS, OperatorKey, Quorum},
+    operators::{Ed25519Key, MAX_OPERATORS, Quorum},
 };
 
 /// The payload type of a policy.
@@ -134,7 +134,7 @@ impl Envelope {
     /// [`DsseError::Malformed`]
     pub fn sign(&mut self, key: &SigningKey) -> Result<(), DsseError> {
         let signature = key.sign(&pre_authentication(&self.payload_type, &self.payload()?));
-        let keyid = OperatorKey::from(key.verifying_key()).to_string();
+        let keyid = Ed25519Key::from(key.verifying_key()).to_string();
         self.signatures.retain(|signature| signature.keyid != keyid);
         self.signatures.push(EnvelopeSignature { keyid, sig: BASE64.encode(&signature.to_bytes()) });
         Ok(())
@@ -152,7 +152,7 @@ impl Envelope {
             if !signers.insert(signature.keyid.as_str()) {
                 return Err(DsseError::Duplicate);
             }
-            let key: OperatorKey = signature.keyid.parse().map_err(|_| DsseError::Unknown)?;
+            let key: Ed25519Key = signature.keyid.parse().map_err(|_| DsseError::Unknown)?;
             if !quorum.keys.contains(&key) {
                 return Err(DsseError::Unknown);
             }

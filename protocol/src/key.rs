@@ -153,16 +153,16 @@ impl fmt::Display for Index {
     }
 }
 
-/// The natural key of a key within a deployment.
+/// What identifies a key within a deployment: user, chain, purpose, index.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyPath {
-    /// Whose deposits.
+    /// The user.
     pub user: UserRef,
-    /// On which family of chains.
+    /// The family of chains.
     pub chain: Chain,
-    /// For what use.
+    /// What the key may be used for.
     pub purpose: Purpose,
-    /// Which one.
+    /// Index among the user's keys.
     pub index: Index,
 }
 
@@ -254,13 +254,13 @@ impl<'de> Deserialize<'de> for KeyId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
-    /// Whose.
+    /// The user.
     pub user: UserRef,
-    /// On which family of chains.
+    /// The family of chains.
     pub chain: Chain,
-    /// For what use.
+    /// What the key may be used for.
     pub purpose: Purpose,
-    /// Which one.
+    /// Index among the user's keys.
     pub index: Index,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -268,7 +268,13 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// The natural key.
+    /// The key at `path`, with a note.
+    pub fn new(path: KeyPath, label: Option<Label>) -> Self {
+        let KeyPath { user, chain, purpose, index } = path;
+        Self { user, chain, purpose, index, label }
+    }
+
+    /// What identifies the key.
     pub fn path(&self) -> KeyPath {
         KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
     }

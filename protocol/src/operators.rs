@@ -17,22 +17,22 @@ pub struct NotAKey;
 /// An Ed25519 key of an operator or a client: `ed25519:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct OperatorKey(VerifyingKey);
+pub struct Ed25519Key(VerifyingKey);
 
-impl OperatorKey {
+impl Ed25519Key {
     /// The key.
     pub const fn verifying_key(&self) -> &VerifyingKey {
         &self.0
     }
 }
 
-impl From<VerifyingKey> for OperatorKey {
+impl From<VerifyingKey> for Ed25519Key {
     fn from(key: VerifyingKey) -> Self {
         Self(key)
     }
 }
 
-impl FromStr for OperatorKey {
+impl FromStr for Ed25519Key {
     type Err = NotAKey;
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
@@ -47,7 +47,7 @@ impl FromStr for OperatorKey {
     }
 }
 
-impl TryFrom<String> for OperatorKey {
+impl TryFrom<String> for Ed25519Key {
     type Error = NotAKey;
 
     fn try_from(text: String) -> Result<Self, NotAKey> {
@@ -55,19 +55,19 @@ impl TryFrom<String> for OperatorKey {
     }
 }
 
-impl From<OperatorKey> for String {
-    fn from(key: OperatorKey) -> Self {
+impl From<Ed25519Key> for String {
+    fn from(key: Ed25519Key) -> Self {
         key.to_string()
     }
 }
 
-impl fmt::Display for OperatorKey {
+impl fmt::Display for Ed25519Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ed25519:{}", HEXLOWER.encode(self.0.as_bytes()))
     }
 }
 
-impl fmt::Debug for OperatorKey {
+impl fmt::Debug for Ed25519Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -80,7 +80,7 @@ pub struct Quorum {
     /// How many must sign.
     pub threshold: usize,
     /// Who may.
-    pub keys: Vec<OperatorKey>,
+    pub keys: Vec<Ed25519Key>,
 }
 
 impl Quorum {

@@ -57,11 +57,11 @@ pub enum RecordError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordHeader {
-    /// Whose key.
+    /// The user.
     pub user: UserRef,
-    /// On which family of chains.
+    /// The family of chains.
     pub chain: Chain,
-    /// Which one.
+    /// Index among the user's keys.
     pub index: Index,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ pub struct RecordHeader {
     pub created: u64,
     /// ARN of the KMS key that wraps the data key.
     pub kms_key: String,
-    /// For what use.
+    /// What the key may be used for.
     pub purpose: Purpose,
     /// The wrapped data key: KMS's CiphertextBlob.
     pub data_key: ByteBuf,
@@ -90,7 +90,7 @@ pub struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// The natural key.
+    /// What identifies the key.
     pub fn path(&self) -> KeyPath {
         KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
     }

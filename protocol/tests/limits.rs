@@ -6,7 +6,7 @@ use attestation::{DocumentHash, Pcr};
 use chains::{BitcoinNetwork, Chain, PublicKey, addresses, bitcoin::MAX_PSBT};
 use cofferdam_protocol::{
     AddressClaims, Index, KeyId, KeyPath, Purpose, Record, RecordError, RecordHeader,
-    api::{MAX_PREVIOUS, MAX_SIGNING_BODY, MAX_SIGNING_KEYS, SignatureRequest, SignaturesRequest},
+    api::{MAX_PREVIOUS, MAX_SIGNING_BODY, MAX_SIGNING_KEYS, SignaturesRequest, TransactionToSign},
     certificate::Issuer,
     record::LONGEST,
     request::MAX_BODY,
@@ -46,7 +46,7 @@ fn longest_record() -> Vec<u8> {
         data_key: ByteBuf::from(vec![1; 200]),
         nonce: ByteArray::new([2; 12]),
     };
-    let claims = AddressClaims::of(&header, Pcr::new([1; 48]), DocumentHash::of(b"document"));
+    let claims = AddressClaims::from_record(&header, Pcr::new([1; 48]), DocumentHash::of(b"document"));
     let certificate = Issuer::new(&SigningKey::from_bytes(&[9; 32])).unwrap().issue(&claims).unwrap();
     let record = Record::seal::<RecordError>(header, certificate, |_| Ok(vec![3; 48])).unwrap();
     record.encode().unwrap()
@@ -71,7 +71,7 @@ fn a_psbt_of_the_largest_size_fits_with_a_hundred_keys() {
         };
         KeyId::derive(&deployment, &path)
     };
-    let request = |bytes: usize| SignatureRequest {
+    let request = |bytes: usize| TransactionToSign {
         chain: Chain::Bitcoin,
         keys: (0..MAX_SIGNING_KEYS as u64).map(key).collect(),
         transaction: BASE64.encode(&vec![0xff; bytes]),

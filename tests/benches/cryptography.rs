@@ -4,11 +4,11 @@ use std::hint::black_box;
 
 use attestation::{AttestationDoc, ExpectedPcrs, TrustAnchor, verify};
 use chains::Chain;
-use cofferdam_tests::wire::new_key;
+use cofferdam_tests::wire::{creation, new_key};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ed25519_dalek::SigningKey;
 use protocol::{Deployment, KeyId};
-use wire::{Operation, Request};
+use wire::Request;
 
 const DOCUMENT: &[u8] = include_bytes!("../vectors/attestation/nitro-2025-01-06.cose");
 const PCR0: &str =
@@ -49,8 +49,8 @@ fn formats(c: &mut Criterion) {
     c.bench_function("derive a key id", |b| {
         b.iter(|| KeyId::derive(black_box(&deployment), black_box(&path)))
     });
-    let positions = (0..256).collect();
-    let request = Request { id: 1, operation: Operation::CreateKeys { ticket: 1, positions } };
+    let keys: Vec<_> = (0..256).map(|index| new_key("alice", Chain::Evm, index)).collect();
+    let request = Request { id: 1, operation: creation("laptop", &keys) };
     let bytes = request.encode().expect("a request");
     c.bench_function("encode a request for 256 keys", |b| b.iter(|| black_box(&request).encode()));
     c.bench_function("decode a request for 256 keys", |b| b.iter(|| Request::decode(black_box(&bytes))));

@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use protocol::{
     dsse::{self, Envelope},
-    operators::OperatorKey,
+    operators::Ed25519Key,
     order::{Order, Restriction},
     request::{SignedHeaders, SignedRequest, Signer},
     timestamp::Timestamp,
@@ -89,7 +89,7 @@ impl Client {
 
     /// As the policy names it.
     pub fn in_policy(&self) -> Value {
-        let key = OperatorKey::from(self.key().verifying_key()).to_string();
+        let key = Ed25519Key::from(self.key().verifying_key()).to_string();
         json!({ "id": self.id, "key": key, "roles": self.roles })
     }
 }

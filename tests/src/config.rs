@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
-use protocol::operators::OperatorKey;
+use protocol::operators::Ed25519Key;
 
 /// An operator's key: that of RFC 8032, test 1.
 const OPERATOR: &str = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
@@ -88,5 +88,5 @@ network = "mainnet"
 
 /// So many of these keys.
 pub fn quorum(threshold: usize, keys: &[SigningKey]) -> (usize, Vec<String>) {
-    (threshold, keys.iter().map(|key| OperatorKey::from(key.verifying_key()).to_string()).collect())
+    (threshold, keys.iter().map(|key| Ed25519Key::from(key.verifying_key()).to_string()).collect())
 }

@@ -434,7 +434,7 @@ impl Node {
     /// The client that has the role for it.
     fn client(method: &Method, path: &str, query: Option<&str>) -> Client {
         match path {
-            "/v1/keys" if Route::of("GET", path, query) == Some(Route::ListAllKeys) => AUDITOR,
+            "/v1/keys" if Route::from_request("GET", path, query) == Some(Route::ListAllKeys) => AUDITOR,
             "/v1/policy" | "/v1/log" | "/v1/log/checkpoint" => AUDITOR,
             "/v1/orders" if *method == Method::GET => AUDITOR,
             "/v1/orders" => DESK,

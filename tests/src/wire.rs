@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use chains::Chain;
-use protocol::{Index, KeyId, NewKey, Purpose, Record, order::Restriction};
+use protocol::{Index, KeyId, NewKey, Purpose, Record, order::Restriction, request::SignedRequest};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::UnixStream};
@@ -49,40 +49,10 @@ impl Wire {
         self.ask(Operation::PutPolicy { envelope }).await
     }
 
-    /// Has keys made as the parent does: the client's request is authorised, then carried out.
+    /// Has keys made, as the parent does.
     pub async fn create(&mut self, deployment: &str, keys: &[NewKey]) -> Result<Vec<Vec<u8>>, Refusal> {
-        let operation = self.authorized_creation(deployment, keys).await?;
-        match self.ask(operation).await? {
+        match self.ask(creation(deployment, keys)).await? {
             Answer::Records(records) => Ok(records.into_iter().map(ByteBuf::into_vec).collect()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The operation that makes keys, authorised.
-    pub async fn authorized_creation(
-        &mut self,
-        deployment: &str,
-        keys: &[NewKey],
-    ) -> Result<Operation, Refusal> {
-        let addresses: Vec<Value> = keys
-            .iter()
-            .map(|key| {
-                let mut address = json!({
-                    "user": key.user, "chain": key.chain, "purpose": key.purpose, "index": key.index.get(),
-                });
-                if let Some(label) = &key.label {
-                    address["label"] = json!(label);
-                }
-                address
-            })
-            .collect();
-        let body = json!({ "addresses": addresses }).to_string();
-        let request = BACKEND.request(deployment, "POST", "/v1/addresses/batch", body.as_bytes());
-        match self.ask(Operation::Authorize { request }).await? {
-            Answer::Authorized(authorized) => {
-                let positions = (0..u32::try_from(keys.len()).unwrap()).collect();
-                Ok(Operation::CreateKeys { ticket: authorized.ticket, positions })
-            }
             other => panic!("{other:?}"),
         }
     }
@@ -91,12 +61,18 @@ impl Wire {
     pub async fn check(&mut self, deployment: &str, key_id: KeyId, record: &[u8]) -> Result<String, Refusal> {
         let path = format!("/v1/keys/{key_id}/check");
         let request = BACKEND.request(deployment, "POST", &path, b"");
-        let ticket = match self.ask(Operation::Authorize { request }).await? {
-            Answer::Authorized(authorized) => authorized.ticket,
-            other => panic!("{other:?}"),
-        };
-        match self.ask(Operation::CheckRecord { ticket, record: ByteBuf::from(record) }).await? {
-            Answer::RecordOpened(statement) => Ok(statement),
+        self.confirm(&request, &[record]).await?.remove(0)
+    }
+
+    /// What is shown of each record to whoever signed the request.
+    pub async fn confirm(
+        &mut self,
+        request: &SignedRequest,
+        records: &[&[u8]],
+    ) -> Result<Vec<Result<String, Refusal>>, Refusal> {
+        let records = records.iter().map(|record| ByteBuf::from(record.to_vec())).collect();
+        match self.ask(Operation::Confirm { request: request.clone(), records }).await? {
+            Answer::Confirmed(shown) => Ok(shown),
             other => panic!("{other:?}"),
         }
     }
@@ -171,6 +147,27 @@ impl Wire {
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
+}
+
+/// The operation that makes keys, with the request of a client who may.
+pub fn creation(deployment: &str, keys: &[NewKey]) -> Operation {
+    let positions = (0..u32::try_from(keys.len()).unwrap()).collect();
+    Operation::Create { request: addresses(deployment, keys), positions }
+}
+
+/// A client's request for the addresses of keys.
+pub fn addresses(deployment: &str, keys: &[NewKey]) -> SignedRequest {
+    let address = |key: &NewKey| {
+        let mut address = json!({
+            "user": key.user, "chain": key.chain, "purpose": key.purpose, "index": key.index.get(),
+        });
+        if let Some(label) = &key.label {
+            address["label"] = json!(label);
+        }
+        address
+    };
+    let body = json!({ "addresses": keys.iter().map(address).collect::<Vec<Value>>() }).to_string();
+    BACKEND.request(deployment, "POST", "/v1/addresses/batch", body.as_bytes())
 }
 
 /// The body of `POST /v1/signatures` for the keys of these records.

@@ -13,11 +13,7 @@ use cofferdam_tests::{
     transactions::Evm,
 };
 use data_encoding::{BASE64, HEXLOWER};
-use protocol::{
-    KeyId, KeyPath, Purpose,
-    dsse::ACTIVATION_TYPE,
-    order::{Replacement, Restriction},
-};
+use protocol::{KeyId, KeyPath, NewKey, Purpose, dsse::ACTIVATION_TYPE, order::Restriction};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -102,7 +98,7 @@ async fn all_operations(node: &Node) -> Map<String, Value> {
         purpose: Purpose::Api,
         index: 1.try_into().unwrap(),
     };
-    let next = Replacement { path, label: Some("hot wallet".parse().unwrap()) };
+    let next = NewKey::new(path, Some("hot wallet".parse().unwrap()));
     let order =
         signed_order(&node.deployment, &Restriction::RetireKey { key_id: id, replacement: Some(next) });
     let order = json!({"order": BASE64.encode(&order)});

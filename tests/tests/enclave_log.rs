@@ -13,7 +13,7 @@ use cofferdam_tests::{
     deployment::Deployment,
     scene::{DEPLOYMENT, DepositKey, Scene, request},
     transactions::{sweep, sweep_to},
-    wire::{Wire, new_key, signature_body},
+    wire::{Wire, addresses, creation, new_key, signature_body},
 };
 use protocol::{
     Purpose,
@@ -116,6 +116,10 @@ async fn one_of_everything(scene: &mut Scene) -> Vec<(&'static str, Option<&'sta
     expect("key.check", backend, "ok");
     assert!(scene.wire.check(DEPLOYMENT, key.id, &two[0].record).await.is_err());
     expect("key.check", backend, "record.identity");
+    let shown = addresses(DEPLOYMENT, &[new_key("alice", Chain::Evm, 0)]);
+    scene.wire.confirm(&shown, &[&key.record, &two[0].record]).await.unwrap();
+    expect("address.confirm", backend, "ok");
+    expect("address.confirm", backend, "record.identity");
     scene.sign(&key, &sweep(&key, 1)).await.unwrap();
     expect("transaction.sign", backend, "ok");
     assert!(scene.sign(&key, &sweep_to(&key, 1, &key.address)).await.is_err());
@@ -138,13 +142,13 @@ async fn one_of_everything(scene: &mut Scene) -> Vec<(&'static str, Option<&'sta
     unsigned.signature.clear();
     assert!(scene.wire.ask(Operation::Authorize { request: unsigned }).await.is_err());
     expect("request", None, "auth.missing");
-    let order = scene.wire.order(DEPLOYMENT, &Restriction::FreezeKey { key_id: key.id }).await.unwrap();
+    let freeze = authority::signed_order(DEPLOYMENT, &Restriction::FreezeKey { key_id: key.id });
+    scene.wire.ask(order(&freeze)).await.unwrap();
     expect("order.submit", Some("desk"), "ok");
     assert!(scene.sign(&key, &sweep(&key, 3)).await.is_err());
     expect("transaction.sign", backend, "order.frozen");
-    let Answer::OrderAccepted(order) = order else { panic!() };
-    let envelopes =
-        vec![order.envelope, ByteBuf::from(authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll))];
+    let all = authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll);
+    let envelopes = vec![ByteBuf::from(freeze), ByteBuf::from(all)];
     scene.wire.ask(Operation::ReplayOrders { envelopes }).await.unwrap();
     expect("order.replay", None, "ok");
     assert!(scene.wire.ask(Operation::Activate { envelope: ByteBuf::new() }).await.is_err());
@@ -373,6 +377,20 @@ async fn fill(wire: &mut Wire, operation: &Operation, times: u64) {
     }
 }
 
+/// Gives so many orders, each of which leaves a line.
+async fn restrict(wire: &mut Wire, mut times: u64) {
+    while times > 0 {
+        let some = times.min(100);
+        for _ in 0..some {
+            wire.send(order(&authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll))).await;
+        }
+        for _ in 0..some {
+            assert!(wire.receive().await.unwrap().result.is_ok());
+        }
+        times -= some;
+    }
+}
+
 /// What a client or the parent asks, all of which leaves an entry.
 fn everything(key: &DepositKey) -> Vec<Operation> {
     let (request, records) = explained(key, &sweep(key, 1));
@@ -391,8 +409,8 @@ fn everything(key: &DepositKey) -> Vec<Operation> {
             envelope: ByteBuf::from(authority::signed_policy(&authority::policy(DEPLOYMENT, 9))),
         },
         Operation::Activate { envelope: ByteBuf::new() },
-        Operation::CreateKeys { ticket: 1, positions: vec![0] },
-        Operation::CheckRecord { ticket: 1, record: ByteBuf::new() },
+        creation(DEPLOYMENT, &[new_key("alice", Chain::Evm, 0)]),
+        Operation::Confirm { request: addresses(DEPLOYMENT, &[]), records: vec![ByteBuf::new()] },
     ]
 }
 
@@ -432,25 +450,20 @@ async fn before_the_log_has_begun_nothing_is_done() {
 async fn a_parent_that_never_says_it_stored_the_log_gets_nothing_done_any_more() {
     let mut scene = Scene::new().await;
     let key = scene.key("alice", Chain::Evm).await;
-    let pending = scene.wire.authorized_creation(DEPLOYMENT, &[new_key("bob", Chain::Evm, 0)]).await.unwrap();
-    let later = scene.wire.authorized_creation(DEPLOYMENT, &[new_key("carol", Chain::Evm, 0)]).await.unwrap();
-    // Keys of two purposes at once: refused each time, and the ticket is good again.
+    let pending = creation(DEPLOYMENT, &[new_key("bob", Chain::Evm, 0)]);
+    // Keys of two purposes at once: refused each time, however often it comes.
     let mut two = [new_key("dave", Chain::Evm, 0), new_key("desk", Chain::Evm, 0)];
     (two[1].purpose, two[1].label) = (Purpose::Api, Some("a desk".parse().unwrap()));
-    let refused_again = scene.wire.authorized_creation(DEPLOYMENT, &two).await.unwrap();
     // Orders that are none, which anybody can show, make up to 64 refusals a request.
     let refused = |lines: usize| Operation::ReplayOrders { envelopes: vec![ByteBuf::new(); lines] };
     let mut seq = scene.wire.log.last().unwrap().seq;
     while seq <= HALF {
         let times = (HALF + 1 - seq).min(100);
-        fill(&mut scene.wire, &refused_again, times).await;
+        fill(&mut scene.wire, &creation(DEPLOYMENT, &two), times).await;
         seq += times;
     }
-    // Beyond half of the room nobody comes in; what was let in before is still carried out.
-    let inside = |operation: &Operation| {
-        matches!(operation, Operation::CreateKeys { .. } | Operation::CheckRecord { .. })
-    };
-    for operation in everything(&key).into_iter().filter(|operation| !inside(operation)) {
+    // Beyond half of the room nobody comes in.
+    for operation in everything(&key).into_iter().chain([pending]) {
         // What operators restrict finds room. All else, and what only looks like an order, does not.
         match is_in_effect(&operation) {
             true => assert!(scene.wire.ask(operation).await.is_ok()),
@@ -463,16 +476,11 @@ async fn a_parent_that_never_says_it_stored_the_log_gets_nothing_done_any_more()
     for stranger in [refused(64), put_policy(2), Operation::SubmitOrder { request: forged }] {
         unavailable(scene.wire.ask(stranger).await);
     }
-    assert!(matches!(scene.wire.ask(pending).await, Ok(Answer::Records(_))));
-    seq += 1;
-    while seq < MOST - 1 {
-        let times = (MOST - 1 - seq).min(100);
-        fill(&mut scene.wire, &refused_again, times).await;
-        seq += times;
-    }
+    restrict(&mut scene.wire, MOST - 1 - seq).await;
+    seq = MOST - 1;
     let is_no_policy = |operation: &Operation| !matches!(operation, Operation::PutPolicy { .. });
     let all = everything(&key).into_iter().filter(is_no_policy);
-    for operation in all.chain([put_policy(10), refused_again, refused(1), order(b"none")]) {
+    for operation in all.chain([put_policy(10), creation(DEPLOYMENT, &two), refused(1), order(b"none")]) {
         match is_in_effect(&operation) {
             true => assert!(scene.wire.ask(operation).await.is_ok()),
             false => unavailable(scene.wire.ask(operation).await),
@@ -482,18 +490,9 @@ async fn a_parent_that_never_says_it_stored_the_log_gets_nothing_done_any_more()
     let policy = described(&mut scene.wire).await.policy;
     assert_eq!(policy.as_ref().unwrap().version, 10);
     // Where even that is full, nothing takes effect any more.
-    while seq < ALL {
-        let times = (ALL - seq).min(100);
-        for _ in 0..times {
-            let freeze = authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll);
-            scene.wire.send(order(&freeze)).await;
-        }
-        for _ in 0..times {
-            assert!(scene.wire.receive().await.unwrap().result.is_ok());
-        }
-        seq += times;
-    }
-    for operation in everything(&key).into_iter().chain([put_policy(11), later.clone()]) {
+    restrict(&mut scene.wire, ALL - seq).await;
+    let later = || creation(DEPLOYMENT, &[new_key("carol", Chain::Evm, 0)]);
+    for operation in everything(&key).into_iter().chain([put_policy(11), later()]) {
         unavailable(scene.wire.ask(operation).await);
     }
     assert_eq!(scene.wire.log.last().unwrap().seq, ALL);
@@ -502,13 +501,13 @@ async fn a_parent_that_never_says_it_stored_the_log_gets_nothing_done_any_more()
     let page = read(&mut scene.wire, 1).await;
     assert!(page[0].seq == 1 && page.len() > 500 && page.len() < 10_000);
     checkpoint(&mut scene.wire, 1).await;
-    unavailable(scene.wire.ask(later.clone()).await);
+    unavailable(scene.wire.ask(later()).await);
     assert!(
         scene.wire.ask(order(&authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll))).await.is_ok()
     );
     let last = checkpoint(&mut scene.wire, ALL + 1).await;
     assert_eq!((last.head.seq, read(&mut scene.wire, 1).await.len()), (ALL + 1, 0));
-    assert!(matches!(scene.wire.ask(later).await, Ok(Answer::Records(_))));
+    assert!(matches!(scene.wire.ask(later()).await, Ok(Answer::Records(_))));
     let batch: Vec<(&DepositKey, Vec<u8>)> = (0..256).map(|n| (&key, sweep(&key, n + 1))).collect();
     let frozen = scene.sign_batch(&batch).await;
     assert!(frozen.iter().all(|signed| signed.as_ref().is_err_and(|e| e.code == RefusalCode::Frozen)));

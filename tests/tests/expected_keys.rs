@@ -10,7 +10,7 @@ use cofferdam_tests::{
     wire::{new_key, signature_body},
 };
 use data_encoding::HEXLOWER;
-use protocol::{CheckClaims, Record, log::Entry};
+use protocol::{PossessionClaims, Record, log::Entry};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use wire::{Answer, Operation, Refusal, Rewrapping, SignedTransaction};
@@ -131,20 +131,21 @@ async fn no_statement_is_made_of_another_key_than_the_one_that_was_expected() {
     for way in ways(&shown) {
         let mut check = async |record: &DepositKey, body: &str| {
             let path = format!("/v1/keys/{}/check", shown.id);
-            let authorize = Operation::Authorize { request: request(&BACKEND, "POST", &path, body) };
-            let ticket = match scene.wire.ask(authorize).await? {
-                Answer::Authorized(authorized) => authorized.ticket,
-                answer => panic!("{answer:?}"),
-            };
-            let record = ByteBuf::from(record.record.clone());
-            scene.wire.ask(Operation::CheckRecord { ticket, record }).await
+            let request = request(&BACKEND, "POST", &path, body);
+            scene.wire.confirm(&request, &[&record.record]).await?.remove(0)
         };
-        let Ok(Answer::RecordOpened(statement)) = check(&shown, &way.to_string()).await else { panic!() };
-        assert_eq!(verifier::unverified::<CheckClaims>(&statement).unwrap().public_key, public_key(&shown));
+        let statement = check(&shown, &way.to_string()).await.unwrap();
+        assert_eq!(
+            verifier::unverified::<PossessionClaims>(&statement).unwrap().public_key,
+            public_key(&shown)
+        );
         // What is asked for without an expectation is answered with whatever key it is.
-        let Ok(Answer::RecordOpened(statement)) = check(&other, "").await else { panic!() };
-        assert_eq!(verifier::unverified::<CheckClaims>(&statement).unwrap().public_key, public_key(&other));
-        assert_eq!(tag(check(&shown, r#"{"addresses":[]}"#).await), "request.body");
+        let statement = check(&other, "").await.unwrap();
+        assert_eq!(
+            verifier::unverified::<PossessionClaims>(&statement).unwrap().public_key,
+            public_key(&other)
+        );
+        assert_eq!(check(&shown, r#"{"addresses":[]}"#).await.unwrap_err().tag(), "request.body");
         let refused = check(&other, &way.to_string()).await.unwrap_err();
         told(&scene, &refused, &shown, &other);
     }

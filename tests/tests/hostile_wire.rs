@@ -8,7 +8,7 @@ use cofferdam_tests::{
     authority::{self, BACKEND, DESK},
     config::Config,
     enclave::TestEnclave,
-    wire::{Wire, new_key},
+    wire::{addresses, new_key},
 };
 use protocol::order::Restriction;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -38,14 +38,10 @@ fn credentials() -> Operation {
     })
 }
 
-/// A creation that no client authorised.
+/// A creation by a client, which asks KMS; with more positions than keys, or none, it is refused.
 fn create(count: u32) -> Operation {
-    Operation::CreateKeys { ticket: 1, positions: (0..count).collect() }
-}
-
-/// A creation that is authorised, and so asks KMS.
-async fn authorized(wire: &mut Wire) -> Operation {
-    wire.authorized_creation("laptop", &[new_key("alice", chains::Chain::Evm, 0)]).await.unwrap()
+    let request = addresses("laptop", &[new_key("alice", chains::Chain::Evm, 0)]);
+    Operation::Create { request, positions: (0..count).collect() }
 }
 
 async fn assert_serving(enclave: &TestEnclave) {
@@ -192,8 +188,7 @@ async fn requests_beyond_the_limit_are_refused_at_once_and_questions_are_still_a
     let mut wire = enclave.wire().await;
     wire.ask(credentials()).await.unwrap();
     wire.govern("laptop").await;
-    let (first, second) = (authorized(&mut wire).await, authorized(&mut wire).await);
-    let stuck = [wire.send(first).await, wire.send(second).await];
+    let stuck = [wire.send(create(1)).await, wire.send(create(1)).await];
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut other = enclave.wire().await;
     let refusal = timeout(Duration::from_secs(1), other.ask(create(1))).await.unwrap().unwrap_err();
@@ -310,8 +305,7 @@ async fn a_draining_enclave_says_so_and_finishes_what_is_under_way() {
     let (mut wire, mut other) = (enclave.wire().await, enclave.wire().await);
     wire.ask(credentials()).await.unwrap();
     wire.govern("laptop").await;
-    let creation = authorized(&mut wire).await;
-    let stuck = wire.send(creation).await;
+    let stuck = wire.send(create(1)).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let stopping = tokio::spawn(enclave.stop());
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -342,13 +336,17 @@ async fn what_is_out_of_bounds_is_refused_by_name() {
         assert_eq!(refused(answer), RefusalCode::RequestMalformed);
     }
     wire.ask(credentials()).await.unwrap();
-    assert_eq!(refused(wire.ask(create(0)).await), RefusalCode::RequestMalformed);
+    wire.govern("laptop").await;
+    for count in [0, 2, 256] {
+        assert_eq!(refused(wire.ask(create(count)).await), RefusalCode::RequestMalformed);
+    }
     // One entry too many is no request at all: nothing is read beyond it.
     let nothing = ByteBuf::new();
     let replay = Operation::ReplayOrders { envelopes: vec![nothing.clone(); 65] };
     let request = BACKEND.request("laptop", "POST", "/v1/signatures", b"");
+    let confirm = Operation::Confirm { request: request.clone(), records: vec![nothing.clone(); 257] };
     let sign = Operation::Sign { request, records: vec![nothing; 4097] };
-    for too_many in [create(257), replay, sign] {
+    for too_many in [create(257), confirm, replay, sign] {
         let mut other = enclave.wire().await;
         other.send(too_many).await;
         let answer = other.receive().await.unwrap();
@@ -426,8 +424,7 @@ async fn an_egress_that_ends_tls_itself_gets_no_request() {
     let mut wire = enclave.wire().await;
     wire.ask(credentials()).await.unwrap();
     wire.govern("laptop").await;
-    let creation = authorized(&mut wire).await;
-    assert_eq!(wire.ask(creation).await.unwrap_err().code, RefusalCode::KmsUnavailable);
+    assert_eq!(wire.ask(create(1)).await.unwrap_err().code, RefusalCode::KmsUnavailable);
     assert_eq!(outcomes.recv().await, Some(0), "the handshake failed and no byte of a request was sent");
 }
 

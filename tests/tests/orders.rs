@@ -18,10 +18,11 @@ use cofferdam_tests::{
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use protocol::{
-    Index, NewKey, OrderId, Purpose, Record,
+    Index, KeyPath, NewKey, OrderId, Purpose, Record,
     dsse::{ORDER_TYPE, POLICY_TYPE},
     log::Decision,
-    order::{MAX_ORDERS, Order, Replacement, Restriction},
+    order::{MAX_ORDERS, Order, Restriction},
+    request::SignedRequest,
     timestamp::Timestamp,
 };
 use serde_bytes::ByteBuf;
@@ -44,7 +45,7 @@ fn accepted(answer: Result<Answer, Refusal>) -> OrderAccepted {
 
 async fn order(scene: &mut Scene, restriction: &Restriction) -> OrderId {
     let accepted = accepted(scene.wire.order(DEPLOYMENT, restriction).await);
-    assert!(accepted.new && accepted.replacement.is_none());
+    assert!(accepted.new);
     accepted.order
 }
 
@@ -195,20 +196,28 @@ async fn a_retired_api_wallet_signs_no_more_and_a_retired_sweep_key_still_brings
 }
 
 /// The order that replaces a key, as a client carries it: `change` is what somebody got wrong.
-fn replacement(old: &DepositKey, change: impl FnOnce(&mut Replacement)) -> Restriction {
+fn replacement(old: &DepositKey, change: impl FnOnce(&mut NewKey)) -> Restriction {
     let header = Record::parse(&old.record).unwrap().header().clone();
     let mut path = header.path();
     path.index = Index::try_from(u64::from(path.index) + 1).unwrap();
-    let mut replacement = Replacement { path, label: header.label };
+    let mut replacement = NewKey::new(path, header.label);
     change(&mut replacement);
     Restriction::RetireKey { key_id: old.id, replacement: Some(replacement) }
 }
 
-async fn replace(scene: &mut Scene, key: &DepositKey, restriction: &Restriction) -> Result<Answer, Refusal> {
-    let order = BASE64.encode(&signed_order(DEPLOYMENT, restriction));
+fn replacing(key: &DepositKey, order: &[u8]) -> SignedRequest {
     let path = format!("/v1/keys/{}/replace", key.id);
-    let request = request(&DESK, "POST", &path, &json!({ "order": order }).to_string());
+    request(&DESK, "POST", &path, &json!({ "order": BASE64.encode(order) }).to_string())
+}
+
+async fn replace(scene: &mut Scene, key: &DepositKey, restriction: &Restriction) -> Result<Answer, Refusal> {
+    let request = replacing(key, &signed_order(DEPLOYMENT, restriction));
     scene.wire.ask(Operation::SubmitOrder { request }).await
+}
+
+/// Has the key made that takes a retired one's place.
+async fn make(scene: &mut Scene, request: &SignedRequest) -> Result<Answer, Refusal> {
+    scene.wire.ask(Operation::Create { request: request.clone(), positions: vec![0] }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,11 +227,11 @@ async fn a_key_is_replaced_by_its_next_index_and_by_no_other_key() {
     let wallet = scene.api_key(Chain::Solana).await;
     let index = |index: u64| Index::try_from(index).unwrap();
     for (of, restriction, expected) in [
-        (&key, replacement(&key, |next| next.path.index = index(2)), "order.replacement"),
-        (&key, replacement(&key, |next| next.path.index = index(0)), "order.replacement"),
-        (&key, replacement(&key, |next| next.path.user = "mallory".parse().unwrap()), "order.replacement"),
-        (&key, replacement(&key, |next| next.path.chain = Chain::Evm), "order.replacement"),
-        (&key, replacement(&key, |next| next.path.purpose = Purpose::Api), "order.replacement"),
+        (&key, replacement(&key, |next| next.index = index(2)), "order.replacement"),
+        (&key, replacement(&key, |next| next.index = index(0)), "order.replacement"),
+        (&key, replacement(&key, |next| next.user = "mallory".parse().unwrap()), "order.replacement"),
+        (&key, replacement(&key, |next| next.chain = Chain::Evm), "order.replacement"),
+        (&key, replacement(&key, |next| next.purpose = Purpose::Api), "order.replacement"),
         (&wallet, replacement(&wallet, |next| next.label = None), "order.replacement"),
         // The right order for another key, no replacement, another order.
         (&wallet, replacement(&key, |_| {}), "order.replacement"),
@@ -234,40 +243,59 @@ async fn a_key_is_replaced_by_its_next_index_and_by_no_other_key() {
     }
     assert_eq!(state(&mut scene).await.orders, []);
     for old in [&key, &wallet] {
-        let restriction = replacement(old, |_| {});
-        let answer = accepted(replace(&mut scene, old, &restriction).await);
+        let order = signed_order(DEPLOYMENT, &replacement(old, |_| {}));
+        // Nothing is made, and nothing shown, before the order is in force.
+        let asked = replacing(old, &order);
+        let refused = make(&mut scene, &asked).await.unwrap_err();
+        assert_eq!(refused.tag(), "order.replacement");
+        assert_eq!(scene.wire.confirm(&asked, &[]).await.unwrap_err().tag(), "order.replacement");
+        let answer = accepted(scene.wire.ask(Operation::SubmitOrder { request: asked.clone() }).await);
+        assert_eq!(refused.order, Some(answer.order));
         let entry = scene.entries().pop().unwrap();
         assert_eq!(
             (entry.event.operation.as_str(), entry.event.keys.as_slice()),
             ("key.replace", &[old.id][..])
         );
-        let next = answer.replacement.unwrap();
+        let second = Operation::Create { request: asked.clone(), positions: vec![1] };
+        assert_eq!(tag(scene.wire.ask(second).await), "request.malformed");
+        let Ok(Answer::Records(made)) = make(&mut scene, &asked).await else { panic!() };
         let header = Record::parse(&old.record).unwrap().header().clone();
-        let expected = NewKey {
-            user: header.user,
-            chain: header.chain,
-            purpose: header.purpose,
-            index: index(1),
-            label: header.label,
-        };
-        assert_eq!(next.key, expected);
-        let make = |positions| Operation::CreateKeys { ticket: next.ticket, positions };
-        assert_eq!(tag(scene.wire.ask(make(vec![1])).await), "enclave.ticket");
-        let Ok(Answer::Records(made)) = scene.wire.ask(make(vec![0])).await else { panic!() };
-        assert_eq!(tag(scene.wire.ask(make(vec![0])).await), "enclave.ticket");
+        let expected = NewKey::new(KeyPath { index: index(1), ..header.path() }, header.label);
+        let made_header = Record::parse(&made[0]).unwrap().header().clone();
+        assert_eq!(NewKey::new(made_header.path(), made_header.label), expected);
+        // What is shown is the next key's record, and not the retired one's.
+        let shown = scene.wire.confirm(&asked, &[&made[0], &old.record]).await.unwrap();
+        assert_eq!(shown[0].as_deref(), Ok(Record::parse(&made[0]).unwrap().certificate()));
+        assert_eq!(shown[1].as_ref().unwrap_err().tag(), "record.identity");
         let made = scene_key(&made[0]);
         scene.serves(&made, 1).await;
         // The same once more changes nothing, and can finish what was interrupted.
-        let order = String::from_utf8(answer.envelope.to_vec()).unwrap();
-        let path = format!("/v1/keys/{}/replace", old.id);
-        let body = json!({ "order": BASE64.encode(order.as_bytes()) }).to_string();
-        let request = request(&DESK, "POST", &path, &body);
-        let again = accepted(scene.wire.ask(Operation::SubmitOrder { request }).await);
+        let request = replacing(old, &order);
+        let again = accepted(scene.wire.ask(Operation::SubmitOrder { request: request.clone() }).await);
         assert_eq!((again.new, again.order), (false, answer.order));
-        assert_eq!(again.replacement.unwrap().key, next.key);
+        assert!(make(&mut scene, &request).await.is_ok());
+        // It is an order, and no request for the address of anything else.
+        assert_eq!(tag(scene.wire.ask(Operation::SubmitOrder { request }).await), "auth.replayed");
     }
     scene.serves(&key, 2).await;
     assert_eq!(tag(scene.sign(&wallet, &sweep(&wallet, 2)).await), "order.retired");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_lifted_has_no_key_made_and_none_shown_any_more() {
+    let mut scene = Scene::new().await;
+    let key = scene.key("alice", Chain::Evm).await;
+    let order = signed_order(DEPLOYMENT, &replacement(&key, |_| {}));
+    let asked = replacing(&key, &order);
+    let given = accepted(scene.wire.ask(Operation::SubmitOrder { request: asked.clone() }).await);
+    let Ok(Answer::Records(made)) = make(&mut scene, &asked).await else { panic!() };
+    assert!(scene.wire.confirm(&asked, &[&made[0]]).await.unwrap()[0].is_ok());
+    scene.put_policy(2, |policy| policy["lifted_orders"] = json!([given.order.to_string()])).await;
+    assert_eq!(tag(make(&mut scene, &asked).await), "order.replacement");
+    let refused = scene.wire.confirm(&asked, &[&made[0]]).await.unwrap_err();
+    assert_eq!((refused.tag(), refused.order), ("order.replacement", Some(given.order)));
+    let expected = ("address.confirm".into(), Some("desk".into()), "order.replacement".into());
+    assert_eq!(scene.last_entry(), expected);
 }
 
 fn scene_key(record: &[u8]) -> DepositKey {
@@ -355,17 +383,17 @@ async fn orders_that_the_parent_stored_are_in_force_again_after_a_restart() {
     let mut scene = Scene::new().await;
     let keys = ["alice", "bob", "carol"].map(|user| new_key(user, Chain::Evm, 0));
     let keys = scene.keys(&keys).await;
-    let mut stored = Vec::new();
+    let (mut ids, mut envelopes) = (Vec::new(), Vec::new());
     for restriction in [
         Restriction::FreezeUser { user: "alice".parse().unwrap() },
         Restriction::FreezeKey { key_id: keys[1].id },
         Restriction::PauseCrediting { chain: None },
     ] {
-        stored.push(accepted(scene.wire.order(DEPLOYMENT, &restriction).await));
+        let envelope = signed_order(DEPLOYMENT, &restriction);
+        ids.push(accepted(submit(&mut scene, &envelope).await).order);
+        envelopes.push(ByteBuf::from(envelope));
     }
     let mut scene = scene.reboot().await;
-    let ids: Vec<OrderId> = stored.iter().map(|order| order.order).collect();
-    let mut envelopes: Vec<ByteBuf> = stored.into_iter().map(|order| order.envelope).collect();
     // One that does not count any more stops none of the others; it needs no policy either.
     envelopes.insert(1, ByteBuf::from("{}"));
     let replay = Operation::ReplayOrders { envelopes: envelopes.clone() };
@@ -426,7 +454,8 @@ async fn orders_beyond_the_room_are_replayed_and_those_that_a_policy_lifts_leave
 async fn a_parent_that_drops_orders_and_restarts_gets_sweeps_to_pinned_addresses_and_shows_in_the_log() {
     let mut scene = Scene::new().await;
     let key = scene.key("alice", Chain::Evm).await;
-    let dropped = accepted(scene.wire.order(DEPLOYMENT, &Restriction::FreezeAll).await);
+    let freeze = signed_order(DEPLOYMENT, &Restriction::FreezeAll);
+    let dropped = accepted(submit(&mut scene, &freeze).await);
     frozen(&mut scene, &key, dropped.order).await;
     let mut scene = scene.reboot().await;
     scene.put_policy(1, |_| {}).await;
@@ -437,7 +466,7 @@ async fn a_parent_that_drops_orders_and_restarts_gets_sweeps_to_pinned_addresses
     assert_eq!(tag(scene.sign(&key, &stolen).await), "policy.evm.destination");
     assert!(scene.entries().iter().all(|entry| entry.event.operation.as_str() != "order.replay"));
     // Whoever has the order can show it, without a client and at any time.
-    let replay = Operation::ReplayOrders { envelopes: vec![dropped.envelope] };
+    let replay = Operation::ReplayOrders { envelopes: vec![ByteBuf::from(freeze)] };
     scene.wire.ask(replay).await.unwrap();
     frozen(&mut scene, &key, dropped.order).await;
     // In a policy it holds in every boot that has this policy.
@@ -451,8 +480,8 @@ async fn only_a_policy_lifts_an_order_and_only_the_orders_that_it_names() {
     let mut scene = Scene::new().await;
     let key = scene.key("alice", Chain::Evm).await;
     let lifted = order(&mut scene, &Restriction::FreezeUser { user: "alice".parse().unwrap() }).await;
-    let given = accepted(scene.wire.order(DEPLOYMENT, &Restriction::FreezeKey { key_id: key.id }).await);
-    let kept = given.order;
+    let freeze = signed_order(DEPLOYMENT, &Restriction::FreezeKey { key_id: key.id });
+    let kept = accepted(submit(&mut scene, &freeze).await).order;
     scene.put_policy(2, |_| {}).await;
     assert_eq!(tag(scene.sign(&key, &sweep(&key, 1)).await), "order.frozen");
     scene.put_policy(3, |policy| policy["lifted_orders"] = json!([lifted.to_string()])).await;
@@ -463,7 +492,7 @@ async fn only_a_policy_lifts_an_order_and_only_the_orders_that_it_names() {
     scene.serves(&key, 1).await;
     assert_eq!(state(&mut scene).await.orders, []);
     // What is lifted cannot be given once more, or who gives it would think that it holds.
-    let refused = submit(&mut scene, &given.envelope).await.unwrap_err();
+    let refused = submit(&mut scene, &freeze).await.unwrap_err();
     assert_eq!((refused.tag(), refused.order), ("order.lifted", Some(kept)));
     scene.serves(&key, 1).await;
     // A new order, of another moment or reason, is another one, and stops it again.

@@ -12,7 +12,7 @@ use cofferdam_tests::{
     config::quorum,
     scene::{DEPLOYMENT, DepositKey, Scene, api_key, request, tag},
     transactions::{sweep, sweep_to},
-    wire::{new_key, signature_body},
+    wire::{addresses, new_key, signature_body},
 };
 use ed25519_dalek::SigningKey;
 use protocol::{
@@ -226,19 +226,19 @@ async fn a_policy_that_expires_while_the_enclave_runs_stops_everything_until_the
     let ends = now() + 3;
     scene.put_policy(2, |policy| policy["not_after"] = moment(ends)).await;
     scene.serves(&key, 1).await;
-    // Authorised while it was in force, carried out when it no longer is.
-    let pending = scene.wire.authorized_creation(DEPLOYMENT, &[new_key("bob", Chain::Evm, 0)]).await.unwrap();
+    // Made while it was in force, shown when it no longer is.
+    let bob = addresses(DEPLOYMENT, &[new_key("bob", Chain::Evm, 0)]);
+    let made = Operation::Create { request: bob.clone(), positions: vec![0] };
+    let Ok(Answer::Records(made)) = scene.wire.ask(made).await else { panic!() };
+    scene.wire.confirm(&bob, &[&made[0]]).await.unwrap()[0].as_ref().unwrap();
     while now() < ends {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The enclave's clock is the NSM's.
     tokio::time::sleep(Duration::from_millis(50)).await;
     nothing_is_done(&mut scene, &key, "policy.expired").await;
-    assert_eq!(tag(scene.wire.ask(pending).await), "policy.expired");
-    assert_eq!(
-        scene.last_entry(),
-        ("address.create".into(), Some("backend".into()), "policy.expired".into())
-    );
+    assert_eq!(scene.wire.confirm(&bob, &[&made[0]]).await.unwrap_err().tag(), "policy.expired");
+    assert_eq!(scene.last_entry(), ("request".into(), None, "policy.expired".into()));
     let Ok(Answer::Description(description)) = scene.wire.ask(Operation::Describe).await else { panic!() };
     assert!(!description.active);
     // An older one does not come back.

@@ -13,10 +13,12 @@ use cofferdam_tests::{
     scene::{DEPLOYMENT, DepositKey, Scene, entries, request, tag},
     tools,
     transactions::sweep,
-    wire::{Wire, signature_body},
+    wire::{Wire, addresses, new_key, signature_body},
 };
 use data_encoding::{BASE64, HEXLOWER};
 use protocol::{
+    PossessionClaims, Record,
+    log::ContentHash,
     order::Restriction,
     request::{SignedHeaders, SignedRequest},
 };
@@ -49,6 +51,8 @@ async fn turned_away(scene: &mut Scene, key: &DepositKey, request: &SignedReques
         Operation::Authorize { request: request.clone() },
         Operation::SubmitOrder { request: request.clone() },
         sign(request, key),
+        Operation::Create { request: request.clone(), positions: vec![0] },
+        Operation::Confirm { request: request.clone(), records: vec![ByteBuf::from(key.record.clone())] },
     ] {
         let before = scene.wire.log.len();
         let refused = scene.wire.ask(operation).await.unwrap_err();
@@ -173,22 +177,26 @@ const ROUTES: [Expected; 16] = [
     ("GET", "/v1/log/checkpoint", &["auditor"], "audit.read"),
 ];
 
-/// The operation that is for a route, by its place among all three.
-fn place(path: &str) -> usize {
+/// The operations that are for a route, by their places among all.
+fn places(path: &str) -> &'static [usize] {
     match path {
-        "/v1/orders" => 1,
-        path if path.ends_with("/replace") => 1,
-        path if path.starts_with("/v1/signatures") => 2,
-        _ => 0,
+        "/v1/orders" => &[1],
+        path if path.ends_with("/replace") => &[1, 3, 4],
+        path if path.ends_with("/check") => &[4],
+        path if path.starts_with("/v1/signatures") => &[2],
+        path if path.starts_with("/v1/addresses") => &[3, 4],
+        _ => &[0],
     }
 }
 
-fn operations(request: &SignedRequest) -> [Operation; 3] {
+fn operations(request: &SignedRequest) -> [Operation; 5] {
     let request = || request.clone();
     [
         Operation::Authorize { request: request() },
         Operation::SubmitOrder { request: request() },
         Operation::Sign { request: request(), records: Vec::new() },
+        Operation::Create { request: request(), positions: vec![0] },
+        Operation::Confirm { request: request(), records: Vec::new() },
     ]
 }
 
@@ -199,10 +207,10 @@ async fn each_route_takes_its_own_role_and_no_other() {
     scene.put_policy(2, |policy| policy["clients"] = ROLES.iter().map(Client::in_policy).collect()).await;
     for (method, path, may, operation) in ROUTES {
         let path = path.replace("{id}", &key.id.to_string());
-        for client in ROLES {
+        let places = if method == "GET" { &[0] } else { places(&path) };
+        for (client, at) in ROLES.iter().flat_map(|client| places.iter().map(move |at| (client, *at))) {
             // The body is none: who may ask is told so, who may not is not.
-            let at = if method == "GET" && path == "/v1/orders" { 0 } else { place(&path) };
-            let asked = operations(&request(&client, method, &path, "x"))[at].clone();
+            let asked = operations(&request(client, method, &path, "x"))[at].clone();
             let answer = scene.wire.ask(asked).await;
             let tag = answer.err().map(|refusal| refusal.tag().to_owned());
             if may.contains(&client.id) {
@@ -233,20 +241,22 @@ async fn a_request_for_one_route_does_nothing_when_it_is_carried_to_another_oper
     let state = scene.wire.ask(Operation::State).await;
     let freeze = String::from_utf8(authority::signed_order(DEPLOYMENT, &Restriction::FreezeAll)).unwrap();
     let address = json!({ "user": "bob", "chain": "evm" }).to_string();
+    let check = format!("/v1/keys/{}/check", key.id);
     let signature =
         signature_body(Chain::Evm, std::slice::from_ref(&key.record), &sweep(&key, 5)).to_string();
     for (client, method, path, body, operation) in [
         (BACKEND, "POST", "/v1/addresses", &address, "address.create"),
+        (BACKEND, "POST", &check, &String::new(), "key.check"),
         (BACKEND, "GET", "/v1/keys?user=alice", &String::new(), "keys.read"),
         (BACKEND, "POST", "/v1/signatures", &signature, "transaction.sign"),
         (BACKEND, "POST", "/v1/signatures/explain", &signature, "transaction.explain"),
         (DESK, "POST", "/v1/orders", &freeze, "order.submit"),
         (AUDITOR, "GET", "/v1/log", &String::new(), "audit.read"),
     ] {
-        for at in (0..3).filter(|at| *at != place(path)) {
+        for at in (0..5).filter(|at| !places(path).contains(at)) {
             let request = request(&client, method, path, body);
             let mut asked = operations(&request)[at].clone();
-            if let Operation::Sign { records, .. } = &mut asked {
+            if let Operation::Sign { records, .. } | Operation::Confirm { records, .. } = &mut asked {
                 records.push(ByteBuf::from(key.record.clone()));
             }
             let refused = scene.wire.ask(asked).await.unwrap_err();
@@ -263,42 +273,76 @@ async fn a_request_for_one_route_does_nothing_when_it_is_carried_to_another_oper
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_allows_what_its_request_named_once_and_nothing_else() {
+async fn a_request_has_made_and_shown_what_it_names_and_nothing_else_however_often_it_comes() {
     let mut scene = Scene::new().await;
-    let key = scene.key("alice", Chain::Evm).await;
-    let other = scene.key("bob", Chain::Evm).await;
-    let path = format!("/v1/keys/{}/check", key.id);
-    let ticket = |answer: Result<Answer, Refusal>| match answer {
-        Ok(Answer::Authorized(authorized)) => authorized.ticket,
-        other => panic!("{other:?}"),
-    };
-    let check = ticket(authorize(&mut scene.wire, &request(&BACKEND, "POST", &path, "")).await);
-    let read = ticket(authorize(&mut scene.wire, &listing()).await);
-    let address = json!({ "user": "carol", "chain": "evm" }).to_string();
-    let make =
-        ticket(authorize(&mut scene.wire, &request(&BACKEND, "POST", "/v1/addresses", &address)).await);
-    let record = |key: &DepositKey| ByteBuf::from(key.record.clone());
-    for (operation, tag) in [
-        (Operation::CreateKeys { ticket: check, positions: vec![0] }, "enclave.ticket"),
-        (Operation::CreateKeys { ticket: read, positions: vec![0] }, "enclave.ticket"),
-        (Operation::CreateKeys { ticket: make, positions: vec![1] }, "enclave.ticket"),
-        (Operation::CreateKeys { ticket: make, positions: vec![0, 0] }, "enclave.ticket"),
-        (Operation::CreateKeys { ticket: make + 1, positions: vec![0] }, "enclave.ticket"),
-        (Operation::CreateKeys { ticket: make, positions: vec![] }, "request.malformed"),
-        (Operation::CheckRecord { ticket: make, record: record(&key) }, "enclave.ticket"),
-        (Operation::CheckRecord { ticket: read, record: record(&key) }, "enclave.ticket"),
-    ] {
-        assert_eq!(scene.wire.ask(operation.clone()).await.unwrap_err().tag(), tag, "{operation:?}");
+    let (key, other) = (scene.key("alice", Chain::Evm).await, scene.key("bob", Chain::Evm).await);
+    let making = request(&BACKEND, "POST", "/v1/addresses", r#"{"user":"carol","chain":"evm"}"#);
+    let create = |positions| Operation::Create { request: making.clone(), positions };
+    for positions in [vec![1], vec![0, 0], vec![0, 1], vec![u32::MAX], vec![]] {
+        let refused = scene.wire.ask(create(positions.clone())).await.unwrap_err();
+        assert_eq!(refused.tag(), "request.malformed", "{positions:?}");
+        let expected = ("address.create".into(), Some("backend".into()), "request.malformed".into());
+        assert_eq!(scene.last_entry(), expected);
     }
-    let checking = Operation::CheckRecord { ticket: check, record: record(&key) };
-    scene.wire.ask(checking.clone()).await.unwrap();
-    assert_eq!(scene.wire.ask(checking).await.unwrap_err().tag(), "enclave.ticket");
-    let check = ticket(authorize(&mut scene.wire, &request(&BACKEND, "POST", &path, "")).await);
-    let others = Operation::CheckRecord { ticket: check, record: record(&other) };
-    assert_eq!(scene.wire.ask(others).await.unwrap_err().tag(), "record.identity");
-    let once = Operation::CreateKeys { ticket: make, positions: vec![0] };
-    assert!(matches!(scene.wire.ask(once.clone()).await, Ok(Answer::Records(records)) if records.len() == 1));
-    assert_eq!(scene.wire.ask(once).await.unwrap_err().tag(), "enclave.ticket");
+    // Two keys of one name; which one it is the store decides.
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let Ok(Answer::Records(records)) = scene.wire.ask(create(vec![0])).await else { panic!() };
+        made.push(DepositKey::of(records[0].to_vec()));
+    }
+    assert_ne!(made[0].address, made[1].address);
+    for key in &made {
+        let shown = scene.wire.confirm(&making, &[&key.record]).await.unwrap();
+        assert_eq!(shown[0].as_deref(), Ok(Record::parse(&key.record).unwrap().certificate()));
+        let entry = scene.entries().pop().unwrap().event;
+        assert_eq!((entry.operation.as_str(), entry.keys.as_slice()), ("address.confirm", &[key.id][..]));
+    }
+    // Of each key one record, and none of another: what is wrong with one is that one's.
+    let junk = made[0].record[1..].to_vec();
+    let records = [&made[0].record, &made[1].record, &key.record, &junk].map(Vec::as_slice);
+    let shown = scene.wire.confirm(&making, &records).await.unwrap();
+    let tags = shown.iter().map(|shown| shown.as_ref().err().map(|refusal| refusal.tag()));
+    let identity = Some("record.identity");
+    assert_eq!(tags.collect::<Vec<_>>(), [None, identity, identity, Some("record.malformed")]);
+    // A check is of its own key.
+    let checking = request(&BACKEND, "POST", &format!("/v1/keys/{}/check", key.id), "");
+    for _ in 0..2 {
+        let shown =
+            scene.wire.confirm(&checking, &[&key.record, &other.record, &made[0].record]).await.unwrap();
+        let claims = verifier::unverified::<PossessionClaims>(shown[0].as_ref().unwrap()).unwrap();
+        assert_eq!((claims.key_id, claims.record), (key.id, ContentHash::of(&key.record)));
+        assert!(shown[1..].iter().all(|shown| shown.as_ref().unwrap_err().tag() == "record.identity"));
+    }
+    // Without a record it is said who asks, and no more.
+    let before = scene.wire.log.len();
+    assert_eq!(scene.wire.confirm(&checking, &[]).await, Ok(Vec::new()));
+    assert_eq!(scene.wire.log.len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_lost_its_role_between_making_and_showing_is_shown_nothing() {
+    let mut scene = Scene::new().await;
+    let bob = [new_key("bob", Chain::Evm, 0)];
+    let making = addresses(DEPLOYMENT, &bob);
+    let creation = || Operation::Create { request: making.clone(), positions: vec![0] };
+    let Ok(Answer::Records(made)) = scene.wire.ask(creation()).await else { panic!() };
+    let without_role = Client { roles: &["keys.read"], ..BACKEND };
+    let with_another_key = Client { seed: 61, ..BACKEND };
+    for (version, client, tag) in [
+        (2, Some(without_role), "auth.role"),
+        (3, Some(with_another_key), "auth.signature"),
+        (4, None, "auth.client"),
+    ] {
+        scene
+            .put_policy(version, |policy| {
+                policy["clients"] = client.iter().chain([&DESK]).map(Client::in_policy).collect();
+            })
+            .await;
+        assert_eq!(scene.wire.confirm(&making, &[&made[0]]).await.unwrap_err().tag(), tag);
+        assert_eq!(scene.wire.ask(creation()).await.unwrap_err().tag(), tag);
+    }
+    scene.put_policy(5, |_| {}).await;
+    assert!(scene.wire.confirm(&making, &[&made[0]]).await.unwrap()[0].is_ok());
 }
 
 /// Headers as a client of other people signs them.
@@ -345,7 +389,8 @@ async fn takes_requests_of(scene: &mut Scene, key: &DepositKey, command: &mut Co
     };
     let answer = scene.wire.ask(sign(&next("POST", "/v1/signatures", None, &body), key)).await;
     assert!(matches!(answer, Ok(Answer::Signatures(signed)) if signed[0].is_ok()));
-    authorize(&mut scene.wire, &next("POST", "/v1/addresses", None, &address)).await.unwrap();
+    let making = next("POST", "/v1/addresses", None, &address);
+    scene.wire.ask(Operation::Create { request: making, positions: vec![0] }).await.unwrap();
     let mut log = next("GET", "/v1/log", Some("from=1"), "");
     log.query = Some("from=2".into());
     assert_eq!(authorize(&mut scene.wire, &log).await.unwrap_err().tag(), "auth.signature");

@@ -9,7 +9,7 @@ use cofferdam_tests::{
     authority::{BACKEND, KEEPER, now},
     scene::{DEPLOYMENT, DepositKey, Scene, request},
     transactions::sweep,
-    wire::{new_key, signature_body},
+    wire::{addresses, creation, new_key, signature_body},
 };
 use protocol::timestamp::Timestamp;
 use serde_bytes::ByteBuf;
@@ -18,8 +18,9 @@ use simulator::kms::{Fault, FaultRule};
 use wire::{Answer, Operation, Refusal, RefusalCode};
 
 /// What each operation is called on the log.
-const ASKED: [&str; 6] = [
+const ASKED: [&str; 7] = [
     "address.create",
+    "address.confirm",
     "key.check",
     "transaction.sign",
     "transaction.sign",
@@ -38,15 +39,14 @@ async fn scene() -> (Scene, [DepositKey; 2]) {
     (scene, keys)
 }
 
-/// One of each operation that asks KMS, in the order of [`ASKED`], authorised where it comes in parts.
-async fn operations(scene: &mut Scene, [evm, bitcoin]: &[DepositKey; 2], round: u64) -> Vec<Operation> {
-    let create =
-        scene.wire.authorized_creation(DEPLOYMENT, &[new_key("bob", Chain::Evm, round)]).await.unwrap();
+/// One of each operation that asks KMS, in the order of [`ASKED`].
+fn operations([evm, bitcoin]: &[DepositKey; 2], round: u64) -> Vec<Operation> {
+    let create = creation(DEPLOYMENT, &[new_key("bob", Chain::Evm, round)]);
     let path = format!("/v1/keys/{}/check", evm.id);
-    let authorize = Operation::Authorize { request: request(&BACKEND, "POST", &path, "") };
-    let Ok(Answer::Authorized(authorized)) = scene.wire.ask(authorize).await else { panic!() };
     let record = ByteBuf::from(evm.record.clone());
-    let check = Operation::CheckRecord { ticket: authorized.ticket, record: record.clone() };
+    let confirm = |request| Operation::Confirm { request, records: vec![record.clone()] };
+    let shown = confirm(addresses(DEPLOYMENT, &[new_key("alice", Chain::Evm, 0)]));
+    let check = confirm(request(&BACKEND, "POST", &path, ""));
     let sign = |path: &str, key: &DepositKey| {
         let body = signature_body(key.chain, std::slice::from_ref(&key.record), &sweep(key, 1000 + round));
         let request = request(&BACKEND, "POST", path, &body.to_string());
@@ -55,10 +55,10 @@ async fn operations(scene: &mut Scene, [evm, bitcoin]: &[DepositKey; 2], round: 
     let body = json!({ "keys": [evm.id] }).to_string();
     let rewrap = Operation::Rewrap {
         request: request(&KEEPER, "POST", "/v1/keys/rewrap", &body),
-        records: vec![record],
+        records: vec![record.clone()],
     };
     let (signed, explained) = (sign("/v1/signatures", evm), sign("/v1/signatures/explain", evm));
-    vec![create, check, signed, sign("/v1/signatures", bitcoin), explained, rewrap]
+    vec![create, shown, check, signed, sign("/v1/signatures", bitcoin), explained, rewrap]
 }
 
 /// What another policy is like, against the one that all tests share.
@@ -126,18 +126,18 @@ fn refused(
 async fn a_client_that_was_removed_while_kms_was_slow_gets_nothing_more() {
     let (mut scene, keys) = scene().await;
     // With another policy that allows the same, all of it is done.
-    let asked = operations(&mut scene, &keys, 0).await;
+    let asked = operations(&keys, 0);
     for (result, operation) in ask(&mut scene, asked, 400, Some((2, |_| {}))).await.into_iter().zip(ASKED) {
         match result.unwrap_or_else(|refusal| panic!("{operation}: {refusal}")) {
             Answer::Records(records) => assert_eq!(records.len(), 1),
             Answer::Signatures(signed) => assert!(signed[0].is_ok()),
             Answer::Explanation(json) => assert!(json.contains("\"allowed\":true"), "{json}"),
             Answer::Rewrapped(rewrapped) => assert!(rewrapped.keys[0].is_ok()),
-            Answer::RecordOpened(_) => {}
+            Answer::Confirmed(shown) => assert!(shown[0].is_ok()),
             other => panic!("{operation}: {other:?}"),
         }
     }
-    let asked = operations(&mut scene, &keys, 1).await;
+    let asked = operations(&keys, 1);
     let before = scene.entries().len();
     let removed: Change = |policy| {
         let gone = [BACKEND.id, KEEPER.id];
@@ -148,7 +148,7 @@ async fn a_client_that_was_removed_while_kms_was_slow_gets_nothing_more() {
     refused(&scene, before, results, RefusalCode::Forbidden, 3);
     // Nor one of the same name with another key, or without the role.
     scene.put_policy(4, |_| {}).await;
-    let asked = operations(&mut scene, &keys, 2).await;
+    let asked = operations(&keys, 2);
     let before = scene.entries().len();
     let changed: Change = |policy| {
         for client in policy["clients"].as_array_mut().unwrap() {
@@ -169,7 +169,7 @@ async fn a_policy_that_ended_while_kms_was_slow_gives_nothing_more() {
     // Nothing is asked in the second in which it ends.
     let end = Timestamp::from_seconds(now() + 3).unwrap().to_string();
     scene.put_policy(2, |policy| policy["not_after"] = json!(end)).await;
-    let asked = operations(&mut scene, &keys, 0).await;
+    let asked = operations(&keys, 0);
     let before = scene.entries().len();
     let results = ask(&mut scene, asked, 3000, None).await;
     assert!(results.iter().all(|result| matches!(result, Err(refusal) if refusal.tag() == "policy.expired")));

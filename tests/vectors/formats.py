@@ -525,7 +525,7 @@ STATE = {
     "orders": ORDER_IDS,
 }
 STATE_OF_NOTHING = {"policy": None, "active": False, "crediting": [], "orders": []}
-ORDER = {"order": ORDER_IDS[0], "new": True, "envelope": b"envelope", "replacement": None}
+ORDER = {"order": ORDER_IDS[0], "new": True}
 TRANSACTION = {"transaction": b"\x02\xc0", "id": "0x" + "ab" * 32, "kind": "evm.native", "network": "evm:1",
                "public_keys": [bytes([2]) * 33]}
 UNSENT = {"transaction": b"\x01", "id": "", "kind": "solana.sol", "network": "solana",
@@ -563,9 +563,10 @@ REQUESTS = [
         for case, signed in zip(CLIENT_REQUESTS, SIGNED, strict=True)
     ),
     request("authorize, unsigned", {"authorize": {"request": UNSIGNED}}),
-    request("create_keys", {"create_keys": {"ticket": 2**64 - 1, "positions": [0, 2**32 - 1, 255]}}, 2**64 - 1),
-    request("create_keys, 256", {"create_keys": {"ticket": 0, "positions": list(range(256))}}),
-    request("check_record", {"check_record": {"ticket": 24, "record": STORED}}, 24),
+    request("create", {"create": {"request": SIGNED[0], "positions": [0, 2**32 - 1, 255]}}, 2**64 - 1),
+    request("create, 256", {"create": {"request": SIGNED[0], "positions": list(range(256))}}),
+    request("confirm", {"confirm": {"request": SIGNED[0], "records": [STORED, b""]}}, 24),
+    request("confirm, who asks", {"confirm": {"request": SIGNED[0], "records": []}}),
     request("submit_order", {"submit_order": {"request": SIGNED[0]}}),
     request("sign", {"sign": {"request": SIGNED[0], "records": [STORED, b""]}}),
     request("rewrap", {"rewrap": {"request": SIGNED[0], "records": [STORED, b""]}}),
@@ -584,14 +585,11 @@ RESPONSES = [
     response("orders_replayed", {"Ok": {"orders_replayed": ORDER_IDS}}, log=LINES),
     response("state", {"Ok": {"state": STATE}}),
     response("state, nothing in force", {"Ok": {"state": STATE_OF_NOTHING}}),
-    response("authorized", {"Ok": {"authorized": {"client": "exchange-1", "ticket": 2**64 - 1}}}),
+    response("authorized", {"Ok": {"authorized": "exchange-1"}}),
     response("records", {"Ok": {"records": [STORED, b""]}}, 2**64 - 1),
-    response("record_opened", {"Ok": {"record_opened": "a.b.c"}}, 24),
+    response("confirmed", {"Ok": {"confirmed": [{"Ok": "a.b.c"}, {"Err": refusal("record.tampered")}]}}, 24),
     response("order_accepted", {"Ok": {"order_accepted": ORDER}}),
-    response(
-        "order_accepted, with a replacement",
-        {"Ok": {"order_accepted": {**ORDER, "new": False, "replacement": {"key": NEW_KEY, "ticket": 7}}}},
-    ),
+    response("order_accepted, again", {"Ok": {"order_accepted": {**ORDER, "new": False}}}),
     response(
         "signatures",
         {
@@ -640,7 +638,7 @@ def refused_requests():
         return asking({"authorize": {"request": {**SIGNED[0], **more}}})
 
     without_digest = {name: value for name, value in SIGNED[0].items() if name != "content_digest"}
-    by_key_id = {"key_id": KEY_IDS[0]["key_id"], "record": STORED}
+    by_key_id = {"key_id": KEY_IDS[0]["key_id"], "records": [STORED]}
     return [
         {"why": why, "message": data.hex()}
         for why, data in [
@@ -654,7 +652,7 @@ def refused_requests():
             ("a position for an operation", asking(0)),
             ("an array for a map", cbor([1, "describe"])),
             ("an unknown operation", asking("sign_hash")),
-            ("an unknown operation with parameters", asking({"export_key": {"ticket": 1}})),
+            ("an unknown operation with parameters", asking({"export_key": {"request": SIGNED[0]}})),
             ("two operations", asking({"describe": None, "attest": {"nonce": b"\1"}})),
             ("describe with parameters", asking({"describe": None})),
             ("attest without parameters", asking("attest")),
@@ -675,11 +673,12 @@ def refused_requests():
             ("a header of null", signing(signature=None)),
             ("no content_digest", asking({"authorize": {"request": without_digest}})),
             ("a member that is no header's", signing(client="mallory")),
-            ("keys in place of a ticket", asking({"create_keys": {"keys": [NEW_KEY]}})),
-            ("a position that is negative", asking({"create_keys": {"ticket": 1, "positions": [-1]}})),
-            ("a position beyond 32 bits", asking({"create_keys": {"ticket": 1, "positions": [2**32]}})),
-            ("257 positions", asking({"create_keys": {"ticket": 1, "positions": list(range(257))}})),
-            ("a key id in place of a ticket", asking({"check_record": by_key_id})),
+            ("keys in place of a request", asking({"create": {"keys": [NEW_KEY]}})),
+            ("a position that is negative", asking({"create": {"request": SIGNED[0], "positions": [-1]}})),
+            ("a position beyond 32 bits", asking({"create": {"request": SIGNED[0], "positions": [2**32]}})),
+            ("257 positions", asking({"create": {"request": SIGNED[0], "positions": list(range(257))}})),
+            ("a key id in place of a request", asking({"confirm": by_key_id})),
+            ("257 records", asking({"confirm": {"request": SIGNED[0], "records": [b""] * 257}})),
             ("a request that was read already", asking({"submit_order": {"request": cbor(SIGNED[0])}})),
             ("sign without records", asking({"sign": {"request": SIGNED[0]}})),
             ("records by key id", asking({"sign": {"request": SIGNED[0], "records": {KEY_IDS[0]["key_id"]: STORED}}})),
@@ -733,7 +732,6 @@ REFUSAL_CODES = [
     "enclave.overloaded",
     "enclave.nsm",
     "enclave.internal",
-    "enclave.ticket",
     "kms.denied",
     "kms.unavailable",
     "kms.answer",

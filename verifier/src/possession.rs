@@ -1,7 +1,7 @@
 //! The statement of a check, verified: an enclave opened the record just now, for this request.
 
 use attestation::{AttestationDoc, Verified};
-use protocol::{CheckClaims, KeyId, SessionKey, log::ContentHash};
+use protocol::{KeyId, PossessionClaims, SessionKey, log::ContentHash};
 
 use crate::{
     certificate::addresses_follow,
@@ -18,7 +18,7 @@ pub fn verify_signature(
     jws: &str,
     session: &SessionKey,
     request: &ContentHash,
-) -> Result<CheckClaims, StatementError> {
+) -> Result<PossessionClaims, StatementError> {
     answers(statement::verify_signature(jws, session)?, request)
 }
 
@@ -31,11 +31,11 @@ pub fn verify(
     jws: &str,
     document: &Verified<AttestationDoc>,
     request: &ContentHash,
-) -> Result<CheckClaims, StatementError> {
+) -> Result<PossessionClaims, StatementError> {
     answers(statement::verify(jws, document)?, request)
 }
 
-fn answers(claims: CheckClaims, request: &ContentHash) -> Result<CheckClaims, StatementError> {
+fn answers(claims: PossessionClaims, request: &ContentHash) -> Result<PossessionClaims, StatementError> {
     if claims.request == *request {
         Ok(claims)
     } else {
@@ -43,7 +43,7 @@ fn answers(claims: CheckClaims, request: &ContentHash) -> Result<CheckClaims, St
     }
 }
 
-impl Statement for CheckClaims {
+impl Statement for PossessionClaims {
     fn check(&self) -> Result<(), StatementError> {
         if self.v != 1 {
             return Err(StatementError::Claim("v: 1 was expected"));
@@ -95,16 +95,16 @@ mod tests {
         }
     }
 
-    fn claims() -> CheckClaims {
+    fn claims() -> PossessionClaims {
         let stated = Stated {
             iat: 1_700_000_001,
             pcr0: Pcr::new([1; 48]),
             attestation: DocumentHash::of(b"document"),
         };
-        CheckClaims::of(&header(), b"record", ContentHash::of(b"request"), stated)
+        PossessionClaims::from_record(&header(), b"record", ContentHash::of(b"request"), stated)
     }
 
-    fn issue(claims: &CheckClaims) -> (String, SessionKey) {
+    fn issue(claims: &PossessionClaims) -> (String, SessionKey) {
         let key = SigningKey::from_bytes(&[9; 32]);
         (Issuer::new(&key).unwrap().issue(claims).unwrap(), key.verifying_key().into())
     }
@@ -127,7 +127,7 @@ mod tests {
             Err(StatementError::Signature)
         );
         let key = SigningKey::from_bytes(&[9; 32]);
-        let address = AddressClaims::of(&header(), Pcr::new([1; 48]), DocumentHash::of(b"document"));
+        let address = AddressClaims::from_record(&header(), Pcr::new([1; 48]), DocumentHash::of(b"document"));
         let certificate = Issuer::new(&key).unwrap().issue(&address).unwrap();
         let request = ContentHash::of(b"request");
         assert_eq!(verify_signature(&certificate, &session, &request), Err(StatementError::Signature));
@@ -136,12 +136,12 @@ mod tests {
     #[test]
     fn claims_that_contradict_each_other_are_refused_though_signed() {
         for wrong in [
-            CheckClaims { v: 2, ..claims() },
-            CheckClaims { user: "mallory".parse().unwrap(), ..claims() },
-            CheckClaims { chain: Chain::Tron, ..claims() },
-            CheckClaims { public_key: "00".into(), ..claims() },
-            CheckClaims { address: "0x52908400098527886E0F7030069857D2E4169EE7".into(), ..claims() },
-            CheckClaims { taproot_address: Some("bc1p".into()), ..claims() },
+            PossessionClaims { v: 2, ..claims() },
+            PossessionClaims { user: "mallory".parse().unwrap(), ..claims() },
+            PossessionClaims { chain: Chain::Tron, ..claims() },
+            PossessionClaims { public_key: "00".into(), ..claims() },
+            PossessionClaims { address: "0x52908400098527886E0F7030069857D2E4169EE7".into(), ..claims() },
+            PossessionClaims { taproot_address: Some("bc1p".into()), ..claims() },
         ] {
             let (jws, session) = issue(&wrong);
             let verified = verify_signature(&jws, &session, &wrong.request);
@@ -169,7 +169,7 @@ mod tests {
         let arn = format!("arn:aws-iso-b:kms:{}:{}:key/{}", "r".repeat(32), "0".repeat(12), "k".repeat(128));
         let claims = claims();
         let path = KeyPath { user: user.clone(), ..claims.path() };
-        let claims = CheckClaims {
+        let claims = PossessionClaims {
             key_id: KeyId::derive(&deployment, &path),
             deployment,
             user,

@@ -2,7 +2,7 @@
 
 use attestation::{DocumentHash, Pcr};
 use chains::Chain;
-use protocol::{Deployment, NewKey, OrderId, PolicyRef};
+use protocol::{Deployment, OrderId, PolicyRef};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -32,13 +32,15 @@ pub enum Answer {
     OrdersReplayed(Vec<OrderId>),
     /// To [`crate::Operation::State`].
     State(State),
-    /// To [`crate::Operation::Authorize`].
-    Authorized(Authorized),
-    /// To [`crate::Operation::CreateKeys`]: encoded [`protocol::Record`]s, in the order of the request.
+    /// To [`crate::Operation::Authorize`]: the client, as the policy names it.
+    Authorized(String),
+    /// To [`crate::Operation::Create`]: encoded [`protocol::Record`]s, in the order of the positions.
     Records(Vec<ByteBuf>),
-    /// To [`crate::Operation::CheckRecord`]: it opened, and the public key is the record's. The statement
-    /// of it, which the session key signs: a compact JWS of [`protocol::CheckClaims`].
-    RecordOpened(String),
+    /// To [`crate::Operation::Confirm`]: for each record, in their order, that it opened and that the
+    /// public key is the record's. What the client is shown of it, a compact JWS: of a key that was to
+    /// be made its certificate, [`protocol::AddressClaims`]; of a key that was to be checked the
+    /// statement of it, [`protocol::PossessionClaims`].
+    Confirmed(Vec<Result<String, Refusal>>),
     /// To [`crate::Operation::SubmitOrder`]: it is in effect.
     OrderAccepted(OrderAccepted),
     /// To [`crate::Operation::Sign`]: for each transaction of the request.
@@ -49,7 +51,7 @@ pub enum Answer {
     Rewrapped(Rewrapped),
 }
 
-/// What became of keys that were to be re-sealed.
+/// What became of keys that were to be rewrapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rewrapped {
@@ -59,7 +61,7 @@ pub struct Rewrapped {
     pub kms_key: String,
 }
 
-/// What became of a key that was to be re-sealed.
+/// What became of a key that was to be rewrapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rewrapping {
@@ -77,16 +79,6 @@ pub enum Rewrapping {
     },
 }
 
-/// Whose request it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Authorized {
-    /// The client, as the policy names it.
-    pub client: String,
-    /// For the operations that carry the request out in parts; for a while.
-    pub ticket: u64,
-}
-
 /// An order that is in effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,20 +87,6 @@ pub struct OrderAccepted {
     pub order: OrderId,
     /// Whether it was not in effect before.
     pub new: bool,
-    /// The order's DSSE envelope, to be stored.
-    pub envelope: ByteBuf,
-    /// The key that replaces the one that the order retires, and the ticket to make it.
-    pub replacement: Option<Replacement>,
-}
-
-/// A key that replaces a retired one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Replacement {
-    /// What to make.
-    pub key: NewKey,
-    /// Makes it, as position 0.
-    pub ticket: u64,
 }
 
 /// A transaction that can be broadcast.

@@ -41,7 +41,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Operation, Request, frame::HEAD};
+    use crate::{Operation, Request, frame::HEAD, message::tests::unsigned};
     use serde_bytes::ByteBuf;
 
     #[test]
@@ -54,7 +54,7 @@ mod tests {
             Operation::PutPolicy { envelope: long.clone() },
             Operation::Activate { envelope: ByteBuf::new() },
             Operation::ReplayOrders { envelopes: vec![long; 3] },
-            Operation::CreateKeys { ticket: u64::MAX, positions: vec![1, 2] },
+            Operation::Create { request: unsigned(), positions: vec![1, 2] },
             Operation::ReadLog { from: 1 },
         ];
         for id in [1, 23, 24, 255, 256, 65_535, 65_536, u64::from(u32::MAX), u64::MAX] {

@@ -34,8 +34,7 @@ pub mod refusal;
 pub mod transport;
 
 pub use answer::{
-    Answer, Authorized, Description, OrderAccepted, Phase, Replacement, Rewrapped, Rewrapping,
-    SignedTransaction, State,
+    Answer, Description, OrderAccepted, Phase, Rewrapped, Rewrapping, SignedTransaction, State,
 };
 pub use credentials::Credentials;
 pub use head::RequestHead;

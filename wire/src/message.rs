@@ -18,7 +18,7 @@ use serde_bytes::ByteBuf;
 
 use crate::{Answer, Credentials, LogHead, LogLine, Refusal, frame::MAX_FRAME};
 
-/// The most keys that one [`Operation::CreateKeys`] may ask for: their records fit one frame.
+/// The most keys of one [`Operation::Create`] or [`Operation::Confirm`]: their records fit one frame.
 pub const MAX_KEYS: usize = 256;
 /// The most records of one [`Operation::Sign`]: more than a frame has room for.
 pub const MAX_RECORDS: usize = 4096;
@@ -101,29 +101,30 @@ pub enum Operation {
     },
     /// Which policy and which orders are in force?
     State,
-    /// Is this request some client's, who may make it? For what the parent answers from its store,
-    /// and for what comes in parts.
+    /// Is this request some client's, who may make it? For what the parent answers from its store.
     Authorize {
         /// As it came in.
         request: SignedRequest,
     },
-    /// Makes and seals keys that an authorised request names: 1 to [`MAX_KEYS`] of one purpose, in
-    /// order. Keys are not remembered: the store's conditional creation decides which record of a
-    /// key is the one.
-    CreateKeys {
-        /// From [`Answer::Authorized`].
-        ticket: u64,
-        /// Positions among the request's keys.
+    /// Makes and seals keys that a request names: 1 to [`MAX_KEYS`] of one purpose, in order. It
+    /// promises nothing: the store's conditional creation decides which record of a key is the one,
+    /// and [`Self::Confirm`] what a client is shown.
+    Create {
+        /// As it came in.
+        request: SignedRequest,
+        /// Positions among the request's keys, each once.
         #[serde(deserialize_with = "at_most::<MAX_KEYS, _, _>")]
         positions: Vec<u32>,
     },
-    /// Opens the stored record that an authorised request names and compares the public key, as
-    /// signing would.
-    CheckRecord {
-        /// From [`Answer::Authorized`].
-        ticket: u64,
-        /// The stored bytes.
-        record: ByteBuf,
+    /// Opens stored records of keys that a request names and compares the public keys, as signing
+    /// would.
+    Confirm {
+        /// The stored bytes: at most [`MAX_KEYS`] records, each of another key of the request. Without
+        /// any it is only found who asks.
+        #[serde(deserialize_with = "at_most::<MAX_KEYS, _, _>")]
+        records: Vec<ByteBuf>,
+        /// As it came in.
+        request: SignedRequest,
     },
     /// Takes the order in a request's body, and puts it into effect.
     SubmitOrder {
@@ -139,8 +140,8 @@ pub enum Operation {
         /// As it came in.
         request: SignedRequest,
     },
-    /// Re-seals the keys of a request under the configuration's first KMS key, where they are not
-    /// under it.
+    /// Rewraps the keys of a request: seals them under the configuration's first KMS key, where they are
+    /// not under it.
     Rewrap {
         /// The stored records of the keys that the request names, each once: at most
         /// [`MAX_REWRAPPED`].
@@ -166,8 +167,8 @@ impl Operation {
             Self::ReplayOrders { .. } => "replay_orders",
             Self::State => "state",
             Self::Authorize { .. } => "authorize",
-            Self::CreateKeys { .. } => "create_keys",
-            Self::CheckRecord { .. } => "check_record",
+            Self::Create { .. } => "create",
+            Self::Confirm { .. } => "confirm",
             Self::SubmitOrder { .. } => "submit_order",
             Self::Sign { .. } => "sign",
             Self::Rewrap { .. } => "rewrap",
@@ -175,7 +176,7 @@ impl Operation {
     }
 }
 
-/// A list that ends with an error at the first entry too many: a frame of 1 MiB has room for far
+/// Decodes a list and fails as soon as it exceeds `MOST` entries: a frame of 1 MiB has room for far
 /// more entries than any list may have, and each takes memory of its own.
 fn at_most<'de, const MOST: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
@@ -231,13 +232,25 @@ macro_rules! codec {
 codec!(Request, Response);
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{RefusalCode, State};
     use chains::Chain;
     use proptest::prelude::*;
     use protocol::{OrderId, PolicyRef, order::MAX_HELD};
     use serde_bytes::ByteArray;
+
+    pub(crate) fn unsigned() -> SignedRequest {
+        SignedRequest {
+            method: String::new(),
+            path: String::new(),
+            query: None,
+            signature_input: String::new(),
+            signature: String::new(),
+            content_digest: String::new(),
+            body: ByteBuf::new(),
+        }
+    }
 
     #[test]
     fn messages_are_read_as_they_were_written() {
@@ -251,7 +264,7 @@ mod tests {
             Operation::Describe,
             Operation::Attest { nonce: ByteBuf::from([1, 2]) },
             Operation::PutCredentials(credentials),
-            Operation::CreateKeys { ticket: 7, positions: vec![0, 1] },
+            Operation::Create { request: unsigned(), positions: vec![0, 1] },
             Operation::OpenLog { previous: None },
         ] {
             let request = Request { id: 7, operation };
@@ -270,23 +283,18 @@ mod tests {
     #[test]
     fn lists_end_at_the_first_entry_too_many() {
         let replay = |count| Operation::ReplayOrders { envelopes: vec![ByteBuf::new(); count] };
-        let request = SignedRequest {
-            method: String::new(),
-            path: String::new(),
-            query: None,
-            signature_input: String::new(),
-            signature: String::new(),
-            content_digest: String::new(),
-            body: ByteBuf::new(),
-        };
+        let request = unsigned();
         let sign = |count| Operation::Sign { request: request.clone(), records: vec![ByteBuf::new(); count] };
         let rewrap =
             |count| Operation::Rewrap { request: request.clone(), records: vec![ByteBuf::new(); count] };
-        let create = |count| Operation::CreateKeys { ticket: 1, positions: vec![0; count] };
+        let create = |count| Operation::Create { request: request.clone(), positions: vec![0; count] };
+        let confirm =
+            |count| Operation::Confirm { request: request.clone(), records: vec![ByteBuf::new(); count] };
         for (most, more) in [
             (replay(MAX_REPLAYED), replay(MAX_REPLAYED + 1)),
             (sign(MAX_RECORDS), sign(MAX_RECORDS + 1)),
             (create(MAX_KEYS), create(MAX_KEYS + 1)),
+            (confirm(MAX_KEYS), confirm(MAX_KEYS + 1)),
             (rewrap(MAX_REWRAPPED), rewrap(MAX_REWRAPPED + 1)),
         ] {
             let bytes = |operation| Request { id: 1, operation }.encode().unwrap();
@@ -297,7 +305,8 @@ mod tests {
 
     #[test]
     fn the_ids_of_all_orders_fit_one_answer() {
-        let orders = (0..=MAX_HELD as u64).map(|number| OrderId::of(&number.to_be_bytes())).collect();
+        let orders =
+            (0..=MAX_HELD as u64).map(|number| OrderId::from_payload(&number.to_be_bytes())).collect();
         let policy = Some(PolicyRef { version: u64::MAX, sha256: ByteArray::new([0; 32]) });
         let crediting = Chain::ALL.map(|chain| (chain, true)).to_vec();
         let state = State { policy, active: true, crediting, orders };

@@ -104,9 +104,6 @@ pub enum RefusalCode {
     /// A transaction of no template. The tag says why.
     #[serde(rename = "transaction.refused")]
     TransactionRefused,
-    /// A ticket that is unknown, used up, or for something else.
-    #[serde(rename = "enclave.ticket")]
-    Ticket,
     /// The log has not begun, or the parent stores too little of it.
     #[serde(rename = "log.unavailable")]
     LogUnavailable,
@@ -139,7 +136,6 @@ impl RefusalCode {
             Self::Frozen => "order.frozen",
             Self::OrderRefused => "order.refused",
             Self::TransactionRefused => "transaction.refused",
-            Self::Ticket => "enclave.ticket",
             Self::LogUnavailable => "log.unavailable",
         }
     }

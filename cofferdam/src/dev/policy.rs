@@ -7,7 +7,7 @@ use chains::Chain;
 use protocol::{
     OrderId,
     dsse::{Envelope, POLICY_TYPE},
-    operators::OperatorKey,
+    operators::Ed25519Key,
     policy::Policy,
     timestamp::Timestamp,
 };
@@ -112,7 +112,7 @@ impl Folder {
         };
         let (deposits, desk) = (self.rules("deposits", "sweep")?, self.rules("desk", "api")?);
         let clients = CLIENTS.iter().map(|(client, roles)| {
-            let key = OperatorKey::from(keys::read(&self.client_key(client))?.key);
+            let key = Ed25519Key::from(keys::read(&self.client_key(client))?.key);
             Ok(json!({"id": client, "key": key, "roles": roles}))
         });
         Ok(json!({

@@ -3,7 +3,7 @@
 use chains::Chain;
 use protocol::{
     OrderId,
-    api::{Expected, ExpectedKey, SignatureRequest},
+    api::{Expected, ExpectedKey, TransactionToSign},
     order::Restriction,
 };
 use serde::Deserialize;
@@ -121,9 +121,9 @@ async fn explain(client: &Client, address: &Address, unsigned: &[u8]) -> Result<
     client.post(&["signatures", "explain"], &request(address, unsigned)).await.map_err(Error::from)
 }
 
-fn request(address: &Address, unsigned: &[u8]) -> SignatureRequest {
+fn request(address: &Address, unsigned: &[u8]) -> TransactionToSign {
     let transaction = transaction::text(Chain::Evm, unsigned);
-    SignatureRequest {
+    TransactionToSign {
         chain: Chain::Evm,
         keys: vec![address.key_id],
         transaction,

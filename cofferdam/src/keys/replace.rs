@@ -7,10 +7,10 @@ use clap::Args;
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use protocol::{
-    Deployment, Index, KeyId, KeyPath, Label, OrderId,
+    Deployment, Index, KeyId, KeyPath, Label, NewKey, OrderId,
     api::ReplaceRequest,
     dsse::{Envelope, ORDER_TYPE},
-    order::{Order, Replacement, Restriction},
+    order::{Order, Restriction},
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,14 +76,14 @@ pub(super) async fn run(args: &ReplaceArgs, screen: &Screen) -> Result<(), Error
     let id = args.key_id.to_string();
     let old: Address = client.get(&["keys", &id], &[]).await?;
     let next = next(deployment, &args.key_id, &old, args.label.as_ref())?;
-    let new_id = KeyId::derive(deployment, &next.path);
+    let new_id = KeyId::derive(deployment, &next.path());
     let restriction = Restriction::RetireKey { key_id: args.key_id, replacement: Some(next.clone()) };
     let (order_id, envelope) = signed_order(deployment, &restriction, &args.reason, &keys)?;
     let request = ReplaceRequest { order: BASE64.encode(envelope.as_bytes()) };
     let answer: Replaced = client.post(&["keys", &id, "replace"], &request).await?;
     let new = answer.address;
     // The replacement may have been made before, with another note: then that one stays.
-    let asked_for = answer.order_id == order_id && new.key_id == new_id && path_of(&new) == next.path;
+    let asked_for = answer.order_id == order_id && new.key_id == new_id && path_of(&new) == next.path();
     if !asked_for {
         return Err(Refused::new("answer", "the key that the order names was expected").into());
     }
@@ -106,7 +106,7 @@ fn next(
     key_id: &KeyId,
     old: &Address,
     label: Option<&Label>,
-) -> Result<Replacement, Error> {
+) -> Result<NewKey, Error> {
     let path = path_of(old);
     if KeyId::derive(deployment, &path) != *key_id {
         let text = format!("the key {key_id} of the deployment {deployment} was expected");
@@ -115,7 +115,7 @@ fn next(
     let index = u64::from(path.index.get()).saturating_add(1);
     let index = Index::try_from(index).map_err(|error| Error::input("KEY_ID", error))?;
     let label = label.or(old.label.as_ref()).cloned();
-    Ok(Replacement { path: KeyPath { index, ..path }, label })
+    Ok(NewKey::new(KeyPath { index, ..path }, label))
 }
 
 fn path_of(address: &Address) -> KeyPath {

@@ -7,7 +7,7 @@ use chains::BitcoinNetwork;
 use clap::Args;
 use protocol::{
     Deployment,
-    operators::{OperatorKey, Quorum},
+    operators::{Ed25519Key, Quorum},
 };
 
 use crate::{error::Error, input};
@@ -23,7 +23,7 @@ pub(crate) struct QuorumArgs {
     threshold: Option<usize>,
     /// An operator's public key. May be given several times
     #[arg(long = "operator", value_name = "ed25519:HEX", requires = "threshold")]
-    operators: Vec<OperatorKey>,
+    operators: Vec<Ed25519Key>,
 }
 
 /// What the measured configuration says of operators and their deployment.

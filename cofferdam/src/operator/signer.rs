@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ed25519_dalek::SigningKey;
-use protocol::{dsse::Envelope, operators::OperatorKey};
+use protocol::{dsse::Envelope, operators::Ed25519Key};
 use serde::Serialize;
 
 use crate::{
@@ -57,7 +57,7 @@ impl Signed {
         for key in keys {
             envelope.sign(key).map_err(|error| Error::input("the envelope", error))?;
         }
-        let signed_by = keys.iter().map(|key| OperatorKey::from(key.verifying_key()).to_string()).collect();
+        let signed_by = keys.iter().map(|key| Ed25519Key::from(key.verifying_key()).to_string()).collect();
         Ok(Self { signed_by, signatures: envelope.signers().map(str::to_owned).collect() })
     }
 

@@ -2,10 +2,7 @@
 
 use chains::{Chain, Outpoint, Spends, solana};
 use clap::{ArgGroup, Args};
-use protocol::{
-    Index, KeyId, KeyPath, Label, Purpose, UserRef,
-    order::{Replacement, Restriction},
-};
+use protocol::{Index, KeyId, KeyPath, Label, NewKey, Purpose, UserRef, order::Restriction};
 
 use crate::error::Error;
 
@@ -115,7 +112,7 @@ impl Restricts for RetireArgs {
             (None, ..) => None,
             (Some(user), Some(chain), Some(index)) => {
                 let path = KeyPath { user, chain, purpose: purpose.unwrap_or_default(), index };
-                Some(Replacement { path, label: label.clone() })
+                Some(NewKey::new(path, label.clone()))
             }
             (Some(_), ..) => return Err(Error::input("--chain and --index", "both were expected")),
         };

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use chains::Spends;
 use clap::Args;
 use protocol::{
+    NewKey,
     dsse::ORDER_TYPE,
-    order::{Order, Replacement, Restriction},
+    order::{Order, Restriction},
 };
 use serde::Serialize;
 
@@ -188,13 +189,12 @@ impl Shown {
 }
 
 impl Next {
-    fn of(replacement: &Replacement) -> Self {
-        let path = &replacement.path;
+    fn of(replacement: &NewKey) -> Self {
         Self {
-            user: path.user.to_string(),
-            chain: path.chain.to_string(),
-            purpose: path.purpose.to_string(),
-            index: path.index.get(),
+            user: replacement.user.to_string(),
+            chain: replacement.chain.to_string(),
+            purpose: replacement.purpose.to_string(),
+            index: replacement.index.get(),
             label: replacement.label.as_ref().map(ToString::to_string),
         }
     }

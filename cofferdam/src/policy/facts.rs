@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chains::{Amount, Chain, DEFAULT_MIN_AMOUNT, Velocity, evm::DEFAULT_MAX_NONCE};
-use protocol::operators::OperatorKey;
+use protocol::operators::Ed25519Key;
 
 use super::contents::{Contents, RuleSet, Rules, Token};
 use crate::units::Unit;
@@ -36,7 +36,7 @@ pub(super) fn of(policy: &Contents) -> Facts {
     put("valid from".into(), Meaning::AtLeast(from, from_text));
     put("valid until".into(), Meaning::AtMost(until, until_text));
     for client in &policy.clients {
-        let key = OperatorKey::from(*client.key());
+        let key = Ed25519Key::from(*client.key());
         for role in client.roles() {
             put(format!("client {} ({key}): {}", client.id(), role.as_str()), Meaning::Allows);
         }

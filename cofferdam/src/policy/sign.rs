@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use protocol::operators::OperatorKey;
+use protocol::operators::Ed25519Key;
 use serde::Serialize;
 
 use super::{
@@ -48,11 +48,11 @@ struct Answer {
 pub(super) fn run(args: &SignArgs, screen: &Screen) -> Result<(), Error> {
     let mut document = Document::read(&args.file)?;
     let keys = args.signer.load(screen)?;
-    let operators: Vec<OperatorKey> = keys.iter().map(|key| key.verifying_key().into()).collect();
+    let operators: Vec<Ed25519Key> = keys.iter().map(|key| key.verifying_key().into()).collect();
     if document.policy.names_operator(&operators) {
         return Err(Error::input(
             args.file.display(),
-            "policy.client_key: clients' keys that are no operator's were expected",
+            "policy.client_key: an operator's key must not be a client's key",
         ));
     }
     let out = args.out.clone().unwrap_or_else(|| beside(&args.file, document.bare));

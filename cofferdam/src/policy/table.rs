@@ -2,7 +2,7 @@
 //! side by side.
 
 use chains::{DEFAULT_MIN_AMOUNT, evm::DEFAULT_MAX_NONCE};
-use protocol::operators::OperatorKey;
+use protocol::operators::Ed25519Key;
 
 use super::contents::{Contents, Frozen, RuleSet, Rules, Token};
 use crate::{output::Sheet, units::Unit};
@@ -17,7 +17,7 @@ pub(super) fn show(policy: &Contents, sheet: &mut Sheet) {
     });
     for client in &policy.clients {
         let roles: Vec<&str> = client.roles().iter().map(|role| role.as_str()).collect();
-        let key = OperatorKey::from(*client.key());
+        let key = Ed25519Key::from(*client.key());
         sheet.row(client.id(), if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") });
         sheet.row("", key.to_string());
     }

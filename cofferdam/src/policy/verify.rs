@@ -66,7 +66,7 @@ pub(super) fn verify(document: &Document, measured: &Measured, at: u64) -> Resul
         return Err(Refused::new("policy.deployment", text));
     }
     if policy.names_operator(measured.policy.keys.iter().chain(&measured.freeze.keys)) {
-        let text = "clients' keys that are no operator's were expected";
+        let text = "an operator's key must not be a client's key";
         return Err(Refused::new("policy.client_key", text));
     }
     policy.is_valid_at(at).map_err(|error| Refused::new(error.tag(), error.to_string()))?;

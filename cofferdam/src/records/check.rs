@@ -2,7 +2,7 @@
 //! statement: that it answers this very request, that the boot document of its session key verifies
 //! to the root with an accepted image, and that public key and addresses are those that are known.
 
-use protocol::{CheckClaims, Deployment, KeyId, log::ContentHash};
+use protocol::{Deployment, KeyId, PossessionClaims, log::ContentHash};
 use serde::Deserialize;
 
 use super::inventory::Expected;
@@ -71,7 +71,7 @@ pub(crate) async fn judge(
     let Ok(checked) = serde_json::from_slice::<Checked>(&answer.body) else {
         return Ok(Finding::Unproven(unreadable("an answer with an enclave's statement")));
     };
-    let Ok(claimed) = verifier::unverified::<CheckClaims>(&checked.statement) else {
+    let Ok(claimed) = verifier::unverified::<PossessionClaims>(&checked.statement) else {
         return Ok(Finding::Unproven(unreadable("an enclave's statement of a check")));
     };
     documents.make_room();
@@ -104,7 +104,12 @@ fn refusal(error: Error) -> Result<Finding, Error> {
 }
 
 /// Whether a statement is about this key, now.
-fn about(claims: &CheckClaims, deployment: &Deployment, key_id: &KeyId, now: u64) -> Result<(), Refused> {
+fn about(
+    claims: &PossessionClaims,
+    deployment: &Deployment,
+    key_id: &KeyId,
+    now: u64,
+) -> Result<(), Refused> {
     let other = |what| Err(Refused::new("statement", format!("{what} was expected")));
     if claims.key_id != *key_id {
         other("key_id: the key that was asked for")
@@ -118,7 +123,7 @@ fn about(claims: &CheckClaims, deployment: &Deployment, key_id: &KeyId, now: u64
 }
 
 /// Whether it is the key that is known.
-fn same(claims: &CheckClaims, expected: &Expected) -> Result<(), Refused> {
+fn same(claims: &PossessionClaims, expected: &Expected) -> Result<(), Refused> {
     let differs = |field, known: &str, found: &str| {
         Err(Refused::new(field, format!("{field}: {known} is known, the record has {found}")))
     };
@@ -149,9 +154,9 @@ mod tests {
     use attestation::{DocumentHash, Pcr};
     use client::Problem;
 
-    fn claims() -> CheckClaims {
+    fn claims() -> PossessionClaims {
         let (_, address) = crate::address::sample::pair();
-        CheckClaims {
+        PossessionClaims {
             v: 1,
             deployment: address.deployment,
             key_id: address.key_id,
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn each_field_that_differs_is_found() {
-        let found = |change: fn(&mut CheckClaims)| {
+        let found = |change: fn(&mut PossessionClaims)| {
             let mut claims = claims();
             change(&mut claims);
             same(&claims, &expected()).map_err(|refused| refused.check)
@@ -205,7 +210,7 @@ mod tests {
         assert_eq!(found(|claims| claims.taproot_address = Some("bc1p".into())), Err("taproot_address"));
         assert_eq!(found(|claims| claims.record = ContentHash::of(b"")), Err("record"));
         let unlogged = Expected { records: Vec::new(), listed: None, ..expected() };
-        let claims = CheckClaims { record: ContentHash::of(b""), public_key: "03".into(), ..claims() };
+        let claims = PossessionClaims { record: ContentHash::of(b""), public_key: "03".into(), ..claims() };
         assert_eq!(same(&claims, &unlogged), Ok(()));
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use protocol::{
     KeyId,
-    api::{AROUND_BODY, MAX_SIGNATURES, MAX_SIGNING_BODY, SignatureRequest, SignaturesRequest},
+    api::{AROUND_BODY, MAX_SIGNATURES, MAX_SIGNING_BODY, SignaturesRequest, TransactionToSign},
     record::LONGEST,
 };
 use serde::Deserialize;
@@ -68,7 +68,7 @@ fn show(number: usize, outcome: &Outcome, screen: &Screen) -> Result<(), Error> 
     }
 }
 
-fn read(file: &Path) -> Result<Vec<SignatureRequest>, Error> {
+fn read(file: &Path) -> Result<Vec<TransactionToSign>, Error> {
     let mut requests = Vec::new();
     for line in Lines::open(file, usize::try_from(MAX_FILE).unwrap_or(usize::MAX))? {
         let line = line?;
@@ -84,14 +84,14 @@ fn read(file: &Path) -> Result<Vec<SignatureRequest>, Error> {
 }
 
 /// The transaction in the text that the API takes. A file names no other files.
-fn canonical(request: &SignatureRequest) -> Result<SignatureRequest, Error> {
+fn canonical(request: &TransactionToSign) -> Result<TransactionToSign, Error> {
     let expected = request.expected.clone();
-    Ok(SignatureRequest { expected, ..Unsigned::of(request)?.request(&request.keys) })
+    Ok(TransactionToSign { expected, ..Unsigned::of(request)?.request(&request.keys) })
 }
 
 /// Requests of at most so many transactions and so many bytes, alone and with the records of their
 /// keys.
-fn batches(requests: Vec<SignatureRequest>) -> Result<Vec<Vec<SignatureRequest>>, Error> {
+fn batches(requests: Vec<TransactionToSign>) -> Result<Vec<Vec<TransactionToSign>>, Error> {
     let (mut batches, mut batch, mut size) = (Vec::new(), Vec::new(), FRAME);
     let mut keys = BTreeSet::<KeyId>::new();
     for request in requests {
@@ -120,8 +120,8 @@ mod tests {
     use chains::Chain;
     use protocol::{KeyPath, Purpose};
 
-    fn request(length: usize) -> SignatureRequest {
-        SignatureRequest {
+    fn request(length: usize) -> TransactionToSign {
+        TransactionToSign {
             chain: Chain::Evm,
             keys: Vec::new(),
             transaction: "0".repeat(length),
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_batch_has_as_many_transactions_and_bytes_as_a_request_may() {
-        let sizes = |batches: Vec<Vec<SignatureRequest>>| -> Vec<usize> {
+        let sizes = |batches: Vec<Vec<TransactionToSign>>| -> Vec<usize> {
             assert!(batches.iter().all(|batch| {
                 encode(&SignaturesRequest { signatures: batch.clone() }).unwrap().len() <= MAX_SIGNING_BODY
             }));
@@ -153,9 +153,9 @@ mod tests {
                 purpose: Purpose::Sweep,
                 index: index.try_into().unwrap(),
             };
-            SignatureRequest { keys: vec![KeyId::derive(&deployment, &path)], ..request(2_500) }
+            TransactionToSign { keys: vec![KeyId::derive(&deployment, &path)], ..request(2_500) }
         };
-        let sizes = |batches: Vec<Vec<SignatureRequest>>| batches.iter().map(Vec::len).collect::<Vec<_>>();
+        let sizes = |batches: Vec<Vec<TransactionToSign>>| batches.iter().map(Vec::len).collect::<Vec<_>>();
         // 256 bodies fit, but not with the records of 256 keys; those of one key do.
         assert_eq!(sizes(batches((0..256).map(of_key).collect()).unwrap()), [190, 66]);
         assert_eq!(sizes(batches((0..256).map(|_| of_key(0)).collect()).unwrap()), [256]);

@@ -11,7 +11,7 @@ use chains::Chain;
 use clap::Args;
 use protocol::{
     KeyId,
-    api::{Expected, ExpectedKey, MAX_SIGNING_BODY, SignatureRequest},
+    api::{Expected, ExpectedKey, MAX_SIGNING_BODY, TransactionToSign},
 };
 
 use crate::{error::Error, output::Screen, parent::ParentArgs, transaction::Unsigned};
@@ -82,9 +82,9 @@ fn request(
     expected: &[ExpectedKey],
     argument: &str,
     previous: Option<&Path>,
-) -> Result<SignatureRequest, Error> {
+) -> Result<TransactionToSign, Error> {
     let request = Unsigned::read(chain, argument, previous)?.request(keys);
-    let request = SignatureRequest { expected: expected.to_vec(), ..request };
+    let request = TransactionToSign { expected: expected.to_vec(), ..request };
     check_length(&request).map_err(|error| Error::input("TRANSACTION", error))?;
     Ok(request)
 }
@@ -100,7 +100,7 @@ fn expected_key(text: &str) -> Result<ExpectedKey, String> {
 }
 
 /// Whether the API has room for a request.
-fn check_length(request: &SignatureRequest) -> Result<(), String> {
+fn check_length(request: &TransactionToSign) -> Result<(), String> {
     let length = encode(request).map_err(|error| error.to_string())?.len();
     if length.saturating_add(FRAME) <= MAX_SIGNING_BODY {
         return Ok(());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chains::{Chain, Transaction, bitcoin::MAX_PSBT};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use protocol::{KeyId, api::SignatureRequest};
+use protocol::{KeyId, api::TransactionToSign};
 
 use super::{
     input::{self, MAX_FILE},
@@ -35,7 +35,7 @@ impl Unsigned {
     }
 
     /// What a request asks for, whose texts may be spelled as people do.
-    pub(crate) fn of(request: &SignatureRequest) -> Result<Self, Error> {
+    pub(crate) fn of(request: &TransactionToSign) -> Result<Self, Error> {
         let bytes = input::decode(request.chain, &request.transaction)?;
         let decode = |text: &String| HEXLOWER_PERMISSIVE.decode(text.as_bytes());
         let previous = request.previous_transactions.iter().map(decode).collect::<Result<_, _>>();
@@ -71,8 +71,8 @@ impl Unsigned {
     }
 
     /// The request to sign it, in the API's text.
-    pub(crate) fn request(&self, keys: &[KeyId]) -> SignatureRequest {
-        SignatureRequest {
+    pub(crate) fn request(&self, keys: &[KeyId]) -> TransactionToSign {
+        TransactionToSign {
             chain: self.chain,
             keys: keys.to_vec(),
             transaction: input::text(self.chain, &self.bytes),

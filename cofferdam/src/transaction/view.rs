@@ -4,7 +4,7 @@ use chains::{
     Amount, BitcoinNetwork, Chain, PublicKey, SigningInput, Sweep, Transaction, addresses, bitcoin::Spent,
 };
 use data_encoding::HEXLOWER;
-use protocol::api::SignatureRequest;
+use protocol::api::TransactionToSign;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use sha2::{Digest, Sha256};
 
@@ -56,8 +56,8 @@ pub(super) struct SplitView {
 }
 
 impl SplitView {
-    pub(super) fn new(request: SignatureRequest) -> Self {
-        let SignatureRequest { transaction, previous_transactions, .. } = request;
+    pub(super) fn new(request: TransactionToSign) -> Self {
+        let TransactionToSign { transaction, previous_transactions, .. } = request;
         Self { transaction, previous_transactions }
     }
 }

@@ -118,7 +118,7 @@ impl Enclave {
         while chain.head().seq < to {
             let n = chain.head().seq + 1;
             let outcome = if n.is_multiple_of(3) {
-                Outcome::deny(ReasonTag::of("policy.evm.destination"))
+                Outcome::deny(ReasonTag::from_static("policy.evm.destination"))
             } else {
                 Outcome::ALLOW
             };
@@ -141,7 +141,7 @@ impl Enclave {
         let mut file = BufWriter::new(File::create(&path).unwrap());
         writeln!(file, "{}", first.text).unwrap();
         let mut entry = NewEntry::new(OperationName::TRANSACTION_EXPLAIN, Outcome::ALLOW);
-        entry.detail = Some(Detail::of(&entry.operation, &serde_json::json!({"found": "x".repeat(3500)})));
+        entry.detail = Some(Detail::new(&entry.operation, &serde_json::json!({"found": "x".repeat(3500)})));
         while chain.head().seq < entries {
             writeln!(file, "{}", chain.append(&entry, self.started).text).unwrap();
         }

@@ -1,7 +1,7 @@
 //! What the first process of a machine has to do before the program can be one. Where another
 //! init has started the program, as nitro-cli's does, nothing of this is done.
 //!
-//! The machine is made of the image's ramdisks: what is not done here, nobody does.
+//! The machine is made of the image's ramdisks: nothing runs before us, so everything must be set up here.
 
 mod heartbeat;
 mod kernel_rng;

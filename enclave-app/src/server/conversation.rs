@@ -18,7 +18,7 @@ use super::{
     room::{Answering, Class, Held, RESTRICTIONS, Room},
 };
 use crate::{
-    journal::Trail,
+    journal::RequestLog,
     refusal::{draining, internal},
     service::Service,
 };
@@ -129,7 +129,7 @@ impl<R: AsyncRead + Unpin> Reading<R> {
             Some(RequestHead { id: 0, .. }) => {
                 return malformed(&mut reply, "id: 1 or above was expected".into());
             }
-            Some(RequestHead { id, operation }) => (id, Class::of(operation)),
+            Some(RequestHead { id, operation }) => (id, Class::from_operation(operation)),
             None => {
                 let text = "a map of id and operation was expected";
                 return malformed(&mut reply, text.into());
@@ -166,10 +166,9 @@ impl<R: AsyncRead + Unpin> Reading<R> {
     fn perform(&self, request: Request, mut reply: ReplySlot, memory: Option<OwnedSemaphorePermit>) {
         let service = self.service.clone();
         tokio::spawn(async move {
-            let mut trail = Trail::default();
-            let result = service.perform(request.operation, &mut trail).await;
-            drop(memory);
-            reply.answer(result, trail.0);
+            let mut log = RequestLog::default();
+            let result = service.perform(request.operation, memory, &mut log).await;
+            reply.answer(result, log.0);
         });
     }
 
@@ -202,7 +201,7 @@ fn encode(response: Response) -> Result<Vec<u8>, FrameError> {
     }
     // Everybody else's answers go on. The lines wait in the journal, where the parent reads what it
     // did not get.
-    let text = "fewer or smaller transactions in one request were expected";
+    let text = "the answer has no room for more: ask for less at once";
     let refusal = Refusal::new(RefusalCode::Overloaded, text).tagged("request.answer_size");
     let response = Response { id: response.id, log: Vec::new(), result: Err(refusal) };
     Ok(response.encode().map_err(io::Error::other)?)

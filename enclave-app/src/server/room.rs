@@ -30,9 +30,9 @@ pub(super) enum Class {
 
 impl Class {
     /// Of the operation of this name. What is no operation is refused once it is read, as a question.
-    pub(super) fn of(operation: &str) -> Self {
+    pub(super) fn from_operation(operation: &str) -> Self {
         match operation {
-            "create_keys" | "check_record" | "sign" | "rewrap" => Self::Work,
+            "create" | "confirm" | "sign" | "rewrap" => Self::Work,
             "put_policy" | "activate" | "replay_orders" | "submit_order" => Self::Restriction,
             _ => Self::Question,
         }

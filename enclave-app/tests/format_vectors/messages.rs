@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chains::Chain;
 use data_encoding::BASE64;
-use protocol::{Index, NewKey, OrderId, PolicyRef, Purpose, request::SignedRequest};
+use protocol::{OrderId, PolicyRef, request::SignedRequest};
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wire::{
-    Answer, Authorized, Credentials, Description, LogHead, LogLine, Operation, OrderAccepted, Phase, Refusal,
-    RefusalCode, Replacement, Request, Response, Rewrapped, Rewrapping, SignedTransaction, State, frame,
+    Answer, Credentials, Description, LogHead, LogLine, Operation, OrderAccepted, Phase, Refusal,
+    RefusalCode, Request, Response, Rewrapped, Rewrapping, SignedTransaction, State, frame,
 };
 
 use super::{bytes, hex, list, text, vectors};
@@ -82,7 +82,7 @@ fn policy() -> PolicyRef {
 }
 
 fn orders() -> Vec<OrderId> {
-    [&b""[..], b"{}", br#"{"v":1}"#].map(OrderId::of).to_vec()
+    [&b""[..], b"{}", br#"{"v":1}"#].map(OrderId::from_payload).to_vec()
 }
 
 fn lines() -> Vec<LogLine> {
@@ -133,9 +133,10 @@ fn requests_are_the_same_frames() {
     expected.extend((0..18).map(|at| (1, Operation::Authorize { request: signed_request(at) })));
     expected.extend([
         (1, Operation::Authorize { request: unsigned_request() }),
-        (u64::MAX, Operation::CreateKeys { ticket: u64::MAX, positions: vec![0, u32::MAX, 255] }),
-        (1, Operation::CreateKeys { ticket: 0, positions: (0..256).collect() }),
-        (24, Operation::CheckRecord { ticket: 24, record: stored() }),
+        (u64::MAX, Operation::Create { request: signed_request(0), positions: vec![0, u32::MAX, 255] }),
+        (1, Operation::Create { request: signed_request(0), positions: (0..256).collect() }),
+        (24, Operation::Confirm { request: signed_request(0), records: vec![stored(), ByteBuf::new()] }),
+        (1, Operation::Confirm { request: signed_request(0), records: Vec::new() }),
         (1, Operation::SubmitOrder { request: signed_request(0) }),
         (1, Operation::Sign { request: signed_request(0), records: vec![stored(), ByteBuf::new()] }),
         (1, Operation::Rewrap { request: signed_request(0), records: vec![stored(), ByteBuf::new()] }),
@@ -182,7 +183,7 @@ fn name_of_answer(answer: &Answer) -> &'static str {
         Answer::State(_) => "state",
         Answer::Authorized(_) => "authorized",
         Answer::Records(_) => "records",
-        Answer::RecordOpened(_) => "record_opened",
+        Answer::Confirmed(_) => "confirmed",
         Answer::OrderAccepted(_) => "order_accepted",
         Answer::Signatures(_) => "signatures",
         Answer::Explanation(_) => "explanation",
@@ -207,8 +208,8 @@ fn description() -> Description {
     }
 }
 
-fn accepted(new: bool, replacement: Option<Replacement>) -> OrderAccepted {
-    OrderAccepted { order: orders()[0], new, envelope: envelope(), replacement }
+fn accepted(new: bool) -> OrderAccepted {
+    OrderAccepted { order: orders()[0], new }
 }
 
 fn signatures() -> Vec<Result<SignedTransaction, Refusal>> {
@@ -226,13 +227,16 @@ fn signatures() -> Vec<Result<SignedTransaction, Refusal>> {
     ]
 }
 
+fn tampered() -> Refusal {
+    Refusal::new(RefusalCode::RecordTampered, "no")
+}
+
 fn rewrapped() -> Rewrapped {
-    let tampered = Refusal::new(RefusalCode::RecordTampered, "no");
     let (current, public_key) = (ByteBuf::from([7; 32]), ByteBuf::from([2; 33]));
     let keys = vec![
         Ok(Rewrapping::Current { public_key: current }),
         Ok(Rewrapping::Record { record: stored(), public_key }),
-        Err(tampered),
+        Err(tampered()),
     ];
     Rewrapped { keys, kms_key: KMS_KEY.into() }
 }
@@ -251,13 +255,6 @@ fn responses_are_the_same_frames() {
     let crediting = Chain::ALL.map(|chain| (chain, matches!(chain, Chain::Evm | Chain::Tron))).to_vec();
     let state = State { policy: Some(policy()), active: true, crediting, orders: orders() };
     let nothing = State { policy: None, active: false, crediting: Vec::new(), orders: Vec::new() };
-    let key = NewKey {
-        user: "market maker".parse().unwrap(),
-        chain: Chain::Solana,
-        purpose: Purpose::Api,
-        index: Index::try_from(70_000).unwrap(),
-        label: Some("desk 7".parse().unwrap()),
-    };
     let frozen = Refusal { order: Some(orders()[2]), ..Refusal::new(RefusalCode::Frozen, "é") };
     let wrong = Refusal::new(RefusalCode::Denied, "no").tagged("policy.evm.fee");
     let no_lines = Vec::new;
@@ -274,15 +271,15 @@ fn responses_are_the_same_frames() {
         (1, Ok(Answer::OrdersReplayed(orders())), lines()),
         (1, Ok(Answer::State(state)), no_lines()),
         (1, Ok(Answer::State(nothing)), no_lines()),
-        (1, Ok(Answer::Authorized(Authorized { client: "exchange-1".into(), ticket: u64::MAX })), no_lines()),
+        (1, Ok(Answer::Authorized("exchange-1".into())), no_lines()),
         (u64::MAX, Ok(Answer::Records(vec![stored(), ByteBuf::new()])), no_lines()),
-        (24, Ok(Answer::RecordOpened("a.b.c".into())), no_lines()),
-        (1, Ok(Answer::OrderAccepted(accepted(true, None))), no_lines()),
-        (1, Ok(Answer::OrderAccepted(accepted(false, Some(Replacement { key, ticket: 7 })))), no_lines()),
+        (24, Ok(Answer::Confirmed(vec![Ok("a.b.c".into()), Err(tampered())])), no_lines()),
+        (1, Ok(Answer::OrderAccepted(accepted(true))), no_lines()),
+        (1, Ok(Answer::OrderAccepted(accepted(false))), no_lines()),
         (1, Ok(Answer::Signatures(signatures())), lines()),
         (1, Ok(Answer::Explanation(r#"{"allowed":false}"#.into())), no_lines()),
         (1, Ok(Answer::Rewrapped(rewrapped())), lines()),
-        (0, Err(Refusal::new(RefusalCode::RecordTampered, "no")), no_lines()),
+        (0, Err(tampered()), no_lines()),
         (1, Err(wrong.wrong("at most 1", "2")), no_lines()),
         (1, Err(frozen.tagged("order.retired")), no_lines()),
     ];

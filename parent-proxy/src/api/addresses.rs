@@ -101,7 +101,7 @@ pub(super) async fn create_batch(
     Ok(Json(AddressesAnswer { addresses: addresses.collect() }))
 }
 
-/// Has the enclave authorise the request, and makes what it names. What is wrong with one item is its own.
+/// Makes what a request names, as far as the enclave says that it may. What is wrong with one item is its own.
 async fn ensure(
     app: &App,
     route: Route,
@@ -109,8 +109,8 @@ async fn ensure(
 ) -> Result<Vec<Result<Made, Problem>>, Problem> {
     let wanted = api::new_keys(route, &request.body)
         .map_err(|error| shapes::addresses(route, &request.body, &error))?;
-    let ticket = signed::authorize(app, request).await?.ticket;
-    let made: Vec<Result<Made, Problem>> = app.creation.ensure(ticket, wanted).await?;
+    signed::admit(app, &request)?;
+    let made: Vec<Result<Made, Problem>> = app.creation.ensure(&request, wanted).await?;
     let (created, found): (Vec<&Made>, Vec<&Made>) = made.iter().flatten().partition(|made| made.created);
     app.metrics.addresses(created.len() as u64, found.len() as u64);
     Ok(made)

@@ -249,7 +249,6 @@ pub static CODES: [Codes; 24] = [
             "enclave.memory",
             "enclave.not_ready",
             "enclave.overloaded",
-            "enclave.ticket",
             "enclave.unavailable",
             "index.building",
             "index.unavailable",

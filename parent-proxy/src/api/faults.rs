@@ -123,7 +123,6 @@ impl Problem {
         let (status, title) = match code {
             C::NotReady | C::Draining => (StatusCode::SERVICE_UNAVAILABLE, "The enclave is not ready"),
             C::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The enclave has too much to do"),
-            C::Ticket => (StatusCode::SERVICE_UNAVAILABLE, "The request must be made again"),
             C::LogUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "The log cannot be written"),
             C::PolicyInactive => (StatusCode::SERVICE_UNAVAILABLE, "No policy is in force"),
             C::KmsUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "KMS does not answer"),

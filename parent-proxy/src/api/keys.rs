@@ -12,6 +12,7 @@ use protocol::{
     api::{CheckRequest, expected_of_check},
 };
 use serde::Serialize;
+use serde_bytes::ByteBuf;
 use utoipa::ToSchema;
 
 use super::{
@@ -77,10 +78,12 @@ pub(super) async fn check(
     let key_id = parse(key_id)?;
     let request = signed::read(request, Content::Any).await?;
     expected_of_check(&request.body).map_err(|error| shapes::check(&request.body, &error))?;
-    let ticket = signed::authorize(&app, request).await?.ticket;
-    // As it is stored: what is wrong with it is for the enclave to say.
-    let found = app.records.find(&key_id).await?.ok_or_else(Problem::no_key)?;
-    let statement = app.enclave.check_record(ticket, &found.record).await?;
+    signed::admit(&app, &request)?;
+    // As it is stored: what is wrong with it is for the enclave to say. That there is none is said to
+    // clients alone, so it is asked without one as well.
+    let found = app.records.find(&key_id).await?;
+    let records = found.map(|found| ByteBuf::from(found.record.to_vec())).into_iter().collect();
+    let statement = app.enclave.confirm(request, records).await?.pop().ok_or_else(Problem::no_key)??;
     Ok(Json(Checked { key_id: key_id.to_string(), opened: true, statement }))
 }
 

@@ -69,7 +69,7 @@ problem_sets! {
     /// Of whatever a client signs.
     AuthProblems: [
         || refused(RefusalCode::Unauthenticated, "auth.signature", &RequestError::Signature.to_string()),
-        || Problem::refused(Refusal::new(RefusalCode::Forbidden, "a client with the role for it was expected")),
+        || Problem::refused(Refusal::new(RefusalCode::Forbidden, "the client has no role that allows it")),
         STRANGERS,
     ]
     /// Of whatever only operators sign.
@@ -85,7 +85,7 @@ problem_sets! {
     /// Of whatever can be frozen.
     FrozenProblems: [
         || {
-            let problem = refused(RefusalCode::Frozen, "order.frozen", "a key that is not frozen was expected");
+            let problem = refused(RefusalCode::Frozen, "order.frozen", "the key is frozen");
             problem.by_order(ORDER.parse().ok())
         },
     ]
@@ -115,7 +115,7 @@ problem_sets! {
     /// Of whatever opens a stored record.
     UnreadableProblems: [
         || {
-            let text = "a record that opens under its data key was expected";
+            let text = "the record does not open under its data key";
             Problem::refused(Refusal::new(RefusalCode::RecordTampered, text))
         },
     ]

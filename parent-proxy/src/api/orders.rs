@@ -14,12 +14,13 @@ use protocol::{
     OrderId,
     api::{ReplaceRequest, replacement_order},
     dsse::{Envelope, ORDER_TYPE},
+    order::Order,
     request::SignedRequest,
 };
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use wire::{LogLine, OrderAccepted, Replacement};
+use wire::{LogLine, OrderAccepted};
 
 use super::{
     App, Problem,
@@ -31,7 +32,7 @@ use super::{
     shapes,
     signed::{self, Content},
 };
-use crate::{address::Address, creation::Made, enclave::EnclaveError};
+use crate::{address::Address, creation::Made};
 
 /// Envelopes that are read at once.
 const READ_AT_ONCE: usize = 16;
@@ -106,7 +107,8 @@ pub(super) async fn submit(
     signed::admit(&app, &request)?;
     let taken = carried_out(async move {
         let _turn = turn;
-        take(&app, request).await
+        let envelope = request.body.to_vec();
+        take(&app, request, &envelope).await
     });
     let (taken, entry) = taken.await?;
     let status = if taken.new { StatusCode::CREATED } else { StatusCode::OK };
@@ -134,15 +136,17 @@ pub(super) async fn replace(
     let key_id = super::keys::parse(key_id)?;
     let turn = Turn::from_request(&request);
     let request = signed::read(request, Content::Json).await?;
-    replacement_order(&request.body).map_err(|error| shapes::replacement(&request.body, &error))?;
+    let envelope =
+        replacement_order(&request.body).map_err(|error| shapes::replacement(&request.body, &error))?;
     signed::admit(&app, &request)?;
     let replaced = carried_out(async move {
-        let (taken, entry) = take(&app, request).await?;
-        let Some(Replacement { key, ticket }) = taken.replacement else {
-            return Err(EnclaveError::Answer("the key that replaces the retired one").into());
-        };
+        let (taken, entry) = take(&app, request.clone(), &envelope).await?;
+        // The enclave took it, so it has this form.
+        let payload = Envelope::parse(&envelope, ORDER_TYPE).and_then(|envelope| envelope.payload());
+        let order = payload.ok().and_then(|payload| Order::parse(&payload).ok());
+        let next = order.and_then(|order| order.replacement().cloned()).ok_or_else(Problem::internal)?;
         let _place = turn.done(&app.gates)?;
-        let mut made: Vec<Result<Made, Problem>> = app.creation.ensure(ticket, vec![key]).await?;
+        let mut made: Vec<Result<Made, Problem>> = app.creation.ensure(&request, vec![next]).await?;
         let Made { created, key } = made.pop().ok_or_else(Problem::internal)??;
         app.metrics.addresses(created.into(), (!created).into());
         let status = if taken.new || created { StatusCode::CREATED } else { StatusCode::OK };
@@ -190,10 +194,14 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     Ok(Json(OrderList { orders }))
 }
 
-/// Has the enclave take an order, and stores it.
-async fn take(app: &App, request: SignedRequest) -> Result<(OrderAccepted, LogLine), Problem> {
+/// Has the enclave take the order of a request, and stores it in its envelope.
+async fn take(
+    app: &App,
+    request: SignedRequest,
+    envelope: &[u8],
+) -> Result<(OrderAccepted, LogLine), Problem> {
     let (accepted, entry) = app.enclave.submit_order(request).await?;
-    app.orders.store(&accepted.order, &accepted.envelope).await?;
+    app.orders.store(&accepted.order, envelope).await?;
     tracing::warn!(order = %accepted.order, new = accepted.new, "an order is in effect");
     Ok((accepted, entry))
 }

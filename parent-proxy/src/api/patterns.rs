@@ -69,7 +69,7 @@ pub(super) fn apply(name: &str, schema: &mut Value) {
 mod tests {
     use super::*;
     use proptest::{prelude::*, strategy::ValueTree, string::string_regex, test_runner::TestRunner};
-    use protocol::{KeyId, OrderId, UserRef, api::expected_of_check, operators::OperatorKey};
+    use protocol::{KeyId, OrderId, UserRef, api::expected_of_check, operators::Ed25519Key};
 
     /// Texts that a pattern allows.
     fn allowed(pattern: &str) -> impl Iterator<Item = String> {
@@ -101,7 +101,7 @@ mod tests {
         }
         // One that is on the curve, and one character less.
         let operator = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
-        assert!(operator.parse::<OperatorKey>().is_ok() && operator[1..].parse::<OperatorKey>().is_err());
+        assert!(operator.parse::<Ed25519Key>().is_ok() && operator[1..].parse::<Ed25519Key>().is_err());
         for text in allowed(&text()) {
             assert!(text.len() > UserRef::MAX || text.parse::<UserRef>().is_ok(), "{text:?}");
         }

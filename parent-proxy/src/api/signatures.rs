@@ -17,7 +17,7 @@ use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
 use protocol::{
     KeyId, Record,
-    api::{self, Route, SignatureRequest, SignaturesRequest},
+    api::{self, Route, SignaturesRequest, TransactionToSign},
     request::SignedRequest,
 };
 use serde::Serialize;
@@ -84,7 +84,7 @@ pub(super) struct SignaturesAnswer {
 #[utoipa::path(
     post, path = "/v1/signatures", operation_id = "sign", tag = "signatures",
     security(("messageSignature" = [])),
-    request_body(content = SignatureRequest, content_type = "application/json"),
+    request_body(content = TransactionToSign, content_type = "application/json"),
     responses(
         (status = 200, description = "The transaction is signed. Repeating the request signs the same.", body = SignedTransaction),
         BodyProblems, AuthProblems, KeyProblems, TransactionProblems, FrozenProblems, EnclaveProblems,
@@ -130,7 +130,7 @@ pub(super) async fn sign_batch(
 #[utoipa::path(
     post, path = "/v1/signatures/explain", operation_id = "explain", tag = "signatures",
     security(("messageSignature" = [])),
-    request_body(content = SignatureRequest, content_type = "application/json"),
+    request_body(content = TransactionToSign, content_type = "application/json"),
     responses(
         (status = 200, description = "Whether it would be signed, and by what.", body = Object, content_type = "application/json"),
         BodyProblems, AuthProblems, KeyProblems, EnclaveProblems, ServiceProblems,
@@ -145,7 +145,7 @@ pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Re
 /// What the enclave needs to sign.
 struct SigningJob {
     request: SignedRequest,
-    wanted: Vec<SignatureRequest>,
+    wanted: Vec<TransactionToSign>,
     records: Vec<ByteBuf>,
     /// Of a batch, the keys that have no record which can be passed on, and why.
     faults: HashMap<KeyId, Problem>,
@@ -206,7 +206,7 @@ pub(super) fn readable(record: &[u8], key_id: &KeyId) -> Result<(), Problem> {
 }
 
 impl SignedTransaction {
-    fn new(wanted: &SignatureRequest, signed: wire::SignedTransaction) -> Self {
+    fn new(wanted: &TransactionToSign, signed: wire::SignedTransaction) -> Self {
         Self {
             chain: wanted.chain.to_string(),
             transaction: api::encode_transaction(wanted.chain, &signed.transaction),
@@ -221,7 +221,7 @@ impl SignedTransaction {
 impl BatchSignature {
     fn new(
         item: usize,
-        wanted: &SignatureRequest,
+        wanted: &TransactionToSign,
         signed: Result<wire::SignedTransaction, Refusal>,
         faults: &HashMap<KeyId, Problem>,
     ) -> Self {

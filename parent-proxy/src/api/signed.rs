@@ -8,7 +8,6 @@ use axum::{
 };
 use protocol::request::{MAX_HEADER, MAX_PATH, MAX_QUERY, SignedRequest};
 use serde_bytes::ByteBuf;
-use wire::Authorized;
 
 use super::{App, Problem, identity::Identity, input};
 
@@ -87,7 +86,7 @@ pub(super) fn admit(app: &App, request: &SignedRequest) -> Result<(), Problem> {
 }
 
 /// Has the enclave say whether it is a client's who may make it.
-pub(super) async fn authorize(app: &App, request: SignedRequest) -> Result<Authorized, Problem> {
+pub(super) async fn authorize(app: &App, request: SignedRequest) -> Result<(), Problem> {
     admit(app, &request)?;
     Ok(app.enclave.authorize(request).await?)
 }

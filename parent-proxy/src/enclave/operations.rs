@@ -5,8 +5,8 @@ use bytes::Bytes;
 use protocol::{PolicyRef, record::MAX_RECORD, request::SignedRequest};
 use serde_bytes::ByteBuf;
 use wire::{
-    Answer, Authorized, Description, LogLine, Operation, OrderAccepted, Refusal, Rewrapped, Rewrapping,
-    SignedTransaction, State, message::MAX_KEYS,
+    Answer, Description, LogLine, Operation, OrderAccepted, Refusal, Rewrapped, Rewrapping,
+    SignedTransaction, State,
 };
 
 use super::{Enclave, EnclaveError};
@@ -36,28 +36,29 @@ impl Enclave {
         }
     }
 
-    /// Whether a request is a client's who may make it.
+    /// Whether a request is a client's who may make it, for what is answered from the store.
     ///
     /// # Errors
     /// [`EnclaveError`]
-    pub async fn authorize(&self, request: SignedRequest) -> Result<Authorized, EnclaveError> {
+    pub async fn authorize(&self, request: SignedRequest) -> Result<(), EnclaveError> {
         match self.call(Operation::Authorize { request }).await? {
-            Answer::Authorized(authorized) => Ok(authorized),
+            Answer::Authorized(_) => Ok(()),
             _ => Err(EnclaveError::Answer("an authorisation")),
         }
     }
 
-    /// Makes 1 to [`MAX_KEYS`] keys of one purpose, by their positions in the request that the
-    /// ticket stands for: their encoded records, in order.
+    /// Makes 1 to [`MAX_KEYS`](wire::message::MAX_KEYS) keys of one purpose, by their positions in the request: their encoded
+    /// records, in order.
     ///
     /// # Errors
     /// [`EnclaveError`]
-    pub async fn create_keys(&self, ticket: u64, positions: Vec<u32>) -> Result<Vec<Bytes>, EnclaveError> {
+    pub async fn create(
+        &self,
+        request: SignedRequest,
+        positions: Vec<u32>,
+    ) -> Result<Vec<Bytes>, EnclaveError> {
         let count = positions.len();
-        if !(1..=MAX_KEYS).contains(&count) {
-            return Err(EnclaveError::Answer("1 to 256 keys to be asked"));
-        }
-        match self.call(Operation::CreateKeys { ticket, positions }).await? {
+        match self.call(Operation::Create { request, positions }).await? {
             Answer::Records(records)
                 if records.len() == count && records.iter().all(|record| record.len() <= MAX_RECORD) =>
             {
@@ -67,16 +68,20 @@ impl Enclave {
         }
     }
 
-    /// Has the stored record opened that the request of the ticket names. Answers the enclave's
-    /// statement of it, which is for the client to verify.
+    /// Has stored records opened, at most [`MAX_KEYS`](wire::message::MAX_KEYS), of keys that the request
+    /// names. Answers for each, in order, what is to be shown to the client, or what is wrong with it.
     ///
     /// # Errors
-    /// [`EnclaveError`]; the enclave's refusal says what is wrong with the record.
-    pub async fn check_record(&self, ticket: u64, record: &[u8]) -> Result<String, EnclaveError> {
-        let record = ByteBuf::from(record);
-        match self.call(Operation::CheckRecord { ticket, record }).await? {
-            Answer::RecordOpened(statement) => Ok(statement),
-            _ => Err(EnclaveError::Answer("the statement that the record opened")),
+    /// [`EnclaveError`]
+    pub async fn confirm(
+        &self,
+        request: SignedRequest,
+        records: Vec<ByteBuf>,
+    ) -> Result<Vec<Result<String, Refusal>>, EnclaveError> {
+        let count = records.len();
+        match self.call(Operation::Confirm { request, records }).await? {
+            Answer::Confirmed(shown) if shown.len() == count => Ok(shown),
+            _ => Err(EnclaveError::Answer("what is to be shown of each record")),
         }
     }
 

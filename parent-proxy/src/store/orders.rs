@@ -63,7 +63,7 @@ impl Orders {
 
 fn is_of(order: &OrderId, envelope: &[u8]) -> bool {
     let payload = Envelope::parse(envelope, ORDER_TYPE).and_then(|envelope| envelope.payload());
-    payload.is_ok_and(|payload| OrderId::of(&payload) == *order)
+    payload.is_ok_and(|payload| OrderId::from_payload(&payload) == *order)
 }
 
 fn path(order: &OrderId) -> Path {

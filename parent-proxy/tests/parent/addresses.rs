@@ -99,7 +99,7 @@ async fn a_batch_answers_in_order_and_repetitions_alike() {
     assert_eq!(addresses[3]["certificate"], addresses[998]["certificate"]);
     assert_eq!(double.state.lock().unwrap().keys_made, 999);
     // Not one request for each key.
-    assert_eq!(double.count("create_keys"), 1 + 4);
+    assert_eq!(double.count("create"), 1 + 4);
     assert_eq!(site.stored_in("keys").len(), 999);
     let again = parent.post("/v1/addresses/batch", &batch).await.json();
     assert!(again["addresses"].as_array().unwrap().iter().all(|address| address["created"] == false));

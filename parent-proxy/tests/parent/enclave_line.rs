@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::support::{
-    double::{Reply, record},
+    double::{Reply, keys_of, record},
     eventually,
     process::{Parent, Site},
 };
@@ -24,7 +24,7 @@ fn address(user: &str) -> Value {
 }
 
 fn is_creation(operation: &Operation) -> bool {
-    matches!(operation, Operation::CreateKeys { .. })
+    matches!(operation, Operation::Create { .. })
 }
 
 /// Says something else to the first creations, and the usual to all else.
@@ -47,9 +47,8 @@ async fn answers_may_overtake_each_other_on_one_connection() {
     let site = Site::new();
     let double = site.double();
     let parent = site.parent(&["--enclave-connections", "1"]).await.ready().await;
-    let seen = double.clone();
     double.script(move |operation| match operation {
-        Operation::CreateKeys { ticket, .. } if seen.keys_of(*ticket)[0].user.as_str() == "slow" => {
+        Operation::Create { request, .. } if keys_of(request)[0].user.as_str() == "slow" => {
             Reply::After(Duration::from_millis(1500))
         }
         _ => Reply::Usual,
@@ -81,7 +80,7 @@ async fn a_lost_connection_is_made_good_once_and_no_more() {
     let lost = parent.post("/v1/addresses", &address("twice")).await;
     lost.problem(503, "enclave.unavailable");
     assert_eq!(lost.header("retry-after"), "1");
-    assert_eq!(double.count("create_keys"), 2 + 2);
+    assert_eq!(double.count("create"), 2 + 2);
     double.script(|_| Reply::Usual);
     eventually("it recovers", async || parent.post("/v1/addresses", &address("twice")).await.status == 201)
         .await;
@@ -101,13 +100,7 @@ async fn what_is_no_answer_ends_the_connection_and_is_never_taken_for_one() {
     for (number, reply) in bad.into_iter().enumerate() {
         double.script(to_first(1, reply));
         let user = address(&format!("user {number}"));
-        let mut made = parent.post("/v1/addresses", &user).await;
-        if number == 0 {
-            // The first made the key, and its ticket is used up: another request has another one.
-            made.problem(503, "enclave.ticket");
-            assert_eq!(made.header("retry-after"), "1");
-            made = parent.post("/v1/addresses", &user).await;
-        }
+        let made = parent.post("/v1/addresses", &user).await;
         assert_eq!(made.status, 201, "{number}: {made:?}");
     }
 }
@@ -221,21 +214,14 @@ async fn a_record_that_was_not_asked_for_is_not_stored() {
         Box::new(|_| vec![ByteBuf::from(vec![0; 9000])]),
     ];
     for records in wrong {
-        let seen = double.clone();
         double.script(move |operation| match operation {
-            Operation::CreateKeys { ticket, .. } => {
-                Reply::Say(Ok(Answer::Records(records(&seen.keys_of(*ticket)))))
-            }
+            Operation::Create { request, .. } => Reply::Say(Ok(Answer::Records(records(&keys_of(request))))),
             _ => Reply::Usual,
         });
         parent.post("/v1/addresses", &address("alice")).await.problem(502, "enclave.answer");
     }
     double.script(|operation| {
-        if is_creation(operation) {
-            Reply::Say(Ok(Answer::RecordOpened(String::new())))
-        } else {
-            Reply::Usual
-        }
+        if is_creation(operation) { Reply::Say(Ok(Answer::Confirmed(Vec::new()))) } else { Reply::Usual }
     });
     parent.post("/v1/addresses", &address("alice")).await.problem(502, "enclave.answer");
     assert!(site.stored_in("keys").is_empty());

@@ -65,13 +65,13 @@ async fn slow_and_idle_connections_make_room_and_what_is_under_way_is_answered()
     let bounds = ["--http-connections", "20", "--http-in-flight", "8", "--http-restricting", "4"];
     let (_site, double, parent) = site(&bounds).await;
     double.script(|operation| match operation {
-        Operation::CreateKeys { .. } => Reply::After(Duration::from_secs(3)),
+        Operation::Create { .. } => Reply::After(Duration::from_secs(3)),
         _ => Reply::Usual,
     });
     let alice = address("alice");
     let under_way = parent.post("/v1/addresses", &alice);
     let flood = async {
-        eventually("it is under way", async || double.count("create_keys") == 1).await;
+        eventually("it is under way", async || double.count("create") == 1).await;
         let mut held = Vec::new();
         for number in 0..120 {
             let sent = match number % 4 {
@@ -155,14 +155,14 @@ async fn where_everybodys_places_are_taken_orders_and_policies_have_their_own() 
     let few = ["--http-in-flight", "2", "--enclave-in-flight", "2", "--http-timeout", "20"];
     let (_site, double, parent) = site(&few).await;
     double.script(|operation| match operation {
-        Operation::CreateKeys { .. } => Reply::After(Duration::from_secs(4)),
+        Operation::Create { .. } => Reply::After(Duration::from_secs(4)),
         _ => Reply::Usual,
     });
     let (alice, bob, carol) = (address("alice"), address("bob"), address("carol"));
     let stuck =
         async { tokio::join!(parent.post("/v1/addresses", &alice), parent.post("/v1/addresses", &bob)) };
     let others = async {
-        eventually("both are under way", async || double.count("create_keys") == 2).await;
+        eventually("both are under way", async || double.count("create") == 2).await;
         parent.post("/v1/addresses", &carol).await.problem(503, "parent.overloaded");
         let started = Instant::now();
         for number in 0..5 {
@@ -181,13 +181,13 @@ async fn where_everybodys_places_are_taken_orders_and_policies_have_their_own() 
 async fn orders_do_not_wait_behind_long_requests_on_the_line_to_the_enclave() {
     let (_site, double, parent) = site(&["--enclave-connections", "1"]).await;
     double.script(|operation| match operation {
-        Operation::CreateKeys { .. } => Reply::Deaf(Duration::from_secs(4)),
+        Operation::Create { .. } => Reply::Deaf(Duration::from_secs(4)),
         _ => Reply::Usual,
     });
     let alice = address("alice");
     let stuck = parent.post("/v1/addresses", &alice);
     let orders = async {
-        eventually("the line is deaf", async || double.count("create_keys") == 1).await;
+        eventually("the line is deaf", async || double.count("create") == 1).await;
         let started = Instant::now();
         for number in 0..5 {
             assert_eq!(parent.post("/v1/orders", &freeze(number)).await.status, 201);
@@ -245,13 +245,13 @@ async fn a_replacement_that_waits_for_its_key_does_not_hold_orders_up() {
     let (_site, double, parent) = site(&["--http-restricting", "1"]).await;
     let (key_id, body) = crate::orders::retire(0);
     double.script(|operation| match operation {
-        Operation::CreateKeys { .. } => Reply::After(Duration::from_secs(3)),
+        Operation::Create { .. } => Reply::After(Duration::from_secs(3)),
         _ => Reply::Usual,
     });
     let path = format!("/v1/keys/{key_id}/replace");
     let replace = parent.post(&path, &body);
     let order = async {
-        eventually("the key is being made", async || double.count("create_keys") == 1).await;
+        eventually("the key is being made", async || double.count("create") == 1).await;
         let started = Instant::now();
         assert_eq!(parent.post("/v1/orders", &freeze(1)).await.status, 201);
         assert!(started.elapsed() < Duration::from_secs(2));

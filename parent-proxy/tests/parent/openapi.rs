@@ -110,7 +110,10 @@ async fn an_answer_names_the_request_as_the_log_does() {
     let seen: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
     let heard = std::sync::Arc::clone(&seen);
     double.script(move |operation| {
-        if let wire::Operation::Authorize { request } | wire::Operation::Sign { request, .. } = operation {
+        if let wire::Operation::Authorize { request }
+        | wire::Operation::Create { request, .. }
+        | wire::Operation::Sign { request, .. } = operation
+        {
             let hash = data_encoding::HEXLOWER.encode(&request.open().unwrap().hash());
             heard.lock().unwrap().push(hash);
         }

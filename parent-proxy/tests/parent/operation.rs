@@ -57,11 +57,11 @@ async fn what_is_under_way_is_finished_before_the_end() {
     let double = site.double();
     let parent = site.parent(&["--drain-delay", "0.5"]).await.ready().await;
     double.script(|operation| match operation {
-        Operation::CreateKeys { .. } => Reply::After(Duration::from_millis(1500)),
+        Operation::Create { .. } => Reply::After(Duration::from_millis(1500)),
         _ => Reply::Usual,
     });
     let slow = tokio::spawn(alice(&parent).send());
-    eventually("it is under way", async || double.count("create_keys") == 1).await;
+    eventually("it is under way", async || double.count("create") == 1).await;
     parent.signal("TERM");
     tokio::time::sleep(Duration::from_millis(100)).await;
     let readiness = parent.get("/readyz").await;
@@ -81,11 +81,11 @@ async fn the_end_does_not_wait_for_ever() {
     let double = site.double();
     let parent = site.parent(&["--drain-timeout", "0.5"]).await.ready().await;
     double.script(|operation| match operation {
-        Operation::CreateKeys { .. } => Reply::Nothing,
+        Operation::Create { .. } => Reply::Nothing,
         _ => Reply::Usual,
     });
     let stuck = tokio::spawn(alice(&parent).send());
-    eventually("it is under way", async || double.count("create_keys") == 1).await;
+    eventually("it is under way", async || double.count("create") == 1).await;
     let started = std::time::Instant::now();
     assert!(parent.stop().await.success());
     assert!(started.elapsed() < Duration::from_secs(3));
@@ -106,7 +106,7 @@ async fn neither_users_nor_credentials_appear_in_the_log_or_the_metrics() {
         parent.get("/SECRETUSER").await.problem(404, "route.not_found");
         parent.post_raw("/v1/addresses", "{\"user\":\"SECRETUSER\",").await.problem(400, "request.malformed");
         double.script(|operation| match operation {
-            Operation::CreateKeys { .. } => Reply::Close,
+            Operation::Create { .. } => Reply::Close,
             _ => Reply::Usual,
         });
         let other = json!({"user": "SECRETUSER", "chain": "evm", "index": 1});
@@ -145,7 +145,7 @@ async fn metrics_count_what_happened() {
         r#"cofferdam_parent_http_requests_total{route="none",method="GET",status="404"} 1"#,
         r#"cofferdam_parent_addresses_total{outcome="created"} 1"#,
         r#"cofferdam_parent_addresses_total{outcome="existing"} 1"#,
-        r#"cofferdam_parent_enclave_calls_total{operation="create_keys",outcome="ok"} 1"#,
+        r#"cofferdam_parent_enclave_calls_total{operation="create",outcome="ok"} 1"#,
         "cofferdam_parent_enclave_connections 4",
         "cofferdam_parent_enclave_serving 1",
         "cofferdam_parent_enclave_in_flight 0",

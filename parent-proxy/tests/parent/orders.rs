@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::{
-    Index, KeyId, KeyPath, Purpose,
-    order::{Replacement, Restriction},
-};
+use protocol::{Index, KeyId, KeyPath, NewKey, Purpose, order::Restriction};
 use serde_json::{Value, json};
 use wire::{Operation, Refusal, RefusalCode};
 
@@ -42,7 +39,7 @@ fn path(index: u64) -> KeyPath {
 
 pub fn retire(index: u64) -> (KeyId, Value) {
     let key_id = KeyId::derive(&"laptop".parse().unwrap(), &path(index));
-    let replacement = Some(Replacement { path: path(index + 1), label: None });
+    let replacement = Some(NewKey::new(path(index + 1), None));
     let order = client::order(&Restriction::RetireKey { key_id, replacement }, "compromised");
     (key_id, json!({"order": data_encoding::BASE64.encode(order.to_string().as_bytes())}))
 }
@@ -122,7 +119,7 @@ async fn a_key_is_retired_and_the_next_one_made() {
     assert_eq!(site.stored_in("keys").len(), 2);
     let again = parent.post(&replace, &body).await;
     assert_eq!((again.status.as_u16(), &again.json()["address"]), (200, &answer["address"]));
-    assert_eq!(double.count("create_keys"), 2);
+    assert_eq!(double.count("create"), 2);
     for body in [json!({}), json!({"order": "not base64"}), json!({"order": 7})] {
         let problem = parent.post(&replace, &body).await.problem(400, "request.invalid");
         assert_eq!(problem["field"], "order", "{body}");
@@ -369,7 +366,7 @@ async fn what_another_parent_stored_is_told_too() {
     let (site, double, parent) = site().await;
     let order = freeze("told to another enclave");
     let payload = data_encoding::BASE64.decode(order["payload"].as_str().unwrap().as_bytes()).unwrap();
-    let id = protocol::OrderId::of(&payload);
+    let id = protocol::OrderId::from_payload(&payload);
     std::fs::write(site.path(&format!("store/orders/v1/{id}")), order.to_string()).unwrap();
     let told = async || double.state.lock().unwrap().orders.contains(&id);
     let mut waited = 0;

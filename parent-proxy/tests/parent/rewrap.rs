@@ -53,7 +53,7 @@ fn given(double: &Double) -> Arc<Mutex<Vec<String>>> {
     double.script(move |operation| {
         let records = match operation {
             Operation::Sign { records, .. } | Operation::Rewrap { records, .. } => records.clone(),
-            Operation::CheckRecord { record, .. } => vec![record.clone()],
+            Operation::Confirm { records, .. } => records.clone(),
             _ => Vec::new(),
         };
         let kms_keys = records.iter().map(|record| Record::parse(record).unwrap().header().kms_key.clone());

@@ -49,7 +49,7 @@ async fn a_transaction_is_signed_with_the_stored_record_of_its_key() {
         assert_eq!(explained.body, br#"{"allowed":true,"rules":"deposits"}"#);
         assert_eq!(explained.header("content-type"), "application/json");
     }
-    assert_eq!((double.count("sign"), double.count("authorize")), (8, 4));
+    assert_eq!((double.count("sign"), double.count("create")), (8, 4));
 }
 
 #[tokio::test]

@@ -128,7 +128,11 @@ async fn orders_and_policies_do_not_wait_behind_the_operations_of_others() {
         data_encoding::BASE64.decode(envelope["payload"].as_str().unwrap().as_bytes()).unwrap()
     };
     let order = client::order(&Restriction::FreezeAll, "incident 7");
-    store.orders().store(&OrderId::of(&payload(&order)), order.to_string().as_bytes()).await.unwrap();
+    store
+        .orders()
+        .store(&OrderId::from_payload(&payload(&order)), order.to_string().as_bytes())
+        .await
+        .unwrap();
     let policy = client::policy(1);
     let reference = Policy::parse(&payload(&policy)).unwrap().reference();
     store.policies().store(&reference, policy.to_string().as_bytes()).await.unwrap();

@@ -5,10 +5,13 @@ const KEY: &str = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq";
 
 #[test]
 fn a_route_is_a_method_and_a_path_and_nothing_near_it() {
-    assert_eq!(Route::of("POST", "/v1/addresses", None), Some(Route::CreateAddress));
+    assert_eq!(Route::from_request("POST", "/v1/addresses", None), Some(Route::CreateAddress));
     let id = KEY.parse().unwrap();
-    assert_eq!(Route::of("POST", &format!("/v1/keys/{KEY}/replace"), None), Some(Route::ReplaceKey(id)));
-    assert_eq!(Route::of("POST", "/v1/keys/rewrap", None), Some(Route::RewrapKeys));
+    assert_eq!(
+        Route::from_request("POST", &format!("/v1/keys/{KEY}/replace"), None),
+        Some(Route::ReplaceKey(id))
+    );
+    assert_eq!(Route::from_request("POST", "/v1/keys/rewrap", None), Some(Route::RewrapKeys));
     for (method, path) in [
         ("GET", "/v1/addresses"),
         ("POST", "/v1/addresses/"),
@@ -21,13 +24,13 @@ fn a_route_is_a_method_and_a_path_and_nothing_near_it() {
         ("POST", "/v1/keys/rewrap/x"),
         ("GET", ""),
     ] {
-        assert_eq!(Route::of(method, path, None), None, "{method} {path}");
+        assert_eq!(Route::from_request(method, path, None), None, "{method} {path}");
     }
 }
 
 #[test]
 fn all_keys_are_asked_for_unless_the_query_plainly_says_whose() {
-    let asked = |query| Route::of("GET", "/v1/keys", query).unwrap();
+    let asked = |query| Route::from_request("GET", "/v1/keys", query).unwrap();
     for one in ["user=alice", "limit=5&user=alice", "user", "user=", "address=x&user=alice"] {
         assert_eq!(asked(Some(one)), Route::ListKeys, "{one}");
     }
@@ -106,7 +109,7 @@ fn previous_transactions_stand_beside_a_psbt_alone_and_are_hexadecimal() {
     }
     // Without any, the member is not there; it is never null.
     assert!(read(body("evm", &[])).is_ok());
-    let without = SignatureRequest { previous_transactions: Vec::new(), ..request };
+    let without = TransactionToSign { previous_transactions: Vec::new(), ..request };
     assert!(!serde_json::to_string(&without).unwrap().contains("previous"));
     let null = body("bitcoin", &[]).replace("[]", "null");
     assert!(read(null).is_err());

@@ -37,7 +37,7 @@ impl BootFacts {
         let previous = self.previous.map(
             |head| json!({"boot": head.boot.to_string(), "seq": head.seq, "hash": head.hash.to_string()}),
         );
-        Detail::of(
+        Detail::new(
             &OperationName::BOOT,
             &json!({
                 "config": HEXLOWER.encode(&self.config), "pcr0": self.pcr0.to_string(), "previous": previous,

@@ -7,7 +7,7 @@ use super::{BootFacts, EntryHash, Head, NewEntry, OperationName, Outcome, entry:
 
 /// A line as it leaves the enclave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct NewLine {
     /// The entry's number in the boot.
     pub seq: u64,
     /// The line, without a newline.
@@ -26,7 +26,7 @@ pub struct Chain {
 impl Chain {
     /// Begins with the boot's first entry. `time` is in milliseconds since 1970, and not before
     /// the attestation document's.
-    pub fn begin(boot: DocumentHash, facts: &BootFacts, time: u64) -> (Self, Line) {
+    pub fn begin(boot: DocumentHash, facts: &BootFacts, time: u64) -> (Self, NewLine) {
         let mut chain = Self { head: Head { boot, seq: 0, hash: EntryHash::START }, time };
         let mut first = NewEntry::new(OperationName::BOOT, Outcome::ALLOW);
         first.detail = Some(facts.to_detail());
@@ -36,7 +36,7 @@ impl Chain {
 
     /// Appends an entry. A time before the last entry's is taken as that one: time on the log
     /// never goes back.
-    pub fn append(&mut self, entry: &NewEntry, time: u64) -> Line {
+    pub fn append(&mut self, entry: &NewEntry, time: u64) -> NewLine {
         self.time = self.time.max(time);
         // 2⁶⁴ entries are not written in the life of an enclave.
         let seq = self.head.seq.saturating_add(1);
@@ -44,7 +44,7 @@ impl Chain {
         write_entry(&mut text, &self.head.boot, seq, self.time, entry, &self.head.hash);
         let hash = EntryHash::of(text.as_bytes());
         self.head = Head { seq, hash, ..self.head };
-        Line { seq, text, hash }
+        NewLine { seq, text, hash }
     }
 
     /// The last entry: what a checkpoint is signed over.

@@ -60,7 +60,7 @@ impl Detail {
 
     /// From any JSON, without a failure, so that what happened is always logged: what does not fit
     /// becomes `{"omitted": why, "sha256": the hash of the JSON}`.
-    pub fn of(operation: &OperationName, value: &Value) -> Self {
+    pub fn new(operation: &OperationName, value: &Value) -> Self {
         Self::from_json(value, operation.most_detail()).unwrap_or_else(|error| {
             let hash = ContentHash::of(value.to_string().as_bytes());
             let fields = [("omitted", error.to_string()), ("sha256", hash.to_string())];
@@ -199,15 +199,15 @@ mod tests {
             (json!({"a": "\u{1}".repeat(MAX_DETAIL / 6)}), DetailError::Length(MAX_DETAIL)),
         ] {
             assert_eq!(Detail::from_json(&value, MAX_DETAIL), Err(error.clone()), "{value}");
-            let told = Detail::of(&OperationName::KEY_CHECK, &value).to_value();
+            let told = Detail::new(&OperationName::KEY_CHECK, &value).to_value();
             assert_eq!(told["omitted"], error.to_string());
             assert_eq!(told["sha256"].as_str().unwrap().len(), 64);
         }
         assert!(Detail::from_json(&json!({"a": {"b": {"c": {"d": u64::MAX}}}}), MAX_DETAIL).is_ok());
         // What was signed has more room than anything else.
         let long = json!({"a": "x".repeat(MAX_DETAIL)});
-        assert_eq!(Detail::of(&OperationName::TRANSACTION_SIGN, &long).to_value(), long);
+        assert_eq!(Detail::new(&OperationName::TRANSACTION_SIGN, &long).to_value(), long);
         let longer = json!({"a": "x".repeat(MAX_SIGN_DETAIL)});
-        assert!(Detail::of(&OperationName::TRANSACTION_SIGN, &longer).to_value()["omitted"].is_string());
+        assert!(Detail::new(&OperationName::TRANSACTION_SIGN, &longer).to_value()["omitted"].is_string());
     }
 }

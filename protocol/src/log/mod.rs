@@ -15,7 +15,7 @@ mod names;
 mod write;
 
 pub use boot::{BootFacts, Head};
-pub use chain::{Chain, Line};
+pub use chain::{Chain, NewLine};
 pub use checkpoint::{Checkpoint, NotSigned};
 pub use detail::{Detail, DetailError};
 pub use entry::{Decision, Entry, Malformed, NewEntry, Outcome};

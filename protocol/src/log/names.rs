@@ -112,8 +112,10 @@ operations! {
     ORDER_SUBMIT = "order.submit",
     /// A stored order was shown again after a boot.
     ORDER_REPLAY = "order.replay",
-    /// Deposit addresses were asked for.
+    /// Keys of deposit addresses were made.
     ADDRESS_CREATE = "address.create",
+    /// Stored keys were opened to show their addresses.
+    ADDRESS_CONFIRM = "address.confirm",
     /// A stored key was opened to check it.
     KEY_CHECK = "key.check",
     /// A key was replaced by the next one.
@@ -147,7 +149,7 @@ impl ReasonTag {
 
     /// A tag of the program's own. Never fails, so that a denial is always logged: text that is
     /// no tag becomes [`Self::UNNAMED`].
-    pub fn of(tag: &'static str) -> Self {
+    pub fn from_static(tag: &'static str) -> Self {
         if is_dotted(tag) { Self(Cow::Borrowed(tag)) } else { Self::UNNAMED }
     }
 }
@@ -175,9 +177,9 @@ mod tests {
         for name in OperationName::KNOWN {
             assert_eq!(name.as_str().parse::<OperationName>().as_ref(), Ok(name));
         }
-        for tag in [ReasonTag::OK, ReasonTag::UNNAMED, ReasonTag::of("policy.evm.destination")] {
+        for tag in [ReasonTag::OK, ReasonTag::UNNAMED, ReasonTag::from_static("policy.evm.destination")] {
             assert_eq!(tag.as_str().parse::<ReasonTag>(), Ok(tag));
         }
-        assert_eq!(ReasonTag::of("No Tag"), ReasonTag::UNNAMED);
+        assert_eq!(ReasonTag::from_static("No Tag"), ReasonTag::UNNAMED);
     }
 }

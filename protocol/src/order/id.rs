@@ -17,7 +17,7 @@ impl OrderId {
     const PREFIX: &'static str = "order_";
 
     /// The name of the order with this payload.
-    pub fn of(payload: &[u8]) -> Self {
+    pub fn from_payload(payload: &[u8]) -> Self {
         Self(Sha256::digest(payload).into())
     }
 }

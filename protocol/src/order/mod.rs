@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use id::OrderId;
 pub use set::{MAX_HELD, MAX_ORDERS, MAX_RETIREMENTS, OrderSet, TooManyOrders};
 
-use crate::{Deployment, Index, KeyId, KeyPath, Label, Purpose, UserRef, timestamp::Timestamp};
+use crate::{Deployment, Index, KeyId, KeyPath, Label, NewKey, Purpose, UserRef, timestamp::Timestamp};
 
 /// The longest order's payload, in bytes.
 pub const MAX_ORDER: usize = 16 * 1024;
@@ -67,8 +67,8 @@ pub enum Restriction {
     RetireKey {
         /// Which.
         key_id: KeyId,
-        /// What replaces it.
-        replacement: Option<Replacement>,
+        /// What replaces it: the next index of the same user, chain and purpose.
+        replacement: Option<NewKey>,
     },
     /// A transaction that moves nothing and spends no more than this may be signed, frozen or not: so
     /// that what was signed before can never be mined.
@@ -78,15 +78,6 @@ pub enum Restriction {
         /// What it may use up, as the log names it for the transaction that it ends.
         spends: Spends,
     },
-}
-
-/// The key that replaces a retired one: the next index of the same user, chain and purpose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replacement {
-    /// Its natural key.
-    pub path: KeyPath,
-    /// Its note.
-    pub label: Option<Label>,
 }
 
 impl Restriction {
@@ -133,22 +124,11 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key_id: Option<KeyId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    replacement: Option<WireReplacement>,
+    replacement: Option<NewKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spends: Option<Spends>,
     reason: Label,
     issued_at: Timestamp,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireReplacement {
-    user: UserRef,
-    chain: Chain,
-    purpose: Purpose,
-    index: Index,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    label: Option<Label>,
 }
 
 impl Order {
@@ -169,10 +149,6 @@ impl Order {
         if v != 1 {
             return Err(wrong("v: 1"));
         }
-        let replacement = replacement.map(|replacement| {
-            let WireReplacement { user, chain, purpose, index, label } = replacement;
-            Replacement { path: KeyPath { user, chain, purpose, index }, label }
-        });
         let restriction = match (r#type.as_str(), chain, user, key_id, replacement, spends) {
             ("freeze_all", None, None, None, None, None) => Restriction::FreezeAll,
             ("freeze_chain", Some(chain), None, None, None, None) => Restriction::FreezeChain { chain },
@@ -197,7 +173,7 @@ impl Order {
             }
             _ => return Err(wrong("a known type with exactly its own fields")),
         };
-        Ok(Self { id: OrderId::of(payload), deployment, restriction, reason, issued_at })
+        Ok(Self { id: OrderId::from_payload(payload), deployment, restriction, reason, issued_at })
     }
 
     /// The payload of a new order, for operators to sign.
@@ -231,10 +207,7 @@ impl Order {
             }
             Restriction::RetireKey { key_id, replacement } => {
                 wire.key_id = Some(key_id);
-                wire.replacement = replacement.map(|Replacement { path, label }| {
-                    let KeyPath { user, chain, purpose, index } = path;
-                    WireReplacement { user, chain, purpose, index, label }
-                });
+                wire.replacement = replacement;
             }
         }
         // Names and numbers always encode.
@@ -275,7 +248,7 @@ impl Order {
     }
 
     /// What replaces the key that it retires.
-    pub const fn replacement(&self) -> Option<&Replacement> {
+    pub const fn replacement(&self) -> Option<&NewKey> {
         match &self.restriction {
             Restriction::RetireKey { replacement, .. } => replacement.as_ref(),
             _ => None,
@@ -284,13 +257,12 @@ impl Order {
 }
 
 /// Whether the key before the replacement is the one that is retired. An `api` wallet needs a note.
-fn is_next(deployment: &Deployment, key_id: &KeyId, replacement: &Replacement) -> bool {
-    let before =
-        u64::from(replacement.path.index).checked_sub(1).and_then(|index| Index::try_from(index).ok());
-    let named = replacement.path.purpose != Purpose::Api || replacement.label.is_some();
+fn is_next(deployment: &Deployment, key_id: &KeyId, replacement: &NewKey) -> bool {
+    let before = u64::from(replacement.index).checked_sub(1).and_then(|index| Index::try_from(index).ok());
+    let named = replacement.purpose != Purpose::Api || replacement.label.is_some();
     named
         && before.is_some_and(|index| {
-            KeyId::derive(deployment, &KeyPath { index, ..replacement.path.clone() }) == *key_id
+            KeyId::derive(deployment, &KeyPath { index, ..replacement.path() }) == *key_id
         })
 }
 

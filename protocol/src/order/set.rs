@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chains::{Chain, Spends};
 
-use super::{Order, OrderId, Replacement, Restriction};
-use crate::{KeyId, KeyPath, UserRef, policy::MAX_ENTRIES};
+use super::{Order, OrderId, Restriction};
+use crate::{KeyId, KeyPath, NewKey, UserRef, policy::MAX_ENTRIES};
 
 /// The most freezes and pauses in force. Each is signed by operators, so nobody else comes near it.
 pub const MAX_ORDERS: usize = 4096;
@@ -60,7 +60,7 @@ pub struct OrderSet {
     users: HashMap<UserRef, BTreeSet<OrderId>>,
     keys: HashMap<KeyId, BTreeSet<OrderId>>,
     paused: BTreeMap<Option<Chain>, BTreeSet<OrderId>>,
-    retired: HashMap<KeyId, BTreeMap<OrderId, Option<Replacement>>>,
+    retired: HashMap<KeyId, BTreeMap<OrderId, Option<NewKey>>>,
     voids: HashMap<KeyId, BTreeMap<OrderId, Spends>>,
 }
 
@@ -153,7 +153,7 @@ impl OrderSet {
         &self,
         key_id: &KeyId,
         lifted: impl Fn(&OrderId) -> bool,
-    ) -> Option<(&OrderId, Option<&Replacement>)> {
+    ) -> Option<(&OrderId, Option<&NewKey>)> {
         let orders = self.retired.get(key_id)?;
         orders.iter().find(|(id, _)| !lifted(id)).map(|(id, replacement)| (id, replacement.as_ref()))
     }
@@ -178,6 +178,11 @@ impl OrderSet {
     pub fn crediting_paused(&self, chain: Chain, lifted: impl Fn(&OrderId) -> bool) -> Option<&OrderId> {
         let sets = [self.paused.get(&None), self.paused.get(&Some(chain))];
         sets.into_iter().flatten().flatten().find(|id| !lifted(id))
+    }
+
+    /// Whether an order is among them, lifted or not.
+    pub fn has(&self, order: &OrderId) -> bool {
+        self.ids.contains(order)
     }
 
     /// All orders, lifted or not.

@@ -26,13 +26,13 @@ fn order(restriction: &Restriction) -> Order {
     );
     let order = Order::parse(&payload).unwrap();
     assert_eq!(order.restriction(), restriction);
-    assert_eq!(order.id(), OrderId::of(&payload));
+    assert_eq!(order.id(), OrderId::from_payload(&payload));
     order
 }
 
 fn all_kinds() -> [Restriction; 6] {
     let alice = path("alice", Chain::Evm, 0);
-    let replacement = Replacement { path: path("alice", Chain::Evm, 1), label: None };
+    let replacement = NewKey::new(path("alice", Chain::Evm, 1), None);
     [
         Restriction::FreezeAll,
         Restriction::FreezeChain { chain: Chain::Evm },
@@ -88,10 +88,8 @@ fn a_replacement_is_the_next_index_of_the_same_key_and_nothing_else() {
         (path("mallory", Chain::Evm, 5), false),
         (path("alice", Chain::Tron, 5), false),
     ] {
-        let restriction = Restriction::RetireKey {
-            key_id: id(&alice),
-            replacement: Some(Replacement { path: other, label: None }),
-        };
+        let restriction =
+            Restriction::RetireKey { key_id: id(&alice), replacement: Some(NewKey::new(other, None)) };
         let payload = Order::payload(
             &DEPLOYMENT.parse().unwrap(),
             &restriction,
@@ -126,7 +124,7 @@ fn crediting_and_retirement_are_told_apart_from_freezing() {
     assert_eq!(set.frozen(&alice, &id(&alice), |_| false), None);
     assert!(Chain::ALL.into_iter().all(|chain| set.crediting_paused(chain, |_| false).is_some()));
     let (_, replacement) = set.retired(&id(&alice), |_| false).unwrap();
-    assert_eq!(replacement.unwrap().path, path("alice", Chain::Evm, 1));
+    assert_eq!(replacement.unwrap().path(), path("alice", Chain::Evm, 1));
     assert!(set.retired(&id(&alice), |_| true).is_none());
 }
 

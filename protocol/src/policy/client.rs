@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
-use crate::operators::OperatorKey;
+use crate::operators::Ed25519Key;
 
 /// What a client may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ impl From<ClientId> for String {
 #[serde(deny_unknown_fields)]
 pub struct Client {
     id: ClientId,
-    key: OperatorKey,
+    key: Ed25519Key,
     #[serde(deserialize_with = "super::set")]
     roles: BTreeSet<Role>,
 }

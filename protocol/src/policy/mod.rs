@@ -20,7 +20,7 @@ pub use error::PolicyError;
 pub use rules::RuleSet;
 
 use crate::{
-    Deployment, KeyId, KeyPath, OrderId, PolicyRef, Purpose, UserRef, operators::OperatorKey,
+    Deployment, KeyId, KeyPath, OrderId, PolicyRef, Purpose, UserRef, operators::Ed25519Key,
     timestamp::Timestamp,
 };
 
@@ -176,9 +176,9 @@ impl Policy {
         &self.file.clients
     }
 
-    /// Whether a client's key is one of these: who decides does not ask.
-    pub fn names_operator<'k>(&self, operators: impl IntoIterator<Item = &'k OperatorKey>) -> bool {
-        let operators: Vec<_> = operators.into_iter().map(OperatorKey::verifying_key).collect();
+    /// Whether a client's key is one of these: an operator's key must not be a client's key.
+    pub fn names_operator<'k>(&self, operators: impl IntoIterator<Item = &'k Ed25519Key>) -> bool {
+        let operators: Vec<_> = operators.into_iter().map(Ed25519Key::verifying_key).collect();
         self.file.clients.iter().any(|client| operators.contains(&client.key()))
     }
 

@@ -67,7 +67,7 @@ fn silence_credits_nothing_freezes_nothing_and_lifts_nothing() {
     assert!(!policy.credits(Chain::Bitcoin) && !policy.credits(Chain::Solana));
     assert!(policy.freezes(&path("mallory", 0), &id(&path("mallory", 0))));
     assert!(!policy.freezes(&path("bob", 0), &id(&path("bob", 0))));
-    assert!(!policy.lifts(&OrderId::of(b"")));
+    assert!(!policy.lifts(&OrderId::from_payload(b"")));
     assert!(policy.client("backend").is_some() && policy.client("Backend").is_none());
 }
 

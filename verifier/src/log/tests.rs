@@ -45,7 +45,7 @@ fn verifier() -> Verifier {
 fn event(n: u64) -> NewEntry {
     let id: KeyId = "key_a2jwgq2suvkdt5j6vmrbuicdgt4bnvnuvaktfajzzfzk5kdxlipq".parse().unwrap();
     let outcome = match n % 3 {
-        0 => Outcome::deny(ReasonTag::of("policy.evm.destination")),
+        0 => Outcome::deny(ReasonTag::from_static("policy.evm.destination")),
         _ => Outcome::ALLOW,
     };
     NewEntry {
@@ -54,7 +54,7 @@ fn event(n: u64) -> NewEntry {
         policy: Some(PolicyRef { version: 3, sha256: serde_bytes::ByteArray::new([5; 32]) }),
         request: Some(ContentHash::of(&n.to_be_bytes())),
         result: n.is_multiple_of(2).then(|| ContentHash::of(b"result")),
-        detail: Some(Detail::of(
+        detail: Some(Detail::new(
             &OperationName::KEY_CHECK,
             &json!({"found": format!("{n}"), "allowed": ["1", "2"]}),
         )),
@@ -386,12 +386,12 @@ proptest! {
         client in prop::option::of("[a-zA-Z0-9._:@/+-]{1,64}"), denied: bool, text: String, number: u64,
         result: Option<[u8; 32]>, prev: [u8; 32], version: Option<u64>,
     ) {
-        let outcome = if denied { Outcome::deny(ReasonTag::of("a.b")) } else { Outcome::ALLOW };
+        let outcome = if denied { Outcome::deny(ReasonTag::from_static("a.b")) } else { Outcome::ALLOW };
         let event = NewEntry {
             client: client.map(|client| client.parse().unwrap()),
             policy: version.map(|version| PolicyRef { version, sha256: serde_bytes::ByteArray::new(prev) }),
             result: result.map(ContentHash::new),
-            detail: Some(Detail::of(&OperationName::KEY_CHECK, &json!({"text": text, "list": [number, null, denied]}))),
+            detail: Some(Detail::new(&OperationName::KEY_CHECK, &json!({"text": text, "list": [number, null, denied]}))),
             ..NewEntry::new(operation.parse().unwrap(), outcome)
         };
         let entry = Entry { boot: boot(), seq, time, event, prev: EntryHash::new(prev) };

@@ -82,7 +82,9 @@ fn calls(entry: &Entry) -> Vec<(Call, u32)> {
     match entry.event.operation.as_str() {
         // A data key is opened once when it is made.
         "address.create" => vec![(Call::Make, keys.max(1)), (Call::Open, keys.max(1))],
-        "key.check" | "transaction.explain" | "transaction.sign" => vec![(Call::Open, keys)],
+        "address.confirm" | "key.check" | "transaction.explain" | "transaction.sign" => {
+            vec![(Call::Open, keys)]
+        }
         "key.rewrap" => vec![(Call::Open, keys.saturating_mul(2)), (Call::Make, keys)],
         _ => Vec::new(),
     }

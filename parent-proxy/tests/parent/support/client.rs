@@ -57,7 +57,7 @@ pub fn strangers_policy(version: u64) -> Value {
 }
 
 fn policy_payload(version: u64) -> Vec<u8> {
-    let key = protocol::operators::OperatorKey::from(key().verifying_key()).to_string();
+    let key = protocol::operators::Ed25519Key::from(key().verifying_key()).to_string();
     let payload = json!({
         "v": 1, "deployment": "laptop", "version": version,
         "not_before": "2020-01-01T00:00:00Z", "not_after": "2020-12-31T00:00:00Z",

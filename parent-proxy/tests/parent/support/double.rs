@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use protocol::{Endpoint, NewKey};
+use protocol::Endpoint;
 use tokio::{io::AsyncWriteExt, sync::Mutex as AsyncMutex, task::JoinHandle};
 use wire::{
     Answer, Operation, Refusal, Request, Response,
@@ -15,7 +15,7 @@ use wire::{
     transport::{self, Stream},
 };
 
-pub use super::usual::{KMS_KEY, State, record, rewrapped};
+pub use super::usual::{KMS_KEY, State, keys_of, record, rewrapped};
 
 const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), frame: Duration::from_secs(10) };
 
@@ -111,11 +111,6 @@ impl Double {
         state.phase = before.phase;
         state.operations = before.operations;
         state.keys_made = before.keys_made;
-    }
-
-    /// The keys that a ticket stands for.
-    pub fn keys_of(&self, ticket: u64) -> Vec<NewKey> {
-        self.state.lock().unwrap().tickets[&ticket].clone()
     }
 
     /// How many requests of a kind there were.

@@ -2,7 +2,7 @@
 //! right form and a ciphertext of zeros, and its signed transactions are the unsigned ones. Its
 //! log, its policies and its orders are what the protocol says they are.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use attestation::{DocumentHash, Pcr};
 use chains::{BitcoinNetwork, Chain, Curve, PublicKey};
@@ -20,8 +20,8 @@ use protocol::{
 };
 use serde_bytes::{ByteArray, ByteBuf};
 use wire::{
-    Answer, Authorized, Credentials, Description, LogHead, LogLine, Operation, OrderAccepted, Phase, Refusal,
-    RefusalCode as Code, Replacement, Rewrapped, Rewrapping, SignedTransaction,
+    Answer, Credentials, Description, LogHead, LogLine, Operation, OrderAccepted, Phase, Refusal,
+    RefusalCode as Code, Rewrapped, Rewrapping, SignedTransaction,
 };
 
 use super::client;
@@ -43,8 +43,6 @@ pub struct State {
     pub kms_keys: Vec<String>,
     pub operations: Vec<&'static str>,
     pub keys_made: usize,
-    pub tickets: HashMap<u64, Vec<NewKey>>,
-    pub checks: HashSet<u64>,
     pub orders: BTreeSet<OrderId>,
     pub policy: Option<PolicyRef>,
     pub activated: bool,
@@ -55,7 +53,6 @@ pub struct State {
     pub lines: Vec<LogLine>,
     chain: Option<LogChain>,
     nonces: HashSet<String>,
-    used: HashSet<(u64, u32)>,
 }
 
 fn refuse<T>(code: Code, tag: &str) -> Result<T, Refusal> {
@@ -73,8 +70,6 @@ impl State {
             kms_keys: vec![KMS_KEY.into()],
             operations: Vec::new(),
             keys_made: 0,
-            tickets: HashMap::new(),
-            checks: HashSet::new(),
             orders: BTreeSet::new(),
             policy: None,
             activated: true,
@@ -83,7 +78,6 @@ impl State {
             lines: Vec::new(),
             chain: None,
             nonces: HashSet::new(),
-            used: HashSet::new(),
         }
     }
 
@@ -193,35 +187,44 @@ impl State {
             Operation::SubmitOrder { request } => self.submit(&request),
             Operation::Sign { request, records } => self.sign(&request, &records),
             Operation::Rewrap { request, records } => self.rewrap(&request, &records),
-            Operation::CreateKeys { .. } if self.phase != Phase::Serving => {
+            Operation::Create { .. } | Operation::Confirm { .. } if self.phase != Phase::Serving => {
                 Err(Refusal::new(Code::NotReady, "credentials were expected"))
             }
-            Operation::CreateKeys { ticket, positions } => {
-                let keys: Option<Vec<NewKey>> = positions
-                    .iter()
-                    .map(|at| {
-                        let key = self.tickets.get(&ticket)?.get(*at as usize)?.clone();
-                        self.used.insert((ticket, *at)).then_some(key)
-                    })
-                    .collect();
-                let Some(keys) = keys else { return refuse(Code::Ticket, "enclave.ticket") };
+            Operation::Create { request, positions } => {
+                self.recognise(&request)?;
+                let wanted = keys_of(&request);
+                let keys: Vec<NewKey> = positions.iter().map(|at| wanted[*at as usize].clone()).collect();
                 assert!(keys.iter().all(|key| key.purpose == keys[0].purpose));
                 self.keys_made += keys.len();
                 let document = self.boot();
                 let records = keys.iter().map(|key| ByteBuf::from(record(&self.deployment, key, document)));
                 Ok(Answer::Records(records.collect()))
             }
-            Operation::CheckRecord { ticket, record } => match Record::parse(&record) {
-                _ if !self.checks.contains(&ticket) => refuse(Code::Ticket, "enclave.ticket"),
-                Ok(_) => Ok(Answer::RecordOpened("a.state.ment".into())),
-                Err(_) => Err(Refusal::new(Code::RecordMalformed, "a record was expected")),
-            },
+            Operation::Confirm { request, records } => {
+                let route = self.recognise(&request)?;
+                let shown = records.iter().map(|record| match (Record::parse(record), route) {
+                    (Ok(_), Route::CheckKey(_)) => Ok("a.state.ment".into()),
+                    (Ok(record), _) => Ok(record.certificate().to_owned()),
+                    (Err(_), _) => Err(Refusal::new(Code::RecordMalformed, "a record was expected")),
+                });
+                Ok(Answer::Confirmed(shown.collect()))
+            }
             _ => unreachable!("not logged"),
         }
     }
 
-    /// Who asks: one client, with one key.
+    /// Who asks, once: one client, with one key.
     fn admit(&mut self, request: &SignedRequest) -> Result<Route, Refusal> {
+        let route = self.recognise(request)?;
+        if self.nonces.insert(request.open().unwrap().nonce().to_owned()) {
+            Ok(route)
+        } else {
+            refuse(Code::Unauthenticated, "auth.replayed")
+        }
+    }
+
+    /// Who asks, as often as it comes.
+    fn recognise(&self, request: &SignedRequest) -> Result<Route, Refusal> {
         let signature = match request.open() {
             Ok(signature) => signature,
             Err(error) => return refuse(Code::Unauthenticated, error.tag()),
@@ -232,25 +235,13 @@ impl State {
         if let Err(error) = signature.verify(&client::key().verifying_key()) {
             return refuse(Code::Unauthenticated, error.tag());
         }
-        if !self.nonces.insert(signature.nonce().to_owned()) {
-            return refuse(Code::Unauthenticated, "auth.replayed");
-        }
-        Route::of(&request.method, &request.path, request.query.as_deref())
+        Route::from_request(&request.method, &request.path, request.query.as_deref())
             .map_or_else(|| refuse(Code::Forbidden, "auth.role"), Ok)
     }
 
     fn authorize(&mut self, request: &SignedRequest) -> Result<Answer, Refusal> {
-        let route = self.admit(request)?;
-        let ticket = rand::random();
-        match route {
-            Route::CreateAddress | Route::CreateAddresses => {
-                let keys = api::new_keys(route, &request.body).unwrap();
-                self.tickets.insert(ticket, keys);
-            }
-            Route::CheckKey(_) => drop(self.checks.insert(ticket)),
-            _ => {}
-        }
-        Ok(Answer::Authorized(Authorized { client: client::ID.into(), ticket }))
+        self.admit(request)?;
+        Ok(Answer::Authorized(client::ID.into()))
     }
 
     fn put_policy(&mut self, envelope: &[u8]) -> Result<Answer, Refusal> {
@@ -281,21 +272,7 @@ impl State {
             _ => request.body.to_vec(),
         };
         let (order, new) = self.take(&envelope)?;
-        let replacement = order.replacement().map(|replacement| {
-            let (path, label) = (replacement.path.clone(), replacement.label.clone());
-            let key = NewKey {
-                user: path.user,
-                chain: path.chain,
-                purpose: path.purpose,
-                index: path.index,
-                label,
-            };
-            let ticket = rand::random();
-            self.tickets.insert(ticket, vec![key.clone()]);
-            Replacement { key, ticket }
-        });
-        let (order, envelope) = (order.id(), ByteBuf::from(envelope));
-        Ok(Answer::OrderAccepted(OrderAccepted { order, new, envelope, replacement }))
+        Ok(Answer::OrderAccepted(OrderAccepted { order: order.id(), new }))
     }
 
     /// A record whose ciphertext is not the double's zeros does not open.
@@ -335,7 +312,7 @@ impl State {
         if route == Route::Explain {
             return Ok(Answer::Explanation(r#"{"allowed":true,"rules":"deposits"}"#.into()));
         }
-        let sign = |wanted: &api::SignatureRequest| {
+        let sign = |wanted: &api::TransactionToSign| {
             if !wanted.keys.iter().all(|key| found.contains(key)) {
                 return refuse(Code::RecordIdentity, "record.identity");
             }
@@ -393,7 +370,19 @@ pub fn record(deployment: &Deployment, key: &NewKey, document: DocumentHash) -> 
         data_key: ByteBuf::from(vec![1; 184]),
         nonce: ByteArray::new(rand::random()),
     };
-    let claims = AddressClaims::of(&header, Pcr::new([1; 48]), document);
+    let claims = AddressClaims::from_record(&header, Pcr::new([1; 48]), document);
     let certificate = Issuer::new(&session).unwrap().issue(&claims).unwrap();
     Record::seal::<protocol::RecordError>(header, certificate, |_| Ok(vec![0; 48])).unwrap().encode().unwrap()
+}
+
+/// The keys that a request has made.
+pub fn keys_of(request: &SignedRequest) -> Vec<NewKey> {
+    match Route::from_request(&request.method, &request.path, None) {
+        Some(Route::ReplaceKey(_)) => {
+            let envelope = api::replacement_order(&request.body).unwrap();
+            let payload = Envelope::parse(&envelope, ORDER_TYPE).unwrap().payload().unwrap();
+            vec![Order::parse(&payload).unwrap().replacement().unwrap().clone()]
+        }
+        route => api::new_keys(route.unwrap(), &request.body).unwrap(),
+    }
 }

@@ -21,20 +21,20 @@ pub const TYPE: &str = "cofferdam-check+jws";
 /// What an enclave states of a record that it opened: the payload, as JSON in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CheckClaims {
+pub struct PossessionClaims {
     /// Version of this format: 1.
     pub v: u8,
     /// The deployment.
     pub deployment: Deployment,
     /// The id that follows from the deployment and the four fields after it.
     pub key_id: KeyId,
-    /// Whose key.
+    /// The user.
     pub user: UserRef,
-    /// On which family of chains.
+    /// The family of chains.
     pub chain: Chain,
-    /// For what use.
+    /// What the key may be used for.
     pub purpose: Purpose,
-    /// Which one.
+    /// Index among the user's keys.
     pub index: Index,
     /// Of the private key that is in the record. Hexadecimal, lower case: 33 bytes (secp256k1,
     /// compressed) or 32 (Ed25519).
@@ -58,9 +58,9 @@ pub struct CheckClaims {
     pub attestation: DocumentHash,
 }
 
-impl CheckClaims {
+impl PossessionClaims {
     /// What is stated of a record with this header and these bytes.
-    pub fn of(header: &RecordHeader, record: &[u8], request: ContentHash, stated: Stated) -> Self {
+    pub fn from_record(header: &RecordHeader, record: &[u8], request: ContentHash, stated: Stated) -> Self {
         Self {
             v: 1,
             deployment: header.deployment.clone(),
@@ -81,13 +81,13 @@ impl CheckClaims {
         }
     }
 
-    /// The natural key.
+    /// What identifies the key.
     pub fn path(&self) -> KeyPath {
         KeyPath { user: self.user.clone(), chain: self.chain, purpose: self.purpose, index: self.index }
     }
 }
 
-impl Claims for CheckClaims {
+impl Claims for PossessionClaims {
     const TYPE: &'static str = TYPE;
 
     fn stated(&self) -> Stated {
