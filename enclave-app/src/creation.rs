@@ -157,7 +157,9 @@ impl Service {
         self.may_still_make(&self.authority.read(), caller, creation)?;
         let purpose = keys.first().map_or(Purpose::default(), |key| key.purpose);
         if keys.iter().any(|key| key.purpose != purpose) {
-            return Err(malformed("positions: keys of one purpose were expected, it is the data key's"));
+            return Err(malformed(
+                "positions: keys of one purpose were expected, for it is the data key's; found several purposes",
+            ));
         }
         let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let reservations = self.data_keys.reserve(purpose, count).await?;
@@ -221,8 +223,9 @@ fn at(keys: &[NewKey], positions: &[u32]) -> Result<Vec<NewKey>, Refusal> {
     let mut taken = HashSet::new();
     let key = |at: &u32| {
         let key = usize::try_from(*at).ok().and_then(|at| keys.get(at)).filter(|_| taken.insert(*at));
-        let expected = format!("positions: each of 0 to {} once was expected", keys.len().saturating_sub(1));
-        key.cloned().ok_or_else(|| malformed(format!("{expected}, found {at}")))
+        let last = keys.len().saturating_sub(1);
+        key.cloned()
+            .ok_or_else(|| malformed(format!("positions: each of 0 to {last} once was expected, found {at}")))
     };
     positions.iter().map(key).collect()
 }

@@ -107,7 +107,7 @@ impl Service {
     pub(crate) fn authorize(&self, request: &SignedRequest, log: &mut RequestLog) -> Result<Answer, Refusal> {
         let caller = self.admit(request, Uses::One, log)?;
         let refused = if request.method == "GET" && !request.body.is_empty() {
-            Some(malformed("no body was expected with GET").tagged("request.body"))
+            Some(malformed("body: none was expected with GET, found one").tagged("request.body"))
         } else {
             (!caller.route.is_read()).then(|| misplaced(caller.route, "authorize"))
         };
