@@ -208,7 +208,7 @@ fn people_read_every_limit_and_who_may_do_what() {
     let shown = operators.run(&["policy", "show", &signed(&operators)]).out;
     for expected in [
         "sha256",
-        "trading-desk   sign.api",
+        "trading-desk   sign.secondary",
         "rules \"deposits\": all sweep keys that no other rules name",
         "rules \"trading desk\": the api keys of desk",
         "evm:8453",
@@ -242,7 +242,12 @@ fn a_comparison_names_what_is_relaxed_and_what_is_tightened() {
     let cases: [(&str, Value, &str, &str); 16] = [
         ("/not_after", json!("2026-02-01T00:00:00Z"), "relaxed", "valid until: 2026-01-31"),
         ("/not_before", json!("2026-01-02T00:00:00Z"), "tightened", "valid from"),
-        ("/clients/1/roles", json!(["sign.sweep", "sign.api"]), "relaxed", "client sweeper (ed25519:2040"),
+        (
+            "/clients/1/roles",
+            json!(["sign.sweep", "sign.secondary"]),
+            "relaxed",
+            "client sweeper (ed25519:2040",
+        ),
         ("/clients/1/roles", json!([]), "tightened", ": sign.sweep"),
         ("/clients/1/id", json!("robot"), "relaxed", "client robot"),
         (

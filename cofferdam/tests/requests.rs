@@ -94,11 +94,13 @@ fn an_api_wallet_is_asked_for_with_its_purpose_and_label() {
     let client = ClientKey::new();
     let parent = Parent::start(|_| Answer::json(404, &json!({})));
     let create = ["--json", "address", "create", "--url", &parent.url, "--user", "desk", "--chain", "evm"];
-    let asked = [&create[..], &["--purpose", "api", "--label", "withdrawals"], &client.options()].concat();
+    let asked =
+        [&create[..], &["--purpose", "secondary", "--label", "withdrawals"], &client.options()].concat();
     cofferdam(&asked);
-    let order = json!({"user": "desk", "chain": "evm", "purpose": "api", "index": 0, "label": "withdrawals"});
+    let order =
+        json!({"user": "desk", "chain": "evm", "purpose": "secondary", "index": 0, "label": "withdrawals"});
     assert_eq!(parent.seen()[0].json(), order);
-    let said = cofferdam(&[&create[..], &["--purpose", "api"], &client.options()].concat());
+    let said = cofferdam(&[&create[..], &["--purpose", "secondary"], &client.options()].concat());
     assert_eq!(said.code, UNUSABLE);
     assert!(said.json()["error"]["message"].as_str().unwrap().contains("label"), "{}", said.out);
     assert_eq!(parent.seen().len(), 1);

@@ -25,7 +25,7 @@ fn check_keys(route: Route, body: &[u8]) {
     for key in &keys {
         assert!((1..=128).contains(&key.user.as_str().len()));
         assert!(key.label.as_ref().is_none_or(|label| (1..=128).contains(&label.as_str().len())));
-        assert!(key.purpose == Purpose::Sweep || key.label.is_some(), "an api wallet without a note");
+        assert!(key.purpose == Purpose::Sweep || key.label.is_some(), "a secondary wallet without a note");
         let id = KeyId::derive(&deployment, &key.path());
         assert_eq!(id.to_string().parse(), Ok(id));
         let encoded = cbor::encode(key).expect("a key to make is CBOR");

@@ -125,7 +125,7 @@ impl Route {
             Self::CreateAddress | Self::CreateAddresses => &[Role::AddressCreate],
             Self::ListKeys | Self::ReadKey(_) | Self::CheckKey(_) => &[Role::KeysRead],
             Self::FindKeys => &[Role::KeysRead, Role::AuditRead],
-            Self::Sign | Self::SignBatch | Self::Explain => &[Role::SignSweep, Role::SignApi],
+            Self::Sign | Self::SignBatch | Self::Explain => &[Role::SignSweep, Role::SignSecondary],
             Self::SubmitOrder | Self::ReplaceKey(_) => &[Role::OrderSubmit],
             Self::RewrapKeys => &[Role::KeysRewrap],
             Self::ListAllKeys
@@ -175,7 +175,7 @@ impl Route {
 pub const fn signing_role(purpose: Purpose) -> Role {
     match purpose {
         Purpose::Sweep => Role::SignSweep,
-        Purpose::Api => Role::SignApi,
+        Purpose::Secondary => Role::SignSecondary,
     }
 }
 
@@ -199,7 +199,7 @@ pub struct AddressRequest {
     #[cfg_attr(feature = "schema", schema(value_type = u32, default = 0, minimum = 0, maximum = 2147483647))]
     pub index: Index,
     /// A note, as the user of 1 to 128 bytes; an existing address keeps the one it was made with.
-    /// An `api` wallet must have one. Null is as absent.
+    /// A secondary wallet must have one. Null is as absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, min_length = 1, max_length = 128))]
     pub label: Option<Label>,
@@ -396,8 +396,8 @@ impl TryFrom<AddressRequest> for NewKey {
 
     fn try_from(request: AddressRequest) -> Result<Self, BodyError> {
         let AddressRequest { user, chain, purpose, index, label } = request;
-        if purpose == Purpose::Api && label.is_none() {
-            return Err(BodyError("label: an api wallet's was expected".into()));
+        if purpose == Purpose::Secondary && label.is_none() {
+            return Err(BodyError("label: a secondary wallet's was expected".into()));
         }
         Ok(Self { user, chain, purpose, index, label })
     }

@@ -75,7 +75,7 @@ text_name!(
     }
 );
 
-/// What a key may be used for: `sweep` for deposits, `api` for a secondary wallet with
+/// What a key may be used for: `sweep` for deposits, `secondary` for a secondary wallet, with
 /// destinations and limits of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -85,18 +85,18 @@ pub enum Purpose {
     #[default]
     Sweep,
     /// A secondary wallet for API operations, with destinations and limits of its own.
-    Api,
+    Secondary,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 2] = [Self::Sweep, Self::Api];
+    pub const ALL: [Self; 2] = [Self::Sweep, Self::Secondary];
 
     /// The name in requests, records and certificates.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sweep => "sweep",
-            Self::Api => "api",
+            Self::Secondary => "secondary",
         }
     }
 }

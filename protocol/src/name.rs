@@ -32,7 +32,7 @@ impl NameError {
                  the ends"
             }
             Self::Deployment => "1 to 63 characters of a-z, 0-9 and -",
-            Self::Purpose => "sweep or api",
+            Self::Purpose => "sweep or secondary",
             Self::Index => "a whole number from 0 to 2147483647",
             Self::KeyId => "key_ and 52 characters of a-z and 2-7",
             Self::OrderId => "order_ and 52 characters of a-z and 2-7",

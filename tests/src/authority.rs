@@ -32,8 +32,11 @@ pub struct Client {
 }
 
 /// Makes addresses, reads keys, signs.
-pub const BACKEND: Client =
-    Client { id: "backend", seed: 11, roles: &["address.create", "keys.read", "sign.api", "sign.sweep"] };
+pub const BACKEND: Client = Client {
+    id: "backend",
+    seed: 11,
+    roles: &["address.create", "keys.read", "sign.secondary", "sign.sweep"],
+};
 /// Reads policy, orders and log.
 pub const AUDITOR: Client = Client { id: "auditor", seed: 12, roles: &["audit.read"] };
 /// Submits orders.
@@ -177,7 +180,7 @@ pub fn policy(deployment: &str, version: u64) -> Value {
             },
         })
     };
-    let mut api = chains("desk wallets", "api");
+    let mut api = chains("desk wallets", "secondary");
     api["users"] = json!(["desk"]);
     json!({
         "v": 1, "deployment": deployment, "version": version,

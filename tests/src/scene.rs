@@ -119,7 +119,7 @@ impl Scene {
         records.into_iter().map(DepositKey::of).collect()
     }
 
-    /// An api wallet of the desk.
+    /// A secondary wallet of the desk.
     pub async fn api_key(&mut self, chain: Chain) -> DepositKey {
         self.keys(&[api_key(chain, 0)]).await.remove(0)
     }
@@ -223,10 +223,10 @@ pub fn request(client: &Client, method: &str, path: &str, body: &str) -> SignedR
     client.request(DEPLOYMENT, method, path, body.as_bytes())
 }
 
-/// An api wallet of the desk to ask for.
+/// A secondary wallet of the desk to ask for.
 pub fn api_key(chain: Chain, index: u64) -> NewKey {
     let label = Some("market maker".parse().unwrap());
-    NewKey { purpose: Purpose::Api, label, ..new_key("desk", chain, index) }
+    NewKey { purpose: Purpose::Secondary, label, ..new_key("desk", chain, index) }
 }
 
 /// The tag of a refusal.

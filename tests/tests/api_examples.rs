@@ -89,13 +89,13 @@ async fn all_operations(node: &Node) -> Map<String, Value> {
     ));
     run.post("submitOrder", "/v1/orders", &order).await;
     run.get("readOrders", "/v1/orders").await;
-    let api = json!({"user": "desk", "chain": "evm", "purpose": "api", "label": "hot wallet"});
+    let api = json!({"user": "desk", "chain": "evm", "purpose": "secondary", "label": "hot wallet"});
     let (_, wallet) = node.post("/v1/addresses", &api).await;
     let id: KeyId = wallet["key_id"].as_str().unwrap().parse().unwrap();
     let path = KeyPath {
         user: "desk".parse().unwrap(),
         chain: Chain::Evm,
-        purpose: Purpose::Api,
+        purpose: Purpose::Secondary,
         index: 1.try_into().unwrap(),
     };
     let next = NewKey::new(path, Some("hot wallet".parse().unwrap()));

@@ -181,7 +181,7 @@ impl Trouble {
                     *register = json!("11".repeat(48));
                 }
                 self.stack.pin(&[other]);
-                let wallet = json!({"user": "desk", "chain": "evm", "purpose": "api", "label": "x"});
+                let wallet = json!({"user": "desk", "chain": "evm", "purpose": "secondary", "label": "x"});
                 self.send(Method::POST, "/v1/addresses", &wallet).await
             }
             ("route.method", _) => self.send(Method::DELETE, "/v1/policy", &json!({})).await,

@@ -453,7 +453,7 @@ async fn a_parent_that_never_says_it_stored_the_log_gets_nothing_done_any_more()
     let pending = creation(DEPLOYMENT, &[new_key("bob", Chain::Evm, 0)]);
     // Keys of two purposes at once: refused each time, however often it comes.
     let mut two = [new_key("dave", Chain::Evm, 0), new_key("desk", Chain::Evm, 0)];
-    (two[1].purpose, two[1].label) = (Purpose::Api, Some("a desk".parse().unwrap()));
+    (two[1].purpose, two[1].label) = (Purpose::Secondary, Some("a desk".parse().unwrap()));
     // Orders that are none, which anybody can show, make up to 64 refusals a request.
     let refused = |lines: usize| Operation::ReplayOrders { envelopes: vec![ByteBuf::new(); lines] };
     let mut seq = scene.wire.log.last().unwrap().seq;

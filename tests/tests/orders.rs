@@ -231,7 +231,7 @@ async fn a_key_is_replaced_by_its_next_index_and_by_no_other_key() {
         (&key, replacement(&key, |next| next.index = index(0)), "order.replacement"),
         (&key, replacement(&key, |next| next.user = "mallory".parse().unwrap()), "order.replacement"),
         (&key, replacement(&key, |next| next.chain = Chain::Evm), "order.replacement"),
-        (&key, replacement(&key, |next| next.purpose = Purpose::Api), "order.replacement"),
+        (&key, replacement(&key, |next| next.purpose = Purpose::Secondary), "order.replacement"),
         (&wallet, replacement(&wallet, |next| next.label = None), "order.replacement"),
         // The right order for another key, no replacement, another order.
         (&wallet, replacement(&key, |_| {}), "order.replacement"),

@@ -389,7 +389,7 @@ async fn a_new_policy_changes_clients_and_what_is_frozen_at_once_and_the_attesta
     scene.put_policy(7, |_| {}).await;
     scene.serves(&key, 3).await;
     let made = scene.keys(&[api_key(Chain::Evm, 1)]).await;
-    assert_eq!(protocol::Record::parse(&made[0].record).unwrap().header().purpose, Purpose::Api);
+    assert_eq!(protocol::Record::parse(&made[0].record).unwrap().header().purpose, Purpose::Secondary);
 
     let Ok(Answer::PolicyAccepted(reference)) =
         scene.wire.put_policy(&authority::policy(DEPLOYMENT, 8)).await

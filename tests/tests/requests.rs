@@ -149,7 +149,7 @@ async fn a_request_that_is_replayed_to_the_next_boot_gets_the_same_signature_and
 const ROLES: [Client; 6] = [
     Client { id: "maker", seed: 21, roles: &["address.create"] },
     Client { id: "sweeper", seed: 22, roles: &["sign.sweep"] },
-    Client { id: "trader", seed: 23, roles: &["sign.api"] },
+    Client { id: "trader", seed: 23, roles: &["sign.secondary"] },
     Client { id: "reader", seed: 24, roles: &["keys.read"] },
     Client { id: "auditor", seed: 25, roles: &["audit.read"] },
     Client { id: "guard", seed: 26, roles: &["order.submit"] },

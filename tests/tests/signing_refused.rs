@@ -1,5 +1,5 @@
 //! Bad faith through the whole enclave: every kind of transaction that is no sweep, by name; keys and
-//! records of others; digests; api wallets with the wrong role. Each is refused with its tag, on the
+//! records of others; digests; secondary wallets with the wrong role. Each is refused with its tag, on the
 //! log, and nothing is signed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -310,7 +310,7 @@ async fn a_key_signs_only_with_its_own_record_and_on_its_own_chain() {
         assert_eq!(tag(refused), "record.tampered");
     }
     let purpose = forged(&alice.record, |header| {
-        header.purpose = Purpose::Api;
+        header.purpose = Purpose::Secondary;
         header.user = "desk".parse().unwrap();
     });
     let named = DepositKey { record: purpose.clone(), ..alice.clone() };
@@ -417,4 +417,4 @@ async fn api_wallets_have_a_label_rules_of_their_own_and_a_role_of_their_own() {
 }
 
 const SWEEPER: Client = Client { id: "sweeper", seed: 31, roles: &["sign.sweep"] };
-const TRADER: Client = Client { id: "trader", seed: 32, roles: &["sign.api"] };
+const TRADER: Client = Client { id: "trader", seed: 32, roles: &["sign.secondary"] };

@@ -87,7 +87,7 @@ async fn every_call_of_the_enclaves_is_explained_and_everybody_elses_is_found() 
         made.push(address);
     }
     // Another purpose has another data key.
-    let wallet = json!({"user": "desk", "chain": "evm", "purpose": "api", "label": "market maker"});
+    let wallet = json!({"user": "desk", "chain": "evm", "purpose": "secondary", "label": "market maker"});
     let (status, wallet) = node.post("/v1/addresses", &wallet).await;
     assert_eq!(status, StatusCode::CREATED, "{wallet}");
 

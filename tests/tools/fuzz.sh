@@ -185,7 +185,7 @@ asked += [
     {**asked[0], "chain": "bitcoin", "transaction": texts["bitcoin"](psbt), "previous_transactions": [one.hex() for one in previous]}
     for psbt, previous in beside
 ]
-wallet = {"user": "desk", "chain": "evm", "purpose": "api", "index": 7, "label": "x"}
+wallet = {"user": "desk", "chain": "evm", "purpose": "secondary", "index": 7, "label": "x"}
 bodies = [
     ("POST /v1/addresses", {"user": "alice", "chain": "evm"}),
     ("POST /v1/addresses", wallet),

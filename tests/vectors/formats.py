@@ -93,7 +93,7 @@ KEY_IDS = [
     key_id_case("laptop", "ユーザー", "evm", 256),
     key_id_case("production-eu", "42", "evm", 65536),
     key_id_case("x" * 63, "x" * 128, "bitcoin", 2**31 - 1),
-    key_id_case("laptop", "market maker", "evm", 0, purpose="api"),
+    key_id_case("laptop", "market maker", "evm", 0, purpose="secondary"),
 ]
 ORDER_PAYLOADS = [b"", b"{}", b'{"v":1}']
 ORDER_IDS = [order_id(payload) for payload in ORDER_PAYLOADS]
@@ -139,7 +139,7 @@ NAMES = {
     },
     "index": {"valid": [0, 1, 2**31 - 1], "invalid": [2**31, 2**32, 2**64 - 1]},
     "chain": {"valid": ["evm", "bitcoin", "solana", "tron"], "invalid": ["", "EVM", "ethereum", "evm "]},
-    "purpose": {"valid": ["sweep", "api"], "invalid": ["", "Sweep", "API", "sign"]},
+    "purpose": {"valid": ["sweep", "secondary"], "invalid": ["", "Sweep", "API", "sign"]},
     "key_id": {
         "valid": [KEY_IDS[0]["key_id"]],
         "invalid": [
@@ -338,7 +338,7 @@ RECORDS = [
         "tron, with a user that JSON escapes", b"\x05" * 12, chain="tron", secret_index=4, user='ユ"\\/é', index=70000
     ),
     record(
-        "an api wallet", b"\x06" * 12, chain="evm", secret_index=5, user="market maker", purpose="api", label="desk 7"
+        "a secondary wallet", b"\x06" * 12, chain="evm", secret_index=5, user="market maker", purpose="secondary", label="desk 7"
     ),
 ]
 
@@ -378,7 +378,7 @@ def refused_records():
             ("a public key that is no point", "record.malformed", changed(public_key=b"\x05" + b"\xff" * 32)),
             ("names of another user", "record.identity", changed(user="mallory")),
             ("another index", "record.identity", changed(index=1)),
-            ("another purpose", "record.identity", changed(purpose="api")),
+            ("another purpose", "record.identity", changed(purpose="secondary")),
             ("items in another order", "record.malformed", cbor([version, header, ciphertext, text])),
             ("a version as text", "record.malformed", stored(version="1")),
             ("a header as an array of its bytes", "record.malformed", stored(header=list(header))),
@@ -497,7 +497,7 @@ def signed_request(case, headers):
 
 SIGNED = [signed_request(*pair) for pair in zip(CLIENT_REQUESTS, CLIENT_HEADERS, strict=True)]
 UNSIGNED = {"method": "GET", "path": "/", "signature_input": "", "signature": "", "content_digest": "", "body": b""}
-NEW_KEY = {"user": "market maker", "chain": "solana", "purpose": "api", "index": 70000, "label": "desk 7"}
+NEW_KEY = {"user": "market maker", "chain": "solana", "purpose": "secondary", "index": 70000, "label": "desk 7"}
 CREDENTIALS = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 TEMPORARY = {**CREDENTIALS, "session_token": "token", "expires": CREATED}
 STORED = bytes.fromhex(RECORDS[0]["record"])

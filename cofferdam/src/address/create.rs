@@ -35,7 +35,7 @@ pub(crate) struct CreateArgs {
     /// evm, bitcoin, solana or tron
     #[arg(long, required_unless_present = "file")]
     chain: Option<Chain>,
-    /// sweep, or api for a wallet with rules of its own, whose owner is the user; it takes a label
+    /// sweep, or secondary for a wallet with rules of its own, whose owner is the user; it takes a label
     #[arg(long, default_value = "sweep")]
     purpose: Purpose,
     /// Which of the user's addresses on the chain; the first of several

@@ -74,8 +74,8 @@ pub(super) fn from_file(file: &Path) -> Result<Vec<Order>, Error> {
 
 /// What the API would refuse, said before anything is sent.
 pub(super) fn check(order: &Order) -> Result<(), &'static str> {
-    if order.purpose == Purpose::Api && order.label.is_none() {
-        return Err("label: an api wallet's was expected");
+    if order.purpose == Purpose::Secondary && order.label.is_none() {
+        return Err("label: a secondary wallet's was expected");
     }
     Ok(())
 }

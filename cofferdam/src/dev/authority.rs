@@ -20,7 +20,7 @@ use crate::{
 
 /// The clients, and what each may do.
 pub(super) const CLIENTS: [(&str, &[&str]); 3] = [
-    (BACKEND, &["address.create", "sign.sweep", "sign.api", "keys.read"]),
+    (BACKEND, &["address.create", "sign.sweep", "sign.secondary", "keys.read"]),
     (AUDITOR, &["audit.read"]),
     (DESK, &["order.submit", "keys.read"]),
 ];

@@ -110,7 +110,7 @@ impl Folder {
             Timestamp::from_seconds(seconds)
                 .ok_or_else(|| Error::Failed("a clock before the year 9999 was expected".to_owned()))
         };
-        let (deposits, desk) = (self.rules("deposits", "sweep")?, self.rules("desk", "api")?);
+        let (deposits, desk) = (self.rules("deposits", "sweep")?, self.rules("desk", "secondary")?);
         let clients = CLIENTS.iter().map(|(client, roles)| {
             let key = Ed25519Key::from(keys::read(&self.client_key(client))?.key);
             Ok(json!({"id": client, "key": key, "roles": roles}))
@@ -180,7 +180,7 @@ impl Folder {
             },
         });
         // A wallet for API operations has rules of its own: those of its owner.
-        if let Some(fields) = rules.as_object_mut().filter(|_| purpose == "api") {
+        if let Some(fields) = rules.as_object_mut().filter(|_| purpose == "secondary") {
             fields.insert("users".to_owned(), json!(["desk"]));
         }
         Ok(rules)

@@ -56,7 +56,7 @@ pub(crate) struct RetireArgs {
     /// Its index: the retired key's next
     #[arg(long, requires = "replacement_user", value_parser = index)]
     index: Option<Index>,
-    /// Its note; an api wallet must have one
+    /// Its note; a secondary wallet must have one
     #[arg(long, requires = "replacement_user")]
     label: Option<Label>,
 }

@@ -19,7 +19,7 @@ use verifier::json::Unambiguous;
 
 /// What an enclave asks of KMS.
 const ACTIONS: [&str; 2] = ["kms:GenerateDataKey", "kms:Decrypt"];
-const PURPOSES: [Purpose; 2] = [Purpose::Sweep, Purpose::Api];
+const PURPOSES: [Purpose; 2] = [Purpose::Sweep, Purpose::Secondary];
 
 /// How far the rotation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

@@ -95,7 +95,7 @@ fn address(mut fields: Fields) -> Result<(), Problem> {
     let purpose = fields.text("purpose", |text| text.parse::<Purpose>())?;
     fields.number("index", Index::try_from)?;
     let label = fields.optional_text("label", Label::try_from)?;
-    if purpose == Some(Purpose::Api) && label.is_none() {
+    if purpose == Some(Purpose::Secondary) && label.is_none() {
         return Err(fields.missing("label"));
     }
     user.ok_or_else(|| fields.missing("user"))?;

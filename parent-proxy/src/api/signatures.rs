@@ -80,7 +80,7 @@ pub(super) struct SignaturesAnswer {
     signatures: Vec<BatchSignature>,
 }
 
-/// Signs a transaction. Role `sign.sweep` or `sign.api`, by the purpose of its keys.
+/// Signs a transaction. Role `sign.sweep` or `sign.secondary`, by the purpose of its keys.
 #[utoipa::path(
     post, path = "/v1/signatures", operation_id = "sign", tag = "signatures",
     security(("messageSignature" = [])),
@@ -103,7 +103,7 @@ pub(super) async fn sign(
     Ok(Json(SignedTransaction::new(wanted, signed?)))
 }
 
-/// Signs up to 256 transactions, each by itself. Role `sign.sweep` or `sign.api`, by the purpose of
+/// Signs up to 256 transactions, each by itself. Role `sign.sweep` or `sign.secondary`, by the purpose of
 /// the keys.
 #[utoipa::path(
     post, path = "/v1/signatures/batch", operation_id = "signBatch", tag = "signatures",
@@ -126,7 +126,7 @@ pub(super) async fn sign_batch(
 }
 
 /// Says what signing would do, by the same evaluation, without a signature. Role `sign.sweep` or
-/// `sign.api`.
+/// `sign.secondary`.
 #[utoipa::path(
     post, path = "/v1/signatures/explain", operation_id = "explain", tag = "signatures",
     security(("messageSignature" = [])),

@@ -37,7 +37,7 @@ async fn a_wrong_field_is_named_and_nothing_is_stored() {
         (r#"{"user":"SECRETUSER","chain":"evm","label":7}"#.into(), "label"),
         (r#"{"user":"SECRETUSER","chain":"evm","label":null,"label":null}"#.into(), "label"),
         (r#"{"user":"SECRETUSER","chain":"evm","purpose":null}"#.into(), "purpose"),
-        (r#"{"user":"SECRETUSER","chain":"evm","purpose":"api","label":null}"#.into(), "label"),
+        (r#"{"user":"SECRETUSER","chain":"evm","purpose":"secondary","label":null}"#.into(), "label"),
         (r#"{"user":"SECRETUSER","chain":"evm","amount":1}"#.into(), "amount"),
         (r#"{"user":"SECRETUSER","chain":"evm","User":"x"}"#.into(), "User"),
     ];

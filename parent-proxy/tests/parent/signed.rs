@@ -246,14 +246,14 @@ async fn an_api_wallet_needs_a_label_and_purposes_do_not_share_a_request() {
     let site = Site::new();
     let double = site.double();
     let parent = site.parent(&[]).await.ready().await;
-    let api = json!({"user": "desk", "chain": "evm", "purpose": "api"});
+    let api = json!({"user": "desk", "chain": "evm", "purpose": "secondary"});
     assert_eq!(parent.post("/v1/addresses", &api).await.problem(400, "request.invalid")["field"], "label");
-    let named = json!({"user": "desk", "chain": "evm", "purpose": "api", "label": "market maker"});
+    let named = json!({"user": "desk", "chain": "evm", "purpose": "secondary", "label": "market maker"});
     let made = parent.post("/v1/addresses", &named).await;
-    assert_eq!((made.status.as_u16(), &made.json()["purpose"]), (201, &json!("api")));
+    assert_eq!((made.status.as_u16(), &made.json()["purpose"]), (201, &json!("secondary")));
     let wanted: Vec<Value> = (0..600)
         .map(|n| {
-            let purpose = if n % 2 == 0 { "sweep" } else { "api" };
+            let purpose = if n % 2 == 0 { "sweep" } else { "secondary" };
             json!({"user": "u", "chain": "tron", "purpose": purpose, "index": n, "label": "x"})
         })
         .collect();

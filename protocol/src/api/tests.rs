@@ -50,7 +50,7 @@ fn all_keys_are_asked_for_unless_the_query_plainly_says_whose() {
 fn bodies_are_read_strictly_and_their_errors_repeat_nothing() {
     let one = br#"{"user":"alice","chain":"evm"}"#;
     assert_eq!(new_keys(Route::CreateAddress, one).unwrap().len(), 1);
-    let api = br#"{"user":"desk","chain":"evm","purpose":"api"}"#;
+    let api = br#"{"user":"desk","chain":"evm","purpose":"secondary"}"#;
     assert!(new_keys(Route::CreateAddress, api).unwrap_err().to_string().contains("label"));
     for bad in [
         r#"{"user":"secret","chain":"evm","x":1}"#,

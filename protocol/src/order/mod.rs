@@ -62,7 +62,7 @@ pub enum Restriction {
         /// On this chain alone; on all without one.
         chain: Option<Chain>,
     },
-    /// A key is not given out any more. An `api` wallet signs no more; a `sweep` key still brings
+    /// A key is not given out any more. A secondary wallet signs no more; a `sweep` key still brings
     /// late deposits home.
     RetireKey {
         /// Which.
@@ -256,10 +256,10 @@ impl Order {
     }
 }
 
-/// Whether the key before the replacement is the one that is retired. An `api` wallet needs a note.
+/// Whether the key before the replacement is the one that is retired. A secondary wallet needs a note.
 fn is_next(deployment: &Deployment, key_id: &KeyId, replacement: &NewKey) -> bool {
     let before = u64::from(replacement.index).checked_sub(1).and_then(|index| Index::try_from(index).ok());
-    let named = replacement.purpose != Purpose::Api || replacement.label.is_some();
+    let named = replacement.purpose != Purpose::Secondary || replacement.label.is_some();
     named
         && before.is_some_and(|index| {
             KeyId::derive(deployment, &KeyPath { index, ..replacement.path() }) == *key_id

@@ -10,15 +10,15 @@ use crate::operators::Ed25519Key;
 /// What a client may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
-    /// Make addresses and `api` wallets.
+    /// Make addresses and secondary wallets.
     #[serde(rename = "address.create")]
     AddressCreate,
     /// Sign with `sweep` keys.
     #[serde(rename = "sign.sweep")]
     SignSweep,
-    /// Sign with `api` wallets.
-    #[serde(rename = "sign.api")]
-    SignApi,
+    /// Sign with secondary wallets.
+    #[serde(rename = "sign.secondary")]
+    SignSecondary,
     /// Read keys and check their records.
     #[serde(rename = "keys.read")]
     KeysRead,
@@ -38,7 +38,7 @@ impl Role {
     pub const ALL: [Self; 7] = [
         Self::AddressCreate,
         Self::SignSweep,
-        Self::SignApi,
+        Self::SignSecondary,
         Self::KeysRead,
         Self::KeysRewrap,
         Self::AuditRead,
@@ -50,7 +50,7 @@ impl Role {
         match self {
             Self::AddressCreate => "address.create",
             Self::SignSweep => "sign.sweep",
-            Self::SignApi => "sign.api",
+            Self::SignSecondary => "sign.secondary",
             Self::KeysRead => "keys.read",
             Self::KeysRewrap => "keys.rewrap",
             Self::AuditRead => "audit.read",

@@ -75,7 +75,7 @@ impl RuleSet {
         expect(!empty, "users, keys: expected 1 to 4096 entries, or no such member, found an empty list")?;
         expect(
             self.purpose == Purpose::Sweep || !self.is_general(),
-            "users or keys were expected: an api wallet has rules of its own",
+            "users or keys were expected: a secondary wallet has rules of its own",
         )
     }
 }

@@ -15,7 +15,7 @@ fn sample() -> Value {
             {"name": "deposits", "purpose": "sweep"},
             {"name": "alice", "purpose": "sweep", "users": ["alice"]},
             {"name": "one", "purpose": "sweep", "keys": [id(&path("alice", 7)).to_string()]},
-            {"name": "desk", "purpose": "api", "users": ["desk"]},
+            {"name": "desk", "purpose": "secondary", "users": ["desk"]},
         ],
         "crediting": {"evm": "active", "bitcoin": "paused"},
         "frozen": {"users": ["mallory"]},
@@ -46,9 +46,9 @@ fn the_most_specific_rules_are_a_keys_rules() {
     assert_eq!(name(&path("bob", 0)), Some("deposits"));
     assert_eq!(name(&path("alice", 0)), Some("alice"));
     assert_eq!(name(&path("alice", 7)), Some("one"));
-    let api = |user| KeyPath { purpose: Purpose::Api, ..path(user, 0) };
+    let api = |user| KeyPath { purpose: Purpose::Secondary, ..path(user, 0) };
     assert_eq!(name(&api("desk")), Some("desk"));
-    assert_eq!(name(&api("alice")), None, "an api wallet that nobody names signs nothing");
+    assert_eq!(name(&api("alice")), None, "a secondary wallet that nobody names signs nothing");
 }
 
 #[test]
@@ -102,10 +102,10 @@ fn policies_that_contradict_themselves_are_refused() {
         ("/clients/0/key", json!("ed25519:00"), "policy.malformed"),
         ("/clients/-", json!({"id": "backend", "key": OTHER, "roles": []}), "policy.value"),
         ("/clients/-", json!({"id": "other", "key": CLIENT, "roles": []}), "policy.value"),
-        ("/rules/-", json!({"name": "deposits", "purpose": "api", "users": ["x"]}), "policy.value"),
+        ("/rules/-", json!({"name": "deposits", "purpose": "secondary", "users": ["x"]}), "policy.value"),
         ("/rules/-", json!({"name": "again", "purpose": "sweep"}), "policy.ambiguous"),
         ("/rules/-", json!({"name": "again", "purpose": "sweep", "users": ["alice"]}), "policy.ambiguous"),
-        ("/rules/-", json!({"name": "all api", "purpose": "api"}), "policy.value"),
+        ("/rules/-", json!({"name": "all api", "purpose": "secondary"}), "policy.value"),
         ("/rules/-", json!({"name": "none", "purpose": "sweep", "users": []}), "policy.value"),
         ("/crediting/doge", json!("active"), "policy.malformed"),
         ("/lifted_orders", json!(["order_x"]), "policy.malformed"),

@@ -9,7 +9,7 @@ export type Chain = "evm" | "bitcoin" | "solana" | "tron";
 export interface AddressRequest {
   user: string;
   chain: Chain;
-  purpose?: "sweep" | "api";
+  purpose?: "sweep" | "secondary";
   index?: number;
   label?: string | null;
 }
@@ -18,7 +18,7 @@ export interface Address {
   key_id: string;
   user: string;
   chain: Chain;
-  purpose: "sweep" | "api";
+  purpose: "sweep" | "secondary";
   index: number;
   label?: string;
   public_key: string;
