@@ -56,6 +56,10 @@ demo: build ## The whole way on one machine, and its audit as a page: target/aud
 examples: build ## Every script of examples/, against a stack of its own
 	examples/run-all.sh
 
+.PHONY: packages
+packages: ## The libraries as they would be published: each is packed, nothing is sent
+	$(CARGO) publish --locked --workspace --dry-run --no-verify
+
 .PHONY: bench
 bench: setup ## Speed, as ratios to the raw cryptography of the same run; freezes under floods; audits
 	$(CARGO) build --locked --release --workspace --bins
