@@ -7,14 +7,16 @@ use std::{io, time::Duration};
 use protocol::Endpoint;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use wire::transport;
 
 /// The port of the parent.
 const PORT: u32 = 9000;
 const BEAT: u8 = 0xb7;
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(9);
+/// How long to wait before a connection is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Nobody on the other side waits for it.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +39,13 @@ pub async fn say(parent_cid: u32) -> Result<(), HeartbeatError> {
 
 async fn beat(parent: &Endpoint) -> Result<(), HeartbeatError> {
     let exchange = async {
-        let mut stream = transport::connect(parent, DEADLINE).await?;
+        // The kernel gives up a connection after 2 s, which a busy host may need to take it.
+        let mut stream = loop {
+            match transport::connect(parent, DEADLINE).await {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => sleep(AGAIN).await,
+                connected => break connected?,
+            }
+        };
         stream.write_all(&[BEAT]).await?;
         stream.flush().await?;
         stream.read_u8().await
