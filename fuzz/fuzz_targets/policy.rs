@@ -138,9 +138,9 @@ fn check_order(payload: &[u8]) {
         Restriction::RetireKey { key_id, replacement } => {
             assert_eq!(set.retired(&key_id, |_| false), Some((&order.id(), replacement.as_ref())));
             if let Some(replacement) = replacement {
-                let before = u64::from(replacement.path.index) - 1;
+                let before = u64::from(replacement.index) - 1;
                 let index = Index::try_from(before).expect("an index");
-                let path = KeyPath { index, ..replacement.path };
+                let path = KeyPath { index, ..replacement.path() };
                 assert_eq!(KeyId::derive(order.deployment(), &path), key_id, "not the key's next");
             }
             return;
