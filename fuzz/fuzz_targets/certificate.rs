@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
-use protocol::{AddressClaims, PossessionClaims, KeyId, SessionKey, certificate::TYPE, log::ContentHash};
+use protocol::{AddressClaims, KeyId, PossessionClaims, SessionKey, certificate::TYPE, log::ContentHash};
 use serde_json::Value;
 
 /// The seed of RFC 8037, appendix A.1, which signs the certificates of the test vectors.
@@ -52,7 +52,10 @@ fn verify_check(jws: &str) -> Option<PossessionClaims> {
     let claims = verifier::possession::verify_signature(jws, &session, &request).ok()?;
     assert_eq!(verifier::unverified::<PossessionClaims>(jws).as_ref(), Ok(&claims));
     assert_eq!((claims.request, claims.key_id), (request, KeyId::derive(&claims.deployment, &claims.path())));
-    assert!(verifier::verify_signature::<AddressClaims>(jws, &session).is_err(), "a statement that is a certificate");
+    assert!(
+        verifier::verify_signature::<AddressClaims>(jws, &session).is_err(),
+        "a statement that is a certificate"
+    );
     Some(claims)
 }
 

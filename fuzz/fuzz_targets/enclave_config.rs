@@ -1,9 +1,9 @@
 //! The measured configuration: whatever is taken keeps the documented bounds.
 #![no_main]
 
-use protocol::MeasuredConfig;
 use libfuzzer_sys::fuzz_target;
 use protocol::Endpoint;
+use protocol::MeasuredConfig;
 use sha2::{Digest, Sha384};
 
 fuzz_target!(|bytes: &[u8]| {

@@ -7,7 +7,10 @@ use std::sync::LazyLock;
 use attestation::{DocumentHash, Pcr};
 use ed25519_dalek::SigningKey;
 use libfuzzer_sys::fuzz_target;
-use protocol::{Deployment, log::{BootFacts, Chain, Checkpoint, Entry, EntryHash, MAX_LINE}};
+use protocol::{
+    Deployment,
+    log::{BootFacts, Chain, Checkpoint, Entry, EntryHash, MAX_LINE},
+};
 use verifier::log::{BootIdentity, LogLine, Verifier};
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[7; 32]));

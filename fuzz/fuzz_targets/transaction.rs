@@ -221,7 +221,10 @@ fn check(chain: Chain, sweep: &Sweep, keys: &[&Pair], policy: &Policy) {
     assert!(meters.iter().flat_map(|meter| &meter.counts).all(|count| count.key < keys.len()));
     assert!(meters.iter().flat_map(|meter| &meter.counts).all(|count| !count.anchors.is_empty()));
     if sweep.is_void() {
-        assert!(meters.len() == usize::from(chain == Chain::Solana) && checks.iter().any(|check| check.tag == "policy.void" && !check.holds));
+        assert!(
+            meters.len() == usize::from(chain == Chain::Solana)
+                && checks.iter().any(|check| check.tag == "policy.void" && !check.holds)
+        );
         assert!(sweep.spends().can_be_voided() && !rules.check_void(sweep, NOW).is_empty());
     }
     if checks.iter().all(|check| check.holds) {
